@@ -1,0 +1,139 @@
+"""SASRec of RePlay (replay-rec 0.22), as a worker of ``benchmarks.sequential``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from replay.data import FeatureHint, FeatureSource, FeatureType
+from replay.data.nn import ParquetModule, TensorFeatureInfo, TensorFeatureSource, TensorSchema
+from replay.nn.agg import SumAggregator
+from replay.nn.embedding import SequenceEmbedding
+from replay.nn.lightning import LightningModule
+from replay.nn.lightning.optimizer import OptimizerFactory
+from replay.nn.loss import CE, CESampled
+from replay.nn.mask import DefaultAttentionMask
+from replay.nn.sequential import (
+    LengthBucketedQueryEncoder,
+    PositionAwareAggregator,
+    SasRec,
+    SasRecBody,
+    SasRecTransformerLayer,
+)
+from replay.nn.transform import UniformNegativeSamplingTransform
+from replay.nn.transform.template import make_default_sasrec_transforms
+
+from benchmarks import ranking
+from benchmarks.peers.torch_common import LightningTurns, encode_in_batches
+from benchmarks.worker import Settings, Worker, parse_settings
+
+BUCKET_SIZE = 32
+
+
+class Turns(LightningTurns, lightning.Callback):
+    """Tells the worker about Lightning's loop."""
+
+
+def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
+    """The model and the schema of its input; RePlay's items are ``0..num_items - 1``, padding is ``num_items``."""
+    schema = TensorSchema(
+        TensorFeatureInfo(
+            "item_id",
+            is_seq=True,
+            feature_type=FeatureType.CATEGORICAL,
+            embedding_dim=settings.dim,
+            padding_value=num_items,
+            cardinality=num_items,
+            feature_hint=FeatureHint.ITEM_ID,
+            feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
+        )
+    )
+    encoder = SasRecTransformerLayer(
+        embedding_dim=settings.dim,
+        num_heads=settings.num_heads,
+        num_blocks=settings.num_blocks,
+        dropout=settings.dropout,
+        activation="relu",
+    )
+    if settings.bucketed:
+        encoder = LengthBucketedQueryEncoder(encoder, BUCKET_SIZE)
+    body = SasRecBody(
+        embedder=SequenceEmbedding(schema=schema),
+        embedding_aggregator=PositionAwareAggregator(
+            embedding_aggregator=SumAggregator(embedding_dim=settings.dim),
+            max_sequence_length=settings.max_length,
+            dropout=settings.dropout,
+        ),
+        attn_mask_builder=DefaultAttentionMask("item_id", settings.num_heads),
+        encoder=encoder,
+        output_normalization=torch.nn.LayerNorm(settings.dim),
+    )
+    loss = {"full": CE, "sampled": CESampled}[settings.loss]
+    return SasRec(body=body, loss=loss(ignore_index=num_items)), schema
+
+
+def data_module(
+    settings: Settings, split: ranking.Split, schema: TensorSchema, folder: str
+) -> ParquetModule:
+    """Training rows with at least one target, as RePlay reads them: a Parquet file of lists."""
+    rows = [row[-settings.max_length - 1 :] - 1 for row in split.train if len(row) > 1]
+    path = str(Path(folder) / "train.parquet")
+    pq.write_table(pa.table({"item_id": pa.array(rows, pa.list_(pa.int64()))}), path)
+    transforms = make_default_sasrec_transforms(schema)
+    if settings.loss == "sampled":
+        transforms["train"].append(UniformNegativeSamplingTransform(split.num_items, settings.num_negatives))
+    shape = {"item_id": {"shape": settings.max_length + 1, "padding": split.num_items}}
+    return ParquetModule(
+        batch_size=settings.batch_size,
+        metadata={"train": shape},
+        transforms={"train": transforms["train"]},
+        config={"train": {"generator": torch.Generator().manual_seed(settings.seed)}},
+        train_path=path,
+    )
+
+
+def main() -> None:
+    """Trains until the parent says stop."""
+    settings = parse_settings()
+    split = ranking.leave_last_out(ranking.read_rows(settings.data))
+    worker = Worker(split, evaluate=settings.evaluate)
+    torch.set_num_threads(settings.threads)
+    lightning.seed_everything(settings.seed, verbose=False)
+    model, schema = build(settings, split.num_items)
+
+    def states(rows: list[np.ndarray]) -> torch.Tensor:
+        items = torch.from_numpy(
+            ranking.padded([row - 1 for row in rows], settings.max_length, split.num_items)
+        )
+        return model.body({"item_id": items}, items != split.num_items)[:, -1]
+
+    worker.set_model(
+        encode_in_batches(model, states),
+        lambda: model.body.embedder.get_item_weights(torch.arange(split.num_items)).detach().numpy(),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = lightning.Trainer(
+            max_epochs=-1,
+            limit_val_batches=0,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[Turns(worker, lambda batch: int(batch["target_padding_mask"].sum()))],
+        )
+        module = LightningModule(
+            model, OptimizerFactory(learning_rate=settings.learning_rate, betas=(0.9, 0.999))
+        )
+        data = data_module(settings, split, schema, folder)
+        worker.ready(["replay-rec", "lightning", "torch"], split.num_targets(settings.max_length))
+        worker.run(lambda: trainer.fit(module, datamodule=data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The choice of Keras 2 and the guard around TFRS's import: every case in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What must hold after a successful import, whatever had been imported before.
+CHOSEN = """
+import os, sys
+from tfrecs._keras import SCANN_ERROR, keras, require_scann, tf, tfrs
+import tf_keras
+assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
+assert tf.keras.Model is keras.Model is tf_keras.Model
+assert issubclass(tfrs.Model, tf_keras.Model)
+# The submodule imports that most Keras code is written with must not bring Keras 3 back.
+from tensorflow.keras import layers
+import tensorflow.keras.losses
+assert layers.Dense is tf.keras.layers.Dense is tf_keras.layers.Dense
+# Devices can still be configured: importing must not start TensorFlow's runtime.
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+assert len(tf.config.list_logical_devices("CPU")) == 2
+"""
+
+# scann, where it is installed, works with the TensorFlow it was built for.
+INSTALLED_SCANN = """
+import importlib.util
+if SCANN_ERROR is None:
+    assert require_scann().scann_ops
+    tfrs.layers.factorized_top_k.ScaNN()
+elif importlib.util.find_spec("scann"):
+    assert tf.__version__ in SCANN_ERROR and not tf.__version__.startswith("2.20.")
+"""
+
+ERROR = """
+try:
+    import tfrecs._keras
+except ImportError as error:
+    print(error)
+else:
+    raise SystemExit("no ImportError")
+"""
+
+
+def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` in a clean process, where TensorFlow's own C++ log is off."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)} | variables
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def python_output(stderr: str) -> str:
+    """`stderr` without what TensorFlow's C++ libraries log before Python can have a say."""
+    native = r"WARNING: All log messages before absl|[IWEF]\d{4} |To enable the following instr"
+    return "".join(line for line in stderr.splitlines(True) if not re.match(native, line))
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "import tfrecs; from tensorflow.keras import layers", "import keras, tensorflow"],
+)
+def test_chooses_keras_2_quietly(before):
+    done = run(before + CHOSEN + INSTALLED_SCANN)
+    assert done.stdout == ""
+    assert python_output(done.stderr) == ""
+
+
+@pytest.mark.parametrize(
+    "before", ["import tensorflow as tf; tf.keras.layers", "from tensorflow.keras import layers"]
+)
+def test_keras_3_in_tf_keras_is_one_clear_error(before):
+    message = run(before + ERROR).stdout
+    assert message.count("\n") == 1
+    assert "tf.keras is already Keras 3" in message
+    assert "`import tfrecs` before the first use of tf.keras" in message
+
+
+def test_missing_tf_keras_says_what_to_install():
+    message = run("import sys; sys.modules['tf_keras'] = None" + ERROR).stdout
+    assert "tfrecs needs tf-keras" in message
+    assert 'pip install "tf-keras==2.' in message
+
+
+def test_tf_keras_of_another_minor_version(tmp_path):
+    (tmp_path / "tf_keras.py").write_text("__version__ = '2.19.0'\n")
+    message = run(ERROR, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}").stdout
+    assert "tf-keras 2.19.0 does not fit TensorFlow 2." in message
+    assert 'pip install "tf-keras==2.' in message
+
+
+def test_a_variable_that_asks_for_keras_3_is_overridden_with_a_warning():
+    without_scann = "import sys; sys.modules['scann'] = None"
+    check = """
+assert sys.modules["scann"] is None
+try:
+    require_scann()
+except ImportError as error:
+    assert str(error) == SCANN_ERROR
+    assert "not installed" in SCANN_ERROR and "scann==1.4.2" in SCANN_ERROR
+else:
+    raise SystemExit("no ImportError")
+"""
+    done = run(without_scann + CHOSEN + check, TF_USE_LEGACY_KERAS="0")
+    assert "tfrecs overrides TF_USE_LEGACY_KERAS=0" in done.stderr
+
+
+def test_scann_that_does_not_match_tensorflow(tmp_path):
+    """Such a scann fails on its op library with an exception that is no ImportError."""
+    (tmp_path / "scann").mkdir()
+    (tmp_path / "scann" / "builder.py").write_text("")
+    (tmp_path / "scann" / "__init__.py").write_text(
+        "import tensorflow as tf\n"
+        "from scann import builder\n"
+        "raise tf.errors.NotFoundError(None, None, '_scann_ops.so: undefined symbol: absl')\n"
+    )
+    check = """
+assert not [name for name in sys.modules if name.startswith("scann")], "left half-imported"
+assert "undefined symbol: absl" in SCANN_ERROR and tf.__version__ in SCANN_ERROR
+for ask in (require_scann, tfrs.layers.factorized_top_k.ScaNN):
+    try:
+        ask()
+    except ImportError as error:
+        assert str(error) == SCANN_ERROR
+    else:
+        raise SystemExit(f"{ask} did not say why")
+tfrs.layers.factorized_top_k.BruteForce()
+"""
+    done = run(CHOSEN + check, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert python_output(done.stderr) == ""

@@ -1,0 +1,85 @@
+"""The command line: `tfrecs train`, `evaluate`, `export` and `recommend`.
+
+A command's module, and with it TensorFlow, is imported only when the command is run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from tfrecs import __version__
+from tfrecs.cli.errors import UserError, choose
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "train": "train a model on a log and test it; leaves a run folder",
+    "evaluate": "test the model of a run folder again",
+    "export": "write the model of a run folder as a SavedModel that serves",
+    "recommend": "recommend items out of an export",
+}
+
+USAGE = f"""\
+usage: tfrecs [-h] [--version] COMMAND ...
+
+Neural recommenders on TensorFlow.
+
+commands:
+{chr(10).join(f"  {name:<10} {what}" for name, what in COMMANDS.items())}
+
+options:
+  -h, --help  show this help and exit; `tfrecs COMMAND --help` explains a command
+  --version   show the version and exit
+
+example:
+  tfrecs train --model sasrec --data ml-100k --output runs/first
+  tfrecs evaluate runs/first
+  tfrecs export runs/first --output exports/sasrec
+  tfrecs recommend exports/sasrec --history 50,172,181 --k 10
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line.
+
+    Args:
+        argv: The arguments, without the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 2 for a mistake in what was asked (said in one line on standard error),
+        or 130 after Ctrl-C.
+
+    Example:
+        ```python
+        tfrecs.cli.main(["train", "--data", "ml-100k", "--output", "runs/first"])
+        ```
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # TensorFlow's own log: errors only.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _run(argv)
+    except UserError as error:
+        print(f"tfrecs: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"tfrecs: {stop or 'Stopped.'}", file=sys.stderr)
+        return 130
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"tfrecs {__version__}")
+        return 0
+    name, *rest = argv
+    if name not in COMMANDS:
+        kind = "option" if name.startswith("-") else "command"
+        raise UserError(f"there is no {kind} {name!r}. {choose(name, COMMANDS)}")
+    importlib.import_module(f"tfrecs.cli.{name}").run(rest)
+    return 0

@@ -1,0 +1,71 @@
+"""`tfrecs evaluate`: test the model of a run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser
+
+from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.parsing import parse
+from tfrecs.evaluation import evaluate
+from tfrecs.training import CheckpointError, Run, RunError
+
+EPILOG = """example:
+  tfrecs evaluate runs/first
+  tfrecs evaluate runs/first --ks [5,10,50] --plot report.png --json report.json"""
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of `tfrecs evaluate`."""
+    parser = ArgumentParser(
+        prog="tfrecs evaluate",
+        description="Tests the model of a run folder, with the weights of its best epoch, beside "
+        "popularity and chance.",
+        epilog=EPILOG,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=str, help="The run folder.")
+    parser.add_argument("--ks", type=list[int], default=[10, 20], help="Lengths of the lists.")
+    parser.add_argument(
+        "--on", type=Literal["test", "validation"], default="test", help="Part of the split."
+    )
+    parser.add_argument(
+        "--mask_seen",
+        type=bool,
+        default=True,
+        help="Leave a user's own history out of the ranking.",
+    )
+    parser.add_argument("--plot", type=str | None, help="Draw the report into this file.")
+    parser.add_argument("--json", type=str | None, help="Write the report into this file.")
+    return parser
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs `tfrecs evaluate`.
+
+    Args:
+        argv: Its arguments.
+
+    Raises:
+        UserError: If they are wrong.
+    """
+    settings = parse(make_parser(), argv)
+    if not settings.ks or min(settings.ks) < 1:
+        raise UserError(f"--ks must be lengths of at least 1, not {settings.ks}")
+    for path in filter(None, (settings.plot, settings.json)):
+        if not Path(path).absolute().parent.is_dir():
+            raise UserError(f"there is no folder {Path(path).parent} to write {path} into")
+    with user_errors(RunError, CheckpointError):
+        source = Run(settings.run)
+        model = source.load_model()
+        dataset = getattr(source.load_split(), settings.on)
+    report = evaluate(model, dataset, ks=settings.ks, mask_seen=settings.mask_seen)
+    print(report)
+    if settings.plot:
+        report.plot(settings.plot)
+    if settings.json:
+        Path(settings.json).write_text(report.to_json(), encoding="utf-8")

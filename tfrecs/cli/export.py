@@ -1,0 +1,55 @@
+"""`tfrecs export`: a SavedModel out of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from tfrecs import serving
+from tfrecs.cli.errors import user_errors
+from tfrecs.cli.parsing import parse
+from tfrecs.training import CheckpointError, Run, RunError
+
+EPILOG = """example:
+  tfrecs export runs/first --output exports/sasrec"""
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of `tfrecs export`."""
+    parser = ArgumentParser(
+        prog="tfrecs export",
+        description="Writes the model of a run folder, with the weights of its best epoch, as a "
+        "SavedModel: raw ids in, raw ids and scores out. TensorFlow Serving loads it as it is.",
+        epilog=EPILOG,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=str, help="The run folder.")
+    parser.add_argument(
+        "--output", type=str, required=True, help="The folder of the model's versions."
+    )
+    parser.add_argument("--k", type=int, default=100, help="How many items an answer has.")
+    parser.add_argument(
+        "--version", type=int | None, help="The version; one more than the newest by default."
+    )
+    return parser
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs `tfrecs export`.
+
+    Args:
+        argv: Its arguments.
+
+    Raises:
+        UserError: If they are wrong.
+    """
+    settings = parse(make_parser(), argv)
+    with user_errors(RunError, CheckpointError):
+        model = Run(settings.run).load_model()
+    with user_errors(ValueError, OSError):
+        folder = serving.export(model, settings.output, k=settings.k, version=settings.version)
+    print(f"Exported to {folder}. Next:")
+    some = ",".join(str(item) for item in model.items.ids[:3])
+    print(f"  tfrecs recommend {settings.output} --history {some} --k 10")

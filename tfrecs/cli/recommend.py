@@ -1,0 +1,63 @@
+"""`tfrecs recommend`: answers out of an export, with TensorFlow alone."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import warnings
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from tfrecs.cli.errors import user_errors
+from tfrecs.cli.parsing import parse
+
+EPILOG = """example:
+  tfrecs recommend exports/sasrec --history 50,172,181 --k 10"""
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of `tfrecs recommend`."""
+    parser = ArgumentParser(
+        prog="tfrecs recommend",
+        description="Prints the best items after a history, one a line: raw id and score, "
+        "separated by a tab. Reads the export alone; no data and no run folder are needed.",
+        epilog=EPILOG,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "export", type=str, help="An export, or the folder of its versions (the newest is read)."
+    )
+    parser.add_argument(
+        "--history",
+        type=str,
+        required=True,
+        help="Raw item ids, oldest first, separated by commas; quoted as in CSV where an id holds "
+        "a comma.",
+    )
+    parser.add_argument("--k", type=int, default=10, help="How many items.")
+    return parser
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs `tfrecs recommend`.
+
+    Args:
+        argv: Its arguments.
+
+    Raises:
+        UserError: If they are wrong.
+    """
+    settings = parse(make_parser(), argv)
+    # After the parsing: it imports TensorFlow.
+    from tfrecs.serving import Recommender
+
+    history = next(csv.reader([settings.history], skipinitialspace=True), [])
+    with user_errors(ValueError, OSError), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        best = Recommender(settings.export).recommend(history, k=settings.k)
+    for warning in caught:
+        print(f"tfrecs: {warning.message}", file=sys.stderr)
+    for item, score in best:
+        print(f"{item}\t{score:.4f}")

@@ -1,0 +1,131 @@
+"""`tfrecs train`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from tfrecs import losses, models, negatives, optimizers, recipes
+from tfrecs._keras import keras
+from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.parsing import class_names, parse, with_class_paths
+from tfrecs.training import CheckpointError, RunError, build, train
+
+DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
+
+Settings come from --recipe, then --config, then the other flags, the later ones over the earlier.
+Arguments of the model, its loss and the optimizer are flags too:
+  --model sasrec --model.dim 128 --model.loss sampled_softmax --model.loss.num_negatives 256
+and `--model.help sasrec` explains those of a model."""
+
+EPILOG = """example:
+  tfrecs train --model sasrec --data ml-100k --output runs/first
+  tfrecs train --recipe sasrec-ml-1m --output runs/recipe
+  tfrecs train --data clicks.csv --columns.user visitor --columns.item sku --output runs/clicks
+  tfrecs train --resume runs/first"""
+
+# Of the arguments of Keras's own classes, those that no command line needs.
+_HIDDEN = {"name", "inputs", "outputs", "trainable", "dtype", "dynamic", "mesh", "jit_compile"}
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of `tfrecs train`, made from the signatures of `train` and of the classes."""
+    parser = ArgumentParser(
+        prog="tfrecs train",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action="config", help="A YAML file of settings.")
+    parser.add_argument(
+        "--recipe",
+        type=str,
+        help="Settings that reproduce a result: a YAML file, or one of "
+        f"{', '.join(recipes.names())}.",
+    )
+    parser.add_argument(
+        "--resume",
+        type=bool,
+        default=False,
+        help="Go on with a run that was stopped: `--resume FOLDER`, or the same command again with "
+        "`--resume` added.",
+    )
+    parser.add_function_arguments(
+        train, skip={"model", "optimizer", "resume", "console"}, sub_configs=False
+    )
+    parser.add_subclass_arguments(
+        models.Model,
+        "model",
+        skip={"items", *_HIDDEN},
+        default={"class_path": "tfrecs.models.SASRec"},
+        help="The model and its arguments.",
+    )
+    parser.add_subclass_arguments(
+        keras.optimizers.Optimizer,
+        "optimizer",
+        skip={"learning_rate", *_HIDDEN},
+        default={"class_path": "tf_keras.optimizers.Adam"},
+        help="The optimizer and its arguments.",
+    )
+    return parser
+
+
+def run(argv: Sequence[str]) -> None:
+    """Runs `tfrecs train`.
+
+    Args:
+        argv: Its arguments.
+
+    Raises:
+        UserError: If they are wrong, or the job cannot be done.
+    """
+    names = {
+        "model": class_names(models, base=models.Model),
+        "loss": class_names(losses, base=losses.Loss),
+        "negatives": class_names(negatives, base=keras.layers.Layer),
+        "optimizer": class_names(keras.optimizers, optimizers, base=keras.optimizers.Optimizer),
+    }
+    settings = parse(make_parser(), with_class_paths(_expanded(argv), names)).as_dict()
+    model, optimizer = settings.pop("model"), settings.pop("optimizer")
+    for name in ("config", "recipe"):
+        settings.pop(name)
+    with user_errors(RunError, CheckpointError, FloatingPointError):
+        done = train(
+            model=lambda items: build(model, items),
+            optimizer=lambda rate: build(optimizer, rate),
+            **settings,
+        )
+    print(f"\nThe run is in {done.folder}. Next:")
+    print(f"  tfrecs evaluate {done.folder}")
+    print(f"  tfrecs export {done.folder} --output exports/{done.folder.name}")
+
+
+def _expanded(argv: Sequence[str]) -> list[str]:
+    """Turns --recipe and --resume into --config and the settings that they stand for."""
+    first: list[str] = []
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if option not in ("--recipe", "--resume"):
+            rest.append(f"{option}{equals}{value}")
+            continue
+        if not equals and words and not words[0].startswith("-"):
+            value = words.pop(0)
+        if option == "--recipe":
+            if not value:
+                raise UserError(f"--recipe needs a name. There are: {', '.join(recipes.names())}.")
+            with user_errors(ValueError, OSError):
+                first += ["--config", str(recipes.path(value))]
+        elif value in ("", "true", "false"):
+            rest += ["--resume", value or "true"]
+        else:
+            config = Path(value) / "config.yaml"
+            if not config.is_file():
+                raise UserError(f"there is no run to resume in {value}: it has no config.yaml")
+            first += ["--config", str(config), "--output", value]
+            rest += ["--resume", "true"]
+    return first + rest

@@ -1,0 +1,152 @@
+"""Rows of ids of different lengths, in two flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+
+class Histories:
+    """Ragged rows of ids, oldest first, in compressed sparse row form.
+
+    Row i is `values[offsets[i]:offsets[i + 1]]`. Millions of rows are two arrays, so that
+    taking, cutting and padding them is numpy throughout.
+
+    Args:
+        values: int32 [N], all rows one after another.
+        offsets: int64 [U + 1], rising from 0 to N.
+
+    Raises:
+        ValueError: where the offsets do not describe the values.
+
+    Example:
+        >>> h = Histories.from_lists([[5, 6, 7], [], [8]])
+        >>> h[0], len(h), h.lengths
+        (array([5, 6, 7], dtype=int32), 3, array([3, 0, 1]))
+        >>> h.padded([0, 2], length=2)
+        array([[6, 7],
+               [0, 8]], dtype=int32)
+    """
+
+    def __init__(self, values: np.ndarray, offsets: np.ndarray) -> None:
+        self.values = np.ascontiguousarray(values, np.int32)
+        self.offsets = np.ascontiguousarray(offsets, np.int64)
+        if self.values.ndim != 1 or self.offsets.ndim != 1 or not len(self.offsets):
+            raise ValueError(
+                "Histories: values [N] and offsets [U + 1] are 1-D and offsets hold at least a 0, "
+                f"got shapes {self.values.shape} and {self.offsets.shape}."
+            )
+        if (
+            self.offsets[0] != 0
+            or self.offsets[-1] != len(self.values)
+            or np.any(np.diff(self.offsets) < 0)
+        ):
+            raise ValueError(
+                f"Histories: offsets must rise from 0 to the {len(self.values)} values, got "
+                f"{self.offsets[0]} to {self.offsets[-1]}."
+            )
+
+    @classmethod
+    def from_lists(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> Histories:
+        """Histories of a list of rows."""
+        arrays = [np.asarray(row, np.int32) for row in rows]
+        values = np.concatenate([np.zeros(0, np.int32), *arrays])
+        return cls(values, offsets_of([len(row) for row in arrays]))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [U], how many ids each row has."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int64 [N], which row each of `values` belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Histories:
+        """The given rows, in the given order, or those that a bool array marks."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        return self.cut(self.offsets[rows], self.offsets[rows + 1])
+
+    def cut(self, starts: np.ndarray, stops: np.ndarray) -> Histories:
+        """New rows `values[starts[i]:stops[i]]`, for positions within `values`.
+
+        Args:
+            starts: int64 [R], first position of each new row.
+            stops: int64 [R], the position after its last; not before its start.
+
+        Returns:
+            Histories of R rows.
+        """
+        starts = np.asarray(starts, np.int64)
+        offsets = offsets_of(np.asarray(stops, np.int64) - starts)
+        return Histories(self.values[_positions(starts, offsets)], offsets)
+
+    def keep(self, mask: np.ndarray) -> Histories:
+        """The same rows with only those of `values` that a bool array [N] marks."""
+        before = np.concatenate([[0], np.cumsum(mask)])
+        return Histories(self.values[mask], before[self.offsets])
+
+    def distinct(self) -> Histories:
+        """The same rows with only the first of equal ids in each."""
+        if not len(self.values) or self.lengths.max() <= 1:
+            return self
+        keys = self.rows * (int(self.values.max()) + 1) + self.values
+        first = np.zeros(len(keys), bool)
+        first[np.unique(keys, return_index=True)[1]] = True
+        return self.keep(first)
+
+    def padded(self, rows: Sequence[int] | np.ndarray, length: int) -> np.ndarray:
+        """The most recent `length` ids of each row, padded with 0 on the left.
+
+        Args:
+            rows: which rows, in which order.
+            length: columns of the result.
+
+        Returns:
+            int32 [len(rows), length], the most recent id in the last column.
+        """
+        rows = np.asarray(rows, np.int64)
+        position = self.offsets[rows + 1][:, None] - np.arange(length, 0, -1)
+        inside = position >= self.offsets[rows][:, None]
+        if not len(self.values):
+            return np.zeros(position.shape, np.int32)
+        return np.where(inside, self.values[np.where(inside, position, 0)], 0).astype(np.int32)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"Histories: row {row} of {len(self)}.")
+        row = row % len(self)
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[row] for row in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histories):
+            return NotImplemented
+        return np.array_equal(self.values, other.values) and np.array_equal(
+            self.offsets, other.offsets
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Histories({len(self)} rows, {len(self.values)} ids)"
+
+
+def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """int64 [U + 1] offsets of rows of the given lengths."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _positions(starts: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Positions of rows that begin at `starts` and come to lie at `offsets`."""
+    shift = np.repeat(starts - offsets[:-1], np.diff(offsets))
+    return np.arange(offsets[-1]) + shift

@@ -1,0 +1,100 @@
+"""The one rule by which raw ids become integers or strings.
+
+Ids are int64 when every one of them reads as an integer (`17`, `17.0` and `"17"` are the same
+id), whatever file or column type they come from; otherwise all of them are strings. A string
+reads as an integer when it is written the way Python prints one: `"017"` and `"+17"` do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_INT64 = np.iinfo(np.int64)
+_EXACT_FLOAT = 2**53  # past this a float64 can not tell neighbouring integers apart
+
+
+def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
+    """Raw ids as one array of int64 or of strings, and where they are missing.
+
+    Missing are None, NaN, empty strings and strings of white space. The rule of this module
+    decides the kind; values of several types become strings by `str` (a whole float as its
+    integer, bytes as UTF-8).
+
+    Args:
+        values: 1-D array, list, Series, Index or Categorical of ids.
+        name: what to call the ids in an error.
+
+    Returns:
+        `ids`, int64 or object (of `str`), as long as `values` (0 or "" where missing); and
+        `missing`, a bool array of the same length.
+
+    Raises:
+        ValueError: where an id is a fraction, infinite, or a float too large to be exact.
+
+    Example:
+        >>> parse_ids(["7", 8.0, None])
+        (array([7, 8, 0]), array([False, False,  True]))
+    """
+    series = pd.Series(values)
+    if series.dtype.kind in "iu" and series.dtype.itemsize <= 8 and not series.hasnans:
+        if series.dtype.kind == "i" or series.dtype.itemsize < 8 or series.max() <= _INT64.max:
+            return series.to_numpy(np.int64), np.zeros(len(series), bool)
+    # The rule looks at distinct values only: a log has far fewer of them than rows.
+    codes, uniques = pd.factorize(series)
+    distinct, absent = _parse_distinct(np.asarray(uniques), name)
+    distinct[absent] = nothing = 0 if distinct.dtype == np.int64 else ""
+    # Code -1 is NaN or None: it finds what is appended last.
+    return np.append(distinct, nothing)[codes], np.append(absent, True)[codes]
+
+
+def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """`parse_ids` of distinct values that are not NaN; loops over them where they are objects."""
+    absent = np.zeros(len(values), bool)
+    if values.dtype.kind in "fi":
+        return _whole(values, name), absent
+    texts = np.array([_text(value, name) for value in values.tolist()], object)
+    absent = np.array([not text.strip() for text in texts], bool)
+    integers = _integers(texts[~absent])
+    if integers is None:
+        return texts, absent
+    ids = np.zeros(len(texts), np.int64)
+    ids[~absent] = integers
+    return ids, absent
+
+
+def _whole(values: np.ndarray, name: str) -> np.ndarray:
+    """Numbers as int64; an error where a float is not a whole number."""
+    if values.dtype.kind == "i":
+        return values.astype(np.int64)
+    bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > _EXACT_FLOAT)
+    if bad.any():
+        raise ValueError(
+            f"{name} holds {values[bad][0]!r}: ids are integers or strings, so a float must be a "
+            f"whole number of at most 2**53. Convert the column to strings to use it as it is."
+        )
+    return values.astype(np.int64)
+
+
+def _text(value: Any, name: str) -> str:
+    """One id as a string."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, float):
+        return str(_whole(np.array([value]), name)[0])
+    return str(value)
+
+
+def _integers(texts: np.ndarray) -> np.ndarray | None:
+    """Strings as int64 where each is an integer as Python prints it, else None."""
+    if not len(texts) or not all(text.lstrip("-").isdecimal() for text in texts):
+        return None
+    numbers = [int(text) if text.count("-") <= 1 else None for text in texts]
+    for text, number in zip(texts, numbers, strict=True):
+        if number is None or str(number) != text or not _INT64.min <= number <= _INT64.max:
+            return None
+    return np.array(numbers, np.int64)

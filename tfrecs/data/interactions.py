@@ -1,0 +1,290 @@
+"""A checked log of who met what, when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.ids import parse_ids
+from tfrecs.data.times import parse_times
+from tfrecs.data.vocabulary import Vocabulary
+
+Duplicates = Literal["drop", "first", "keep"]
+
+# Without its times a log is taken in file order; a column of such a name must not be overlooked.
+_TIME_NAMES = frozenset(
+    "timestamp time date datetime ts unixreviewtime unix_timestamp event_time created_at".split()
+)
+
+
+class Interactions:
+    """A validated log: one row an interaction, sorted by time.
+
+    What happens to bad input, each with its count in `dropped`:
+
+    - a column that is named but not there, or a time column that is not named: an error;
+    - `missing_user_id`, `missing_item_id`: rows whose id is None, NaN or empty are dropped;
+    - `invalid_timestamp`, `negative_timestamp`: rows whose time can not be read, or is before
+      1970, are dropped;
+    - `duplicate`: rows that repeat the user, item and time of a row before them are dropped
+      (see `duplicates`);
+    - a log without rows, or with none left: an error;
+    - users with a single interaction stay: the splits keep them for training and count them.
+
+    Ids are integers when every one reads as an integer, else strings (`tfrecs.data.ids`). Times
+    are numbers in the log's own unit, ISO 8601 strings and datetimes become seconds
+    (`tfrecs.data.times`). Sorting is stable: rows of equal time keep the order of the file, and
+    without a time column the order of the file is the order of time.
+
+    Args:
+        frame: a pandas DataFrame, or a mapping of column names to values.
+        user: name of the column of user ids.
+        item: name of the column of item ids.
+        timestamp: name of the time column; a name you give must be there. Where the default is
+            not among the columns the log has no times, unless a column looks like one: then name
+            it. None takes the order of the file.
+        duplicates: "drop" keeps one of the rows equal in user, item and time (all rows, in a log
+            without times: there a repeat is another interaction); "first" keeps the first row of
+            each user and item; "keep" keeps all.
+        user_features: table of user features, one row a user, with the column `user`.
+        item_features: table of item features, one row an item, with the column `item`.
+        name: what to call the log in reports.
+
+    Attributes:
+        frame: DataFrame with the columns user_id, item_id, timestamp (int64 or float64; the row
+            number in a log without times) and every other column of the input as a feature; one of
+            these names on another column becomes that name and "_feature".
+        has_times: whether there was a time column.
+        user_features: DataFrame indexed by raw user id, or None.
+        item_features: DataFrame indexed by raw item id, or None.
+        dropped: rule to the number of rows it dropped.
+
+    Raises:
+        ValueError: for missing columns, an empty log, and ids that are fractions.
+
+    Example:
+        >>> log = Interactions({"user_id": ["a", "a", None], "item_id": [1, 2, 3]})
+        >>> log.dropped["missing_user_id"], log.num_items
+        (1, 2)
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame | Mapping[str, Any],
+        *,
+        user: str = "user_id",
+        item: str = "item_id",
+        timestamp: str | None = "timestamp",
+        duplicates: Duplicates = "drop",
+        user_features: pd.DataFrame | None = None,
+        item_features: pd.DataFrame | None = None,
+        name: str = "log",
+    ) -> None:
+        if duplicates not in ("drop", "first", "keep"):
+            raise ValueError(f'duplicates is "drop", "first" or "keep", not {duplicates!r}.')
+        frame = pd.DataFrame(frame)
+        self.name = name
+        timestamp = _check_columns(frame.columns, user, item, timestamp, name)
+        self.has_times = timestamp is not None
+        if frame.empty:
+            raise ValueError(f"{name}: the log has no rows.")
+
+        users, no_user = parse_ids(frame[user], user)
+        items, no_item = parse_ids(frame[item], item)
+        if timestamp is None:
+            times, invalid = np.arange(len(frame)), np.zeros(len(frame), bool)
+        else:
+            times, invalid = parse_times(frame[timestamp])
+        self.dropped: dict[str, int] = {}
+        keep = np.ones(len(frame), bool)
+        for rule, bad in (
+            ("missing_user_id", no_user),
+            ("missing_item_id", no_item),
+            ("invalid_timestamp", invalid),
+            ("negative_timestamp", times < 0),
+        ):
+            self.dropped[rule] = int((keep & bad).sum())
+            keep &= ~bad
+        columns: dict[str, Any] = {"user_id": users, "item_id": items, "timestamp": times}
+        for feature in frame.columns.drop([c for c in (user, item, timestamp) if c is not None]):
+            columns[f"{feature}_feature" if feature in columns else feature] = frame[feature].array
+        checked = pd.DataFrame(columns, copy=False)
+        if not keep.all():
+            checked, times = checked[keep], times[keep]
+        if (np.diff(times) < 0).any():
+            checked = checked.iloc[np.argsort(times, kind="stable")]
+        repeated = _repeated(checked, duplicates, self.has_times)
+        self.dropped["duplicate"] = int(repeated.sum())
+        if repeated.any():
+            checked = checked[~repeated]
+        if checked.empty:
+            raise ValueError(f"{name}: no row is left of {len(frame)}: {self._dropped_text()}.")
+        self.frame = checked.reset_index(drop=True)
+        self.user_features = _feature_table(user_features, user, "user_id", name)
+        self.item_features = _feature_table(item_features, item, "item_id", name)
+
+    @property
+    def num_users(self) -> int:
+        """Distinct users."""
+        return self.frame["user_id"].nunique()
+
+    @property
+    def num_items(self) -> int:
+        """Distinct items."""
+        return self.frame["item_id"].nunique()
+
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        """Vocabularies of all users and of all items of the log, each sorted by raw id."""
+        return (
+            Vocabulary.from_values(self.frame["user_id"]),
+            Vocabulary.from_values(self.frame["item_id"]),
+        )
+
+    def filter_k_core(self, k: int) -> Interactions:
+        """The log where every user and every item has at least k interactions.
+
+        Rows of users and items with fewer are taken out until none is left to take out, which
+        is the largest such log.
+
+        Args:
+            k: interactions that each user and item must have.
+
+        Returns:
+            A new log; `dropped` gains "k_core", the rows taken out.
+
+        Raises:
+            ValueError: when nothing is left.
+        """
+        users, _ = pd.factorize(self.frame["user_id"])
+        items, _ = pd.factorize(self.frame["item_id"])
+        rows = np.arange(len(users))
+        while len(rows):
+            enough = (np.bincount(users[rows])[users[rows]] >= k) & (
+                np.bincount(items[rows])[items[rows]] >= k
+            )
+            if enough.all():
+                return self.take(rows, "k_core")
+            rows = rows[enough]
+        raise ValueError(f"{self.name}: the {k}-core is empty. Choose a smaller k.")
+
+    def take(self, rows: np.ndarray, rule: str = "taken_out") -> Interactions:
+        """The log of some of the rows.
+
+        Args:
+            rows: positions of rows, rising, or a bool array that marks them.
+            rule: the name in `dropped` under which the other rows are counted.
+
+        Returns:
+            A new log with the same feature tables.
+        """
+        frame = self.frame[rows] if np.asarray(rows).dtype == bool else self.frame.iloc[rows]
+        if frame.empty:
+            raise ValueError(f"{self.name}: no row is left of {len(self)}.")
+        log = object.__new__(Interactions)
+        log.__dict__.update(self.__dict__)
+        log.frame = frame.reset_index(drop=True)
+        log.dropped = self.dropped | {
+            rule: self.dropped.get(rule, 0) + len(self.frame) - len(frame)
+        }
+        return log
+
+    def joined(self) -> pd.DataFrame:
+        """`frame` with the user and item features beside each row.
+
+        A feature name that stands in several tables gets the suffix "_user" or "_item".
+        """
+        frame = self.frame
+        for table, key in ((self.user_features, "user_id"), (self.item_features, "item_id")):
+            if table is not None:
+                suffix = "_" + key.removesuffix("_id")
+                taken = {c: c + suffix for c in table.columns if c in frame.columns}
+                frame = frame.join(table.rename(columns=taken), on=key)
+        return frame
+
+    def fingerprint(self) -> str:
+        """sha256 of `frame`: its column names and values, row by row in order."""
+        digest = hashlib.sha256()
+        for name, column in self.frame.items():
+            digest.update(f"{name}\n".encode())
+            if column.dtype.kind in "iuf":
+                digest.update(column.to_numpy(f"<{column.dtype.kind}8").tobytes())
+            else:
+                digest.update("\n".join(map(str, column)).encode())
+        return digest.hexdigest()
+
+    def _dropped_text(self) -> str:
+        """What was dropped, in words."""
+        counts = [f"{count} {rule}" for rule, count in self.dropped.items() if count]
+        return "dropped " + ", ".join(counts) if counts else "nothing dropped"
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        order = "in time order" if self.has_times else "in file order"
+        return (
+            f"Interactions({self.name}: {len(self)} rows, {self.num_users} users, "
+            f"{self.num_items} items, {order}, {self._dropped_text()})"
+        )
+
+
+def _check_columns(
+    columns: pd.Index, user: str, item: str, timestamp: str | None, name: str
+) -> str | None:
+    """The time column's name, or None for a log without times; an error for missing columns."""
+    wanted = {"user": user, "item": item}
+    if timestamp not in (None, "timestamp"):
+        wanted["timestamp"] = timestamp
+    missing = {role: column for role, column in wanted.items() if column not in columns}
+    if missing:
+        named = ", ".join(repr(column) for column in missing.values())
+        remedy = ", ".join(f'{role}="..."' for role in missing)
+        raise ValueError(
+            f"{name}: no column {named}. The columns are {', '.join(map(repr, columns))}. "
+            f"Say which to use with {remedy}."
+        )
+    if len({*wanted.values()}) < len(wanted):
+        raise ValueError(f"{name}: one column can not be two of {wanted}.")
+    if timestamp == "timestamp" and timestamp not in columns:
+        alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
+        if alike:
+            raise ValueError(
+                f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "
+                "that column, or timestamp=None if the order of the rows is the order of time."
+            )
+    return timestamp if timestamp in columns else None
+
+
+def _repeated(frame: pd.DataFrame, duplicates: Duplicates, has_times: bool) -> np.ndarray:
+    """Which rows of a log in time order repeat one before them, under the rule chosen."""
+    repeated = np.zeros(len(frame), bool)
+    keys = ["user_id", "item_id"]
+    if duplicates == "keep" or (duplicates == "drop" and not has_times):
+        return repeated
+    if duplicates == "first":
+        return frame.duplicated(keys).to_numpy()
+    # Rows equal in time stand together, and most logs have few of them.
+    same = np.diff(frame["timestamp"].to_numpy()) == 0
+    rows = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    repeated[rows] = frame.iloc[rows].duplicated([*keys, "timestamp"])
+    return repeated
+
+
+def _feature_table(
+    table: pd.DataFrame | None, key: str, index: str, name: str
+) -> pd.DataFrame | None:
+    """A feature table indexed by raw id; the first row of an id counts."""
+    if table is None:
+        return None
+    if key not in table.columns:
+        raise ValueError(
+            f"{name}: the feature table has no column {key!r}, only "
+            f"{', '.join(map(repr, table.columns))}."
+        )
+    ids, missing = parse_ids(table[key], key)
+    table = table.drop(columns=key).set_index(pd.Index(ids, name=index))[~missing]
+    return table[~table.index.duplicated()]

@@ -1,0 +1,5 @@
+"""Data sets known by name."""
+
+from tfrecs.data.named.loading import cache_folder, dataset_names, load
+
+__all__ = ["cache_folder", "dataset_names", "load"]

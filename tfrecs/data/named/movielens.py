@@ -1,0 +1,129 @@
+"""MovieLens's files, in each of the forms they are published in, as logs.
+
+F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM
+Transactions on Interactive Intelligent Systems 5(4), article 19.
+
+Every form gives the same columns: ratings as the feature "rating" (float64); users, where there
+are any, with gender, age, occupation and zip_code; items with title, release_year (missing where
+the title has none) and genres (a list).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from tfrecs.data.interactions import Interactions
+from tfrecs.data.named.archives import read_members
+
+_RATINGS = {
+    "user_id": pa.int64(),
+    "item_id": pa.int64(),
+    "rating": pa.float64(),
+    "timestamp": pa.int64(),
+}
+_GENRES_100K = (
+    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
+    "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
+).split()
+
+
+def ml_100k(archive: Path) -> Interactions:
+    """ML-100K from its publisher's archive: u.data, u.user and u.item, the last in latin-1."""
+    files = read_members(archive, [f"ml-100k/u.{part}" for part in ("data", "user", "item")])
+    data, user, item = files.values()
+    users = _table(user, "|", ["user_id", "age", "gender", "occupation", "zip_code"])
+    columns = ["item_id", "title", "released", "video", "url", *_GENRES_100K]
+    items = _table(item.decode("latin-1").encode(), "|", columns)
+    genres = [
+        [genre for genre, flag in zip(_GENRES_100K, flags, strict=True) if flag == "1"]
+        for flags in items[_GENRES_100K].itertuples(index=False)
+    ]
+    return _log("ml-100k", _ratings(data, "\t"), users, _items(items, genres))
+
+
+def ml_100k_recbole(wheel: Path) -> Interactions:
+    """ML-100K from the copy in the recbole wheel, equal to the publisher's."""
+    folder = "recbole/dataset_example/ml-100k/ml-100k"
+    files = read_members(wheel, [f"{folder}.{part}" for part in ("inter", "user", "item")])
+    data, users, items = (content.partition(b"\n")[2] for content in files.values())
+    users_table = _table(users, "\t", ["user_id", "age", "gender", "occupation", "zip_code"])
+    table = _table(items, "\t", ["item_id", "title", "released", "genres"])
+    genres = [text.split(" ") for text in table["genres"]]
+    # The copy parts title and year, spells one title "unkonwn", and takes the "(V)" of another,
+    # for video, for its year.
+    titles = table["title"] + " (" + table["released"] + ")"
+    table["title"] = titles.where(table["title"] != "unkonwn", "unknown")
+    return _log("ml-100k", _ratings(data, "\t"), users_table, _items(table, genres))
+
+
+def ml_1m(archive: Path) -> Interactions:
+    """ML-1M from its publisher's archive: fields parted by `::`, films in latin-1."""
+    names = [f"ml-1m/{part}.dat" for part in ("ratings", "users", "movies")]
+    ratings, users, movies = (
+        content.decode("latin-1").replace("::", "\t").encode()
+        for content in read_members(archive, names).values()
+    )
+    users_table = _table(users, "\t", ["user_id", "gender", "age", "occupation", "zip_code"])
+    items = _table(movies, "\t", ["item_id", "title", "genres"])
+    return _log("ml-1m", _ratings(ratings, "\t"), users_table, _items(items, _parted(items)))
+
+
+def ml_csv(archive: Path) -> Interactions:
+    """ML-20M, ML-25M and ML-latest-small from their publisher's archives of CSV files."""
+    name = archive.stem
+    files = read_members(archive, [f"{name}/ratings.csv", f"{name}/movies.csv"])
+    ratings, movies = (content.partition(b"\n")[2] for content in files.values())
+    items = _table(movies, ",", ["item_id", "title", "genres"], quoted=True)
+    return _log(name, _ratings(ratings, ","), None, _items(items, _parted(items)))
+
+
+def _log(
+    name: str, ratings: pd.DataFrame, users: pd.DataFrame | None, items: pd.DataFrame
+) -> Interactions:
+    if users is not None:
+        users["age"] = users["age"].astype("int64")
+    return Interactions(ratings, user_features=users, item_features=items, name=name)
+
+
+def _ratings(content: bytes, delimiter: str) -> pd.DataFrame:
+    return _csv(content, delimiter, _RATINGS, quoted=False).to_pandas()
+
+
+def _table(
+    content: bytes, delimiter: str, columns: list[str], quoted: bool = False
+) -> pd.DataFrame:
+    """A small table of strings."""
+    return _csv(content, delimiter, dict.fromkeys(columns, pa.string()), quoted).to_pandas()
+
+
+def _csv(content: bytes, delimiter: str, types: dict[str, Any], quoted: bool) -> pa.Table:
+    return pa.csv.read_csv(
+        io.BytesIO(content),
+        pa.csv.ReadOptions(column_names=list(types)),
+        pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False),
+        pa.csv.ConvertOptions(column_types=types),
+    )
+
+
+def _parted(items: pd.DataFrame) -> list[list[str]]:
+    """Genres written as "Action|Drama"; none for "(no genres listed)"."""
+    return [[] if text.startswith("(no ") else text.split("|") for text in items["genres"]]
+
+
+def _items(table: pd.DataFrame, genres: list[list[str]]) -> pd.DataFrame:
+    """Item features from titles such as "Toy Story (1995)", also "... (1995) (V)"."""
+    parts = table["title"].str.extract(r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\)(?: \(V\))?)?\s*$")
+    return pd.DataFrame(
+        {
+            "item_id": table["item_id"],
+            "title": parts["title"],
+            "release_year": pd.to_numeric(parts["year"]).astype("Int64"),
+            "genres": genres,
+        }
+    )

@@ -1,0 +1,69 @@
+"""Interactions as (user, item) pairs in batches, shuffled in the graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrecs._keras import tf
+from tfrecs.data.sequences import Features, epochs, shuffled
+from tfrecs.data.sets import TrainSet
+
+
+class Pairs:
+    """Each interaction as a user and an item, for models that know users by their id.
+
+    Args:
+        train: the training part of a split.
+
+    Raises:
+        ValueError: where there is no interaction.
+
+    Example:
+        >>> import tfrecs
+        >>> histories = tfrecs.data.Histories.from_lists([[1, 2], [3]])
+        >>> train = tfrecs.data.TrainSet(histories, np.array([7, 8]), num_items=3)
+        >>> pairs = tfrecs.data.Pairs(train)
+        >>> [batch["user_id"].shape[0] for batch in pairs.batch(2)]
+        [2, 1]
+    """
+
+    def __init__(self, train: TrainSet) -> None:
+        if not len(train.histories.values):
+            raise ValueError("Pairs: there is no interaction to learn from.")
+        self.item_id = train.histories.values
+        self.user_id = np.repeat(train.user_ids, train.histories.lengths)
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.item_id)
+
+    def batch(self, batch_size: int, *, seed: int = 0, first_epoch: int = 0) -> tf.data.Dataset:
+        """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
+
+        Each iteration is another epoch, in an order that follows from `seed` and the epoch's
+        number. The last batch holds what is left over.
+
+        Args:
+            batch_size: pairs of a batch.
+            seed: seed of the order.
+            first_epoch: number of the first iteration's epoch; what a resumed run continues with.
+
+        Returns:
+            The data set of one epoch.
+
+        Raises:
+            ValueError: if `batch_size` is less than 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        users, items = tf.constant(self.user_id), tf.constant(self.item_id)
+        size = tf.constant(len(self), tf.int64)
+
+        def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
+            start = number * batch_size
+            place = shuffled(
+                tf.range(start, tf.minimum(start + batch_size, size)), size, seed, epoch
+            )
+            return {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
+
+        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)

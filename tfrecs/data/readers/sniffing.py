@@ -1,0 +1,111 @@
+"""Which format a file is in, by its name and first lines."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+
+Format = Literal["csv", "tsv", "parquet", "recbole", "pairs", "sequences"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".inter": "recbole",
+}
+_LINES = 1000  # read to tell lines of `user item` from lines of `user item item ...`
+
+
+def resolve(path: str | Path) -> Path:
+    """The file or folder meant by a path: as given, else inside the folder named by TFRECS_DATA.
+
+    Args:
+        path: absolute, or relative to the working folder or to TFRECS_DATA. `~` is the home.
+
+    Returns:
+        A path that exists.
+
+    Raises:
+        FileNotFoundError: naming each place that was tried.
+    """
+    given = Path(path).expanduser()
+    places = [given]
+    folder = os.environ.get("TFRECS_DATA")
+    if folder and not given.is_absolute():
+        places.append(Path(folder).expanduser() / given)
+    for place in places:
+        if place.exists():
+            return place
+    hint = "" if folder else " (TFRECS_DATA, a folder to look in as well, is not set)"
+    raise FileNotFoundError(f"No file {' nor '.join(str(place) for place in places)}{hint}.")
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """The bytes of a file, decompressed where they are gzip whatever the file's name."""
+    return gzip.open(path) if is_gzipped(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether a file begins as gzip does."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
+    """The format of a file.
+
+    The rule, first match counts (`.gz` at the end of the name does not):
+
+    1. names ending in .parquet, .pq, .inter, .csv or .tsv say so, and a folder is RecBole's
+       where it holds an .inter file, else Parquet's;
+    2. a first line with `:token` is RecBole's; one that holds the user and the item column's
+       name is a table's header; with `columns` given, every file is a table. A tab in the first
+       line makes a table "tsv", else it is "csv";
+    3. else fields are parted by white space, and of the first 1,000 lines all have two fields:
+       "pairs"; they differ in their number of fields: "sequences".
+
+    Args:
+        path: an existing file or folder.
+        user: name of the user column.
+        item: name of the item column.
+        has_columns: whether column names were given.
+
+    Returns:
+        The format.
+
+    Raises:
+        ValueError: for a file that no rule fits.
+    """
+    if path.is_dir():
+        inter = any(path.glob("*.inter")) or any(path.glob("*.inter.gz"))
+        return "recbole" if inter else "parquet"
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    lines = _first_lines(path)
+    first = lines[0] if lines else ""
+    table: Format = "tsv" if "\t" in first else "csv"
+    if ":token" in first:
+        return "recbole"
+    if has_columns or {user, item} <= set(first.split("\t" if table == "tsv" else ",")):
+        return table
+    widths = {len(line.split()) for line in lines if line.strip()}
+    if widths == {2}:
+        return "pairs"
+    if len(widths) > 1 and not ("," in first and len(first.split()) < 2):
+        return "sequences"
+    raise ValueError(
+        f"{path}: what format is this? It begins {first[:80]!r}. Pass format= one of "
+        f"{', '.join(FORMATS)}; for a table without a header pass its columns= too."
+    )
+
+
+def _first_lines(path: Path) -> list[str]:
+    """The first lines of a text file, without their ends."""
+    with open_bytes(path) as file:
+        lines = [line for line, _ in zip(file, range(_LINES), strict=False)]
+    return [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines]

@@ -1,0 +1,226 @@
+"""Training sequences as batches: windows of histories, bucketed by length, shuffled in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from tfrecs._keras import tf
+from tfrecs.data.sets import TrainSet
+
+Features = dict[str, tf.Tensor]
+
+
+def length_buckets(max_length: int) -> np.ndarray:
+    """Returns the widths that batches are padded to: every length up to 8, then eight an octave.
+
+    Padding is at most an eighth of a row, and a compiler meets few shapes.
+
+    Example:
+        >>> from tfrecs.data import length_buckets
+        >>> length_buckets(20).tolist()
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20]
+    """
+    widths = [1]
+    while widths[-1] < max_length:
+        widths.append(widths[-1] + max(1, 2 ** (widths[-1].bit_length() - 4)))
+    widths[-1] = max_length
+    return np.array(widths, np.int64)
+
+
+def epochs(
+    num_batches: int,
+    make_batch: Callable[[tf.Tensor, tf.Tensor], Features],
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Returns a data set of `num_batches` batches that is another epoch each time it is iterated.
+
+    Args:
+        num_batches: Batches of an epoch.
+        make_batch: Gives a batch from the epoch's and the batch's number, both int64 scalars, in graph
+            operations. The order is thus a function of seed and epoch, which a resumed run repeats.
+        first_epoch: Number of the first iteration's epoch.
+    """
+    epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
+
+    def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
+        number = epoch.assign_add(1)
+        return tf.data.Dataset.range(num_batches).map(
+            lambda batch: make_batch(number, batch), num_parallel_calls=2, deterministic=True
+        )
+
+    dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    # The graph holds a handle alone: without a reference the variable would be collected.
+    dataset.epoch = epoch
+    return dataset.prefetch(4)
+
+
+def shuffled(
+    index: tf.Tensor, size: tf.Tensor, seed: int, epoch: tf.Tensor, stream: int = 0
+) -> tf.Tensor:
+    """Returns where a random permutation of 0..size-1 puts each `index`, holding no permutation.
+
+    Args:
+        index: int64 scalar or vector, each in 0..size-1.
+        size: int64, the size of the permutation; a vector has one for each index.
+        seed: Seed of all permutations.
+        epoch: int64 scalar, each epoch has its own permutation.
+        stream: 0 or 1, for two independent permutations in an epoch.
+    """
+    seeds = tf.cast(tf.stack([tf.constant(seed, tf.int64), 2 * epoch + stream]), tf.uint32)
+    return tf.random.experimental.index_shuffle(index, seeds, size - 1)
+
+
+class Sequences:
+    """Windows of the users' histories, each with the next item as the target of every position.
+
+    A history of m items has m - 1 pairs of an input and the item after it. A window holds at most
+    `max_length` of them.
+
+    Args:
+        train: What may be learnt from, a user a row in time order.
+        max_length: Most positions of a window.
+        windows: "last" takes the most recent pairs of each user and leaves older ones out, as
+            SASRec does; "all" cuts longer histories, from the most recent end, into as many windows
+            as hold them all.
+
+    Raises:
+        ValueError: If `max_length` is less than 1, `windows` is unknown, or no user has two items.
+
+    Example:
+        >>> import numpy as np, tfrecs
+        >>> histories = tfrecs.data.Histories.from_lists([[1, 2, 3], [4, 5]])
+        >>> train = tfrecs.data.TrainSet(histories, np.array([1, 2]), num_items=5)
+        >>> sequences = train.sequences(max_length=3)
+        >>> sequences.num_targets
+        3
+        >>> batch = next(iter(sequences.batch(2, balanced=False)))
+        >>> sorted(batch["target"].numpy().tolist())
+        [[0, 5], [2, 3]]
+    """
+
+    def __init__(
+        self,
+        train: TrainSet,
+        max_length: int = 50,
+        windows: Literal["last", "all"] = "last",
+    ) -> None:
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, not {max_length}.")
+        if windows not in ("last", "all"):
+            raise ValueError(f'windows must be "last" or "all", not {windows!r}.')
+        histories = train.histories
+        pairs = np.maximum(histories.lengths - 1, 0)
+        if not pairs.any():
+            raise ValueError("No user has two items to learn from: every training history is shorter.")
+        counts = -(-pairs // max_length) if windows == "all" else np.minimum(pairs, 1)
+        row = np.repeat(np.arange(len(pairs)), counts)
+        # Number of the window within its user, counted from the most recent one.
+        number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        stop = pairs[row] - number * max_length
+        start = np.maximum(stop - max_length, 0)
+
+        self.max_length = max_length
+        self.widths = length_buckets(max_length)
+        length = stop - start
+        bucket = np.searchsorted(self.widths, length)
+        order = np.argsort(-bucket, kind="stable")  # longest first
+        self._bucket = bucket[order]
+        self._length = length[order].astype(np.int32)
+        # Place of the window's last input among all values; its target is the next place.
+        self._last = (histories.offsets[row] + stop - 1)[order]
+        self._user = train.user_ids[row[order]]
+        self._values = histories.values
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self._length)
+
+    @property
+    def num_targets(self) -> int:
+        """Number of targets of an epoch."""
+        return int(self._length.sum())
+
+    def batch(
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        balanced: bool = True,
+        first_epoch: int = 0,
+    ) -> tf.data.Dataset:
+        """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
+
+        Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
+        follows from `seed` and the epoch's number.
+
+        Args:
+            batch_size: Windows of a batch.
+            seed: Seed of the order.
+            balanced: Batches of windows of like length, each with about the same number of
+                targets: `batch_size` windows on average, more of short ones and fewer of long ones.
+                Little is padded, and as the loss is a mean over a batch's targets, every target
+                counts the same. False: batches of exactly `batch_size` windows (the last one
+                excepted) drawn from all, padded to the longest.
+            first_epoch: Number of the first iteration's epoch; what a resumed run must continue with.
+
+        Raises:
+            ValueError: If `batch_size` is less than 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        total = len(self)
+        if balanced:
+            bounds = self._balanced_bounds(batch_size)
+            size = np.bincount(self._bucket, minlength=len(self.widths))
+            # The windows of a bucket change places among themselves: [start, start + size).
+            size_of = size[self._bucket]
+            start_of = np.searchsorted(-self._bucket, -self._bucket, side="left")
+        else:
+            bounds = np.append(np.arange(0, total, batch_size), total)
+            size_of, start_of = np.full(total, total), np.zeros(total, np.int64)
+
+        bounds, size_of, start_of = (tf.constant(x, tf.int64) for x in (bounds, size_of, start_of))
+        values, last = tf.constant(self._values), tf.constant(self._last, tf.int64)
+        lengths, users = tf.constant(self._length, tf.int64), tf.constant(self._user)
+        widths = tf.constant(self.widths)
+        num_batches = len(bounds) - 1
+
+        def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
+            if balanced:  # else the windows themselves are in random order
+                number = shuffled(number, tf.constant(num_batches, tf.int64), seed, epoch)
+            slot = tf.range(bounds[number], bounds[number + 1])
+            first = tf.gather(start_of, slot)
+            window = first + shuffled(
+                slot - first, tf.gather(size_of, slot), seed, epoch, stream=1
+            )
+            length = tf.gather(lengths, window)
+            width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]
+            offset = tf.range(1 - width, 1)
+            place = tf.gather(last, window)[:, tf.newaxis] + offset
+            valid = offset > -length[:, tf.newaxis]
+            place = tf.where(valid, place, 0)
+            return {
+                "user_id": tf.gather(users, window),
+                "history": tf.where(valid, tf.gather(values, place), 0),
+                "target": tf.where(valid, tf.gather(values, place + 1), 0),
+            }
+
+        return epochs(num_batches, make_batch, first_epoch)
+
+    def _balanced_bounds(self, batch_size: int) -> np.ndarray:
+        """Cuts the windows, longest first, into batches of about the same number of targets."""
+        wanted = batch_size * self.num_targets / len(self)
+        bounds = [0]
+        for bucket in np.unique(self._bucket)[::-1]:
+            members = self._bucket == bucket
+            rows = max(1, round(wanted / self._length[members].mean()))
+            stop = int(np.flatnonzero(members)[-1]) + 1
+            # What does not fill a batch is padded a little more and opens the next bucket's first.
+            bounds.extend(range(bounds[-1] + rows, stop + 1, rows))
+        if bounds[-1] < len(self):
+            bounds.append(len(self))
+        return np.array(bounds)

@@ -1,0 +1,212 @@
+"""The three parts of a split: what trains, what validates, what tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tfrecs.data.candidates import draw_unseen
+from tfrecs.data.histories import Histories
+from tfrecs.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tfrecs.data.pairs import Pairs
+    from tfrecs.data.sequences import Sequences
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainSet:
+    """What a model may learn from: one row a user, items in time order.
+
+    Args:
+        histories: each user's training items.
+        user_ids: int32 [U], the user of each row.
+        num_items: n, the size of the item vocabulary.
+
+    Example:
+        >>> train = TrainSet(Histories.from_lists([[1, 2], [2]]), np.array([1, 2]), num_items=3)
+        >>> train.item_counts
+        array([0, 1, 2, 0, 0])
+    """
+
+    histories: Histories
+    user_ids: np.ndarray
+    num_items: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
+        if len(self.user_ids) != len(self.histories):
+            raise ValueError(
+                f"TrainSet: {len(self.user_ids)} user ids for {len(self.histories)} histories."
+            )
+
+    @property
+    def item_counts(self) -> np.ndarray:
+        """int64 [n + 2], how often each item id stands in the training part."""
+        return np.bincount(self.histories.values, minlength=self.num_items + 2)
+
+    def sequences(self, max_length: int, windows: Literal["last", "all"] = "last") -> Sequences:
+        """Training sequences for sequence models.
+
+        Args:
+            max_length: most positions of a sequence.
+            windows: "last" keeps the most recent positions of each user, "all" cuts longer
+                histories into several sequences.
+
+        Returns:
+            `Sequences`, whose `batch` gives the input of `fit`.
+        """
+        from tfrecs.data.sequences import Sequences
+
+        return Sequences(self, max_length, windows)
+
+    def pairs(self) -> Pairs:
+        """Each interaction as a (user, item) pair; see `Pairs`."""
+        from tfrecs.data.pairs import Pairs
+
+        return Pairs(self)
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainSet({len(self)} users, {len(self.histories.values)} interactions, "
+            f"{self.num_items} items)"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EvaluationSet:
+    """Users with what is known of them and what they are to be recommended.
+
+    Args:
+        user_ids: int32 [E], the user of each row.
+        history: [E] rows, items known of the user, oldest first.
+        targets: [E] rows, the items withheld: at least one a row.
+        item_counts: int64 [n + 2], how often each item id stands in the training part.
+        items: vocabulary of the n items.
+        users: vocabulary of the users.
+        name: data set and part, for reports.
+        protocol: how the targets were chosen, for reports.
+        candidates: int32 [E, C], items to rank the target among (0 = none), or None for all.
+    """
+
+    user_ids: np.ndarray
+    history: Histories
+    targets: Histories
+    item_counts: np.ndarray
+    items: Vocabulary
+    users: Vocabulary
+    name: str = ""
+    protocol: str = ""
+    candidates: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
+        sizes = {"user_ids": len(self), "history": len(self.history), "targets": len(self.targets)}
+        if self.candidates is not None:
+            object.__setattr__(self, "candidates", np.asarray(self.candidates, np.int32))
+            sizes["candidates"] = len(self.candidates)
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"EvaluationSet: one row a user everywhere, got {sizes}.")
+        if (self.targets.lengths == 0).any():
+            row = int((self.targets.lengths == 0).argmax())
+            raise ValueError(f"EvaluationSet: row {row} has no target. Leave such users out.")
+        if len(self.item_counts) != len(self.items) + 2:
+            raise ValueError(
+                f"EvaluationSet: item_counts has {len(self.item_counts)} entries for "
+                f"{len(self.items)} items: one for each id from 0 to n + 1."
+            )
+
+    def with_candidates(self, candidates: np.ndarray) -> EvaluationSet:
+        """The same users, whose targets are ranked among given items only (1 + C protocol).
+
+        Args:
+            candidates: int32 [E, C] item ids, without the target; 0 fills short rows.
+
+        Returns:
+            A new set.
+
+        Raises:
+            ValueError: where a row's target is among its candidates, which would count it twice.
+        """
+        candidates = np.asarray(candidates, np.int32)
+        stride = len(self.items) + 2
+        keys = np.arange(len(candidates))[:, None] * stride + candidates
+        twice = np.isin(keys, self.targets.rows * stride + self.targets.values)
+        if twice.any():
+            row, column = np.argwhere(twice)[0]
+            raise ValueError(
+                f"EvaluationSet: item {candidates[row, column]} is a target of row {row} and among "
+                "its candidates. Put 0 in its place."
+            )
+        return dataclasses.replace(self, candidates=candidates)
+
+    def sample_candidates(self, n: int, seed: int = 0) -> EvaluationSet:
+        """The same users, each with n items drawn uniformly to rank the targets among.
+
+        Drawn without repetition from the items that are neither in the user's history nor among
+        the targets; users with fewer such items get all of them.
+
+        Args:
+            n: candidates a user, beside the targets.
+            seed: the same seed draws the same candidates.
+
+        Returns:
+            A new set.
+        """
+        return self.with_candidates(
+            draw_unseen([self.history, self.targets], len(self.items), n, seed)
+        )
+
+    def subset(self, rows: np.ndarray) -> EvaluationSet:
+        """Some of the users: positions of rows, or a bool array that marks them."""
+        rows = np.asarray(rows)
+        return dataclasses.replace(
+            self,
+            user_ids=self.user_ids[rows],
+            history=self.history.take(rows),
+            targets=self.targets.take(rows),
+            candidates=None if self.candidates is None else self.candidates[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def __repr__(self) -> str:
+        ranked = f"{len(self.items)} items"
+        if self.candidates is not None:
+            ranked = f"{self.candidates.shape[1]} candidates"
+        return (
+            f"EvaluationSet({self.name}: {len(self)} users, {len(self.targets.values)} targets "
+            f"among {ranked}, {self.protocol})"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """A log in three parts with one vocabulary of users and one of items.
+
+    Args:
+        train: what models learn from.
+        validation: what models and their settings are chosen on.
+        test: what is reported.
+        users: vocabulary of users.
+        items: vocabulary of items.
+        protocol: the rule that made the split, in words.
+        counts: what the rule left out or could not use, by name.
+    """
+
+    train: TrainSet
+    validation: EvaluationSet
+    test: EvaluationSet
+    users: Vocabulary
+    items: Vocabulary
+    protocol: str
+    counts: dict[str, int]
+
+    def __repr__(self) -> str:
+        return f"Split({self.protocol}:\n  {self.train}\n  {self.validation}\n  {self.test})"

@@ -1,0 +1,279 @@
+"""Protocols that part a log into training, validation and test.
+
+Every protocol keeps a user's interactions in time order, at one time in the order of the file.
+The vocabularies cover the whole log, as in the published protocols. A user is evaluated where
+there is both a target and an earlier interaction to recommend from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfrecs.data.histories import Histories, offsets_of
+from tfrecs.data.interactions import Interactions
+from tfrecs.data.sets import EvaluationSet, Split, TrainSet
+from tfrecs.data.times import parse_times
+
+__all__ = [
+    "EvaluationSet",
+    "Split",
+    "TrainSet",
+    "global_time",
+    "leave_last_out",
+    "random_ratio",
+    "users_held_out",
+]
+
+# The part an interaction belongs to. A history holds what comes before the part of its targets.
+_TRAIN, _KNOWN, _VALIDATION, _TEST = range(4)
+
+
+def leave_last_out(log: Interactions) -> Split:
+    """Withholds each user's last item for the test and the one before it for validation.
+
+    The validation history of a user is the training part; the test history adds the validation
+    item to it. Users with fewer than 3 interactions only train.
+
+    Args:
+        log: the interactions.
+
+    Returns:
+        A `Split` with one target a user. Its counts hold "users_train_only" too.
+
+    Raises:
+        ValueError: where no user has 3 interactions.
+
+    Example:
+        >>> from tfrecs.data import Interactions
+        >>> split = leave_last_out(Interactions({"user_id": [7] * 4, "item_id": [1, 2, 3, 4]}))
+        >>> split.test.history[0], split.test.targets[0]
+        (array([1, 2, 3], dtype=int32), array([4], dtype=int32))
+    """
+    rows = _UserRows(log)
+    left = rows.left
+    part = np.where(left == 0, _TEST, np.where(left == 1, _VALIDATION, _TRAIN))
+    short = rows.lengths < 3
+    part[np.repeat(short, rows.lengths)] = _TRAIN
+    return rows.split(part, "leave-last-out", {"users_train_only": int(short.sum())})
+
+
+def global_time(
+    log: Interactions,
+    *,
+    quantiles: tuple[float, float] = (0.8, 0.9),
+    times: tuple[Any, Any] | None = None,
+) -> Split:
+    """Cuts the log at two moments: training, then validation, then test.
+
+    What happened at the moment of a cut or later belongs to the part after it. The history of a
+    user is everything before the part, and the targets are all distinct items within it; users
+    without an interaction before it are left out of that part and counted.
+
+    Args:
+        log: the interactions, which must have times.
+        quantiles: shares of the rows that lie before validation and before test.
+        times: the two moments themselves, in the log's unit, or as dates where its times are
+            seconds; in place of `quantiles`.
+
+    Returns:
+        A `Split` with one target a user or more.
+
+    Raises:
+        ValueError: for a log without times, cuts that do not rise, or an empty part.
+
+    Example:
+        >>> from tfrecs.data import Interactions
+        >>> log = Interactions({"user_id": [1] * 4, "item_id": [1, 2, 3, 4],
+        ...                     "timestamp": [0, 10, 20, 30]})
+        >>> global_time(log, times=(15, 25)).test.targets[0]
+        array([4], dtype=int32)
+    """
+    if not log.has_times:
+        raise ValueError(
+            f"global_time: {log.name} has no time column, so one user's interactions can not be "
+            'set against another\'s. Name the column with timestamp="...", or split otherwise.'
+        )
+    moments = log.frame["timestamp"].to_numpy()
+    if times is None:
+        if not 0 < quantiles[0] < quantiles[1] < 1:
+            raise ValueError(f"global_time: quantiles must rise within 0..1, not {quantiles}.")
+        cuts = moments[[int(q * len(moments)) for q in quantiles]]
+    else:
+        cuts, invalid = parse_times(list(times))
+        if invalid.any() or len(cuts) != 2:
+            raise ValueError(f"global_time: times must be two moments, not {times!r}.")
+    if not cuts[0] < cuts[1]:
+        raise ValueError(
+            f"global_time: the cuts {cuts[0]} and {cuts[1]} do not rise. Choose others, "
+            "further apart."
+        )
+    rows = _UserRows(log)
+    moments = moments[rows.order]
+    part = np.where(moments >= cuts[1], _TEST, np.where(moments >= cuts[0], _VALIDATION, _TRAIN))
+    return rows.split(part, f"global time, cut at {cuts[0]} and {cuts[1]}", {})
+
+
+def random_ratio(
+    log: Interactions, *, validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> Split:
+    """Withholds a random share of each user's interactions, whatever their time.
+
+    Of a user's m interactions, `m * test` rounded are test targets and `m * validation` rounded
+    are validation targets, but at least one always trains: where rounding leaves none, validation
+    and then the test gives way. Histories keep the time order.
+
+    Args:
+        log: the interactions.
+        validation: share of validation targets.
+        test: share of test targets.
+        seed: the same seed withholds the same.
+
+    Returns:
+        A `Split` with one target a user or more.
+
+    Raises:
+        ValueError: for shares that leave nothing to train on, or an empty part.
+    """
+    if not (0 < validation and 0 < test and validation + test < 1):
+        raise ValueError(
+            f"random_ratio: shares must be positive and together below 1, not {validation} "
+            f"(validation) and {test} (test)."
+        )
+    rows = _UserRows(log)
+    tested = np.minimum(np.floor(rows.lengths * test + 0.5), rows.lengths - 1)
+    validated = np.minimum(np.floor(rows.lengths * validation + 0.5), rows.lengths - 1 - tested)
+    # A random place among the user's own interactions: the first are test, the next validation.
+    order = np.lexsort((np.random.default_rng(seed).random(len(log)), rows.user))
+    place = np.empty(len(log), np.int64)
+    place[order] = np.arange(len(log)) - np.repeat(rows.offsets[:-1], rows.lengths)
+    tested, validated = np.repeat(tested, rows.lengths), np.repeat(validated, rows.lengths)
+    part = np.where(
+        place < tested, _TEST, np.where(place < tested + validated, _VALIDATION, _TRAIN)
+    )
+    return rows.split(part, f"random ratio {validation:g} and {test:g}, seed {seed}", {})
+
+
+def users_held_out(
+    log: Interactions,
+    *,
+    validation: float | int = 0.1,
+    test: float | int = 0.1,
+    targets: int = 1,
+    seed: int = 0,
+) -> Split:
+    """Withholds users: some train, others are met first in validation or test.
+
+    The last items of a held-out user are the targets and those before them the history. None of
+    them trains. Only users with more interactions than `targets` can be held out; the others
+    train.
+
+    Args:
+        log: the interactions.
+        validation: users held out for validation: a share of all users, or (an int) how many.
+        test: the same for the test.
+        targets: last items of a held-out user that are targets.
+        seed: the same seed holds out the same users.
+
+    Returns:
+        A `Split`. Its counts hold "users_held_out_validation", "users_held_out_test" and
+        "users_too_short_to_hold_out".
+
+    Raises:
+        ValueError: where not enough users can be held out, or none is left to train.
+    """
+    if targets < 1:
+        raise ValueError(f"users_held_out: targets must be at least 1, not {targets}.")
+    rows = _UserRows(log)
+    users = len(rows.lengths)
+    sizes = [
+        int(share * users + 0.5) if isinstance(share, float) else share
+        for share in (validation, test)
+    ]
+    eligible = np.flatnonzero(rows.lengths > targets)
+    if min(sizes) < 1 or sum(sizes) > len(eligible) or sum(sizes) >= users:
+        raise ValueError(
+            f"users_held_out: {sizes[0]} and {sizes[1]} users can not be held out of {users}, of "
+            f"whom {len(eligible)} have more than {targets} interactions. Hold out at least one "
+            "each, and fewer than there are."
+        )
+    chosen = np.random.default_rng(seed).permutation(eligible)[: sum(sizes)]
+    role = np.full(users, _TRAIN)
+    role[chosen[: sizes[0]]] = _VALIDATION
+    role[chosen[sizes[0] :]] = _TEST
+    role = np.repeat(role, rows.lengths)
+    part = np.where((role != _TRAIN) & (rows.left >= targets), _KNOWN, role)
+    counts = {
+        "users_held_out_validation": sizes[0],
+        "users_held_out_test": sizes[1],
+        "users_too_short_to_hold_out": users - len(eligible),
+    }
+    return rows.split(part, f"users held out, last {targets} withheld, seed {seed}", counts)
+
+
+class _UserRows:
+    """A log's interactions user by user, in time order."""
+
+    def __init__(self, log: Interactions) -> None:
+        self.name = log.name
+        self.users, self.items = log.vocabularies()
+        user = self.users.encode(log.frame["user_id"]) - 1
+        self.order = np.argsort(user, kind="stable")
+        self.user = user[self.order]
+        self.item = self.items.encode(log.frame["item_id"])[self.order]
+        self.lengths = np.bincount(user, minlength=len(self.users))
+        self.offsets = offsets_of(self.lengths)
+
+    @property
+    def left(self) -> np.ndarray:
+        """How many interactions of the same user come after each."""
+        return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.item))
+
+    def split(self, part: np.ndarray, protocol: str, counts: dict[str, int]) -> Split:
+        """The split in which each interaction goes to its part."""
+        whole = Histories(self.item, self.offsets)
+        train = whole.keep(part == _TRAIN)
+        trained = np.flatnonzero(train.lengths)
+        if not len(trained):
+            raise ValueError(f"{self.name}, {protocol}: nothing is left to train on.")
+        counts = {
+            "users": len(self.users),
+            "users_one_interaction": int((self.lengths == 1).sum()),
+        } | counts
+        train_set = TrainSet(train.take(trained), trained + 1, len(self.items))
+        item_counts = train_set.item_counts
+        sets = {}
+        for number, name in ((_VALIDATION, "validation"), (_TEST, "test")):
+            history, targets = whole.keep(part < number), whole.keep(part == number).distinct()
+            has_target, has_history = targets.lengths > 0, history.lengths > 0
+            evaluated = np.flatnonzero(has_target & has_history)
+            if not len(evaluated):
+                raise ValueError(
+                    f"{self.name}, {protocol}: no user is left for {name}. The log has "
+                    f"{len(self.users)} users, {counts['users_one_interaction']} with a single "
+                    "interaction: choose another protocol or other shares."
+                )
+            targets = targets.take(evaluated)
+            counts[f"{name}_users"] = len(evaluated)
+            counts[f"{name}_users_without_history"] = int((has_target & ~has_history).sum())
+            counts[f"{name}_targets_not_in_train"] = int((item_counts[targets.values] == 0).sum())
+            sets[name] = EvaluationSet(
+                user_ids=evaluated + 1,
+                history=history.take(evaluated),
+                targets=targets,
+                item_counts=item_counts,
+                items=self.items,
+                users=self.users,
+                name=f"{self.name} {name}",
+                protocol=protocol,
+            )
+        return Split(
+            train=train_set,
+            validation=sets["validation"],
+            test=sets["test"],
+            users=self.users,
+            items=self.items,
+            protocol=protocol,
+            counts=counts,
+        )

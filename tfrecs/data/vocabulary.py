@@ -1,0 +1,209 @@
+"""Raw ids to the int32 ids that models use, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.ids import parse_ids
+
+
+class Vocabulary:
+    """The ids 1..n that stand for n raw ids; 0 is padding and n + 1 is out of vocabulary.
+
+    Raw ids are integers or strings, by the rule of `tfrecs.data.ids`: 17 and "17" are one id.
+
+    Args:
+        ids: 1-D, distinct raw ids. `ids[i]` gets the id i + 1.
+
+    Raises:
+        ValueError: where an id is missing, stands twice, or holds a line break.
+
+    Example:
+        >>> items = Vocabulary(["milk", "bread"])
+        >>> items.encode(["bread", "caviar"])
+        array([2, 3], dtype=int32)
+        >>> items.decode([2, 1])
+        array(['bread', 'milk'], dtype=object)
+    """
+
+    def __init__(self, ids: Iterable[Any]) -> None:
+        values, missing = parse_ids(_as_array(ids))
+        if missing.any():
+            raise ValueError(
+                f"Vocabulary: the id at position {missing.argmax()} is missing (None, NaN or an "
+                "empty string). Remove it: unknown ids have an id of their own, `oov_id`."
+            )
+        self._index = pd.Index(values, dtype=values.dtype)
+        if not self._index.is_unique:
+            twice = self._index[self._index.duplicated()][0]
+            raise ValueError(
+                f"Vocabulary: {twice!r} stands twice. Pass distinct ids, or any values to "
+                "`Vocabulary.from_values`."
+            )
+        if values.dtype == object:
+            for value in values:
+                if "\n" in value or "\r" in value:
+                    raise ValueError(
+                        f"Vocabulary: {value!r} holds a line break. Vocabularies are written one "
+                        "id a line, so replace it before building one."
+                    )
+        if len(values) >= np.iinfo(np.int32).max - 1:
+            raise ValueError(f"Vocabulary: {len(values)} ids are more than int32 can number.")
+        values.setflags(write=False)
+        self.ids = values
+
+    @classmethod
+    def from_values(cls, values: Any) -> Vocabulary:
+        """The vocabulary of the distinct values of a column, sorted.
+
+        Args:
+            values: 1-D raw ids, repeated in any way.
+
+        Returns:
+            A vocabulary whose order does not depend on the order of `values`.
+
+        Example:
+            >>> Vocabulary.from_values([30, 10, 30]).ids
+            array([10, 30])
+        """
+        distinct, missing = parse_ids(pd.unique(pd.Series(_as_array(values))))
+        if missing.any():
+            raise ValueError("Vocabulary.from_values: a value is missing. Drop such rows first.")
+        return cls(np.sort(pd.unique(distinct)))
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether raw ids are int64 (else they are strings)."""
+        return self.ids.dtype == np.int64
+
+    @property
+    def padding_id(self) -> int:
+        """The id of padding: 0."""
+        return 0
+
+    @property
+    def oov_id(self) -> int:
+        """The id of every raw id that is not in the vocabulary: n + 1."""
+        return len(self.ids) + 1
+
+    def encode(self, raw: Any) -> np.ndarray:
+        """Ids of raw ids; `oov_id` for those not in the vocabulary and those missing.
+
+        Args:
+            raw: raw ids of any shape, or one raw id.
+
+        Returns:
+            int32 array of the same shape.
+
+        Example:
+            >>> Vocabulary([10, 20]).encode([[20, 99], ["10", None]])
+            array([[2, 3],
+                   [1, 3]], dtype=int32)
+        """
+        array = _as_array(raw)
+        flat = array.ravel()
+        if self.is_integer and flat.dtype.kind in "iu":
+            found = self._index.get_indexer(flat)
+        else:
+            found = self._text_index.get_indexer(pd.Index(_texts(flat), dtype=object))
+        ids = found.astype(np.int32) + np.int32(1)
+        ids[ids == 0] = self.oov_id
+        return ids.reshape(array.shape)
+
+    def decode(self, ids: Any) -> np.ndarray:
+        """Raw ids of ids.
+
+        Args:
+            ids: ids of any shape, each in 1..n.
+
+        Returns:
+            int64 or object (of `str`) array of the same shape.
+
+        Raises:
+            ValueError: for padding (0), `oov_id` and anything else that has no raw id.
+        """
+        ids = np.asarray(ids)
+        if ids.size and (ids.dtype.kind not in "iu"):
+            raise ValueError(f"Vocabulary.decode: ids are integers, these are {ids.dtype}.")
+        outside = (ids < 1) | (ids > len(self.ids))
+        if outside.any():
+            raise ValueError(
+                f"Vocabulary.decode: {ids[outside].flat[0]} has no raw id: ids go from 1 to "
+                f"{len(self.ids)}, 0 is padding and {self.oov_id} is out of vocabulary."
+            )
+        return self.ids[ids.astype(np.int64) - 1]
+
+    def fingerprint(self) -> str:
+        """sha256 of the ids and their kind: equal for equal vocabularies only."""
+        kind = b"int64\n" if self.is_integer else b"str\n"
+        return hashlib.sha256(kind + self._lines().encode()).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the ids as UTF-8 text, one a line, id 1 first."""
+        Path(path).write_bytes(self._lines().encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """The vocabulary that `save` wrote."""
+        text = Path(path).read_bytes().decode()
+        return cls(np.array(text.split("\n")[:-1], object))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, ready for JSON."""
+        return {"ids": self.ids.tolist()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Vocabulary:
+        """The vocabulary that `get_config` described."""
+        return cls(**config)
+
+    def _lines(self) -> str:
+        return "".join(f"{value}\n" for value in self.ids.tolist())
+
+    @cached_property
+    def _text_index(self) -> pd.Index:
+        return pd.Index(_texts(self.ids), dtype=object)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self.ids.dtype == other.ids.dtype and np.array_equal(self.ids, other.ids)
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.fingerprint()))
+
+    def __repr__(self) -> str:
+        kind = "integers" if self.is_integer else "strings"
+        return f"Vocabulary({len(self)} {kind})"
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """An array of any values, strings and mixtures as objects (numpy would turn 1 into "1")."""
+    if isinstance(values, pd.Series | pd.Index):
+        return values.to_numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "US":
+        return values
+    if hasattr(values, "numpy"):
+        return values.numpy()
+    if not isinstance(values, np.ndarray | str | bytes | int | float) and hasattr(values, "__iter__"):
+        values = list(values)
+    array = np.asarray(values)
+    return array if array.dtype.kind in "iuf" else np.asarray(values, object)
+
+
+def _texts(values: np.ndarray) -> np.ndarray:
+    """Each raw id as a string; a missing one as ""."""
+    ids, missing = parse_ids(values)
+    texts = ids.astype(str).astype(object) if ids.dtype == np.int64 else ids.copy()
+    texts[missing] = ""
+    return texts

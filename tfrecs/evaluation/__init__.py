@@ -1,0 +1,49 @@
+"""Scores to ranks, metrics and reports that can be trusted."""
+
+from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
+from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
+from tfrecs.evaluation.callback import CorpusValidation
+from tfrecs.evaluation.comparison import Comparison, Difference
+from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.evaluator import Evaluator, evaluate
+from tfrecs.evaluation.metrics import (
+    RANK_METRICS,
+    average_precision,
+    hit_rate,
+    mrr,
+    ndcg,
+    precision,
+    recall,
+)
+from tfrecs.evaluation.pools import Pools
+from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.report import Report
+from tfrecs.evaluation.resampling import bootstrap_means, randomization_test
+
+__all__ = [
+    "evaluate",
+    "Evaluator",
+    "Report",
+    "Comparison",
+    "Difference",
+    "CorpusValidation",
+    "Recommender",
+    "Pools",
+    "Ranks",
+    "rank_targets",
+    "popularity_ranks",
+    "random_metrics",
+    "random_lists",
+    "RANK_METRICS",
+    "hit_rate",
+    "ndcg",
+    "mrr",
+    "average_precision",
+    "recall",
+    "precision",
+    "coverage",
+    "novelty",
+    "popularity_bias",
+    "bootstrap_means",
+    "randomization_test",
+]

@@ -1,0 +1,158 @@
+"""How well a recommender does that knows nothing: by popularity, and by chance.
+
+A metric means little without them: HR@10 of 0.1 is much among a million items and little among 100.
+Both are computed exactly, without scoring anything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrecs.data import Histories
+from tfrecs.evaluation.beyond_accuracy import relative_popularity, self_information
+from tfrecs.evaluation.pools import Pools
+from tfrecs.evaluation.ranking import Ranks, settle_ties
+
+
+def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:
+    """Ranks of the targets where items are ordered by how often they stand in the training part.
+
+    The same ranks as of a model whose score is the count, ties against the target; by binary
+    search.
+
+    Args:
+        pools: The targets and what they are ranked among.
+        item_counts: Training interactions by item id, `[num_items + 2]`.
+        top: How many recommended items to return a user; 0 for none. Full ranking only.
+
+    Returns:
+        The ranks, in the order of the users.
+
+    Example:
+        ```python
+        ranks = popularity_ranks(Pools.of(split.test), split.test.item_counts)
+        (ranks.ranks <= 10).mean()
+        ```
+    """
+    counts = np.asarray(item_counts, np.int64)
+    own = counts[pools.targets.values]
+    rows = pools.targets.rows
+    if pools.candidates is None:
+        catalogue = np.sort(counts[1:-1])
+        at_least = len(catalogue) - np.searchsorted(catalogue, own)
+        at_least = at_least - _at_least(pools.seen, counts, rows, own)
+    else:
+        at_least = _at_least(pools.candidates, counts, rows, own)
+        at_least = at_least + _at_least(pools.targets, counts, rows, own)
+    lists = _most_popular(pools.seen, counts, top) if top else None
+    return Ranks(settle_ties(at_least, pools.targets), pools.targets, lists)
+
+
+def random_metrics(sizes: np.ndarray, targets: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Expected metrics of a ranking drawn uniformly from all orders.
+
+    Of a pool of C items m are targets. Each position r <= min(k, C) holds a target with probability
+    m / C, and holds the first one with probability
+
+        q(r) = C(C - m, r - 1) / C(C, r - 1) * m / (C - r + 1).
+
+    HR@k = sum of q(r) = 1 - C(C - m, k) / C(C, k); MRR@k = sum of q(r) / r. The expected DCG is
+    m / C * sum of 1 / log2(1 + r), NDCG divides it by the ideal one. The expected precision at r,
+    given a target there, is (1 + (r - 1)(m - 1) / (C - 1)) / r, hence
+    MAP@k = 1/C * sum over r of it. Recall@k = min(k, C) / C and Precision@k = min(k, C) m / (C k).
+
+    Args:
+        sizes: Pool sizes C, `[num_users]`.
+        targets: Numbers of targets m, `[num_users]`, each at least 1 and at most C.
+        k: Length of the list.
+
+    Returns:
+        Float64 `[num_users]` by metric: "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
+
+    Example:
+        One target among 100: HR@10 is 10 / 100, MRR@10 is (1 + 1/2 + ... + 1/10) / 100.
+
+        >>> expected = random_metrics(np.array([100]), np.array([1]), k=10)
+        >>> expected["HR"].round(6), expected["MRR"].round(6)
+        (array([0.1]), array([0.02929]))
+    """
+    sizes, m = np.asarray(sizes, np.float64), np.asarray(targets, np.float64)
+    hit, reciprocal, gain, average = (np.zeros(len(sizes)) for _ in range(4))
+    none_yet = np.ones(len(sizes))
+    for r in range(1, k + 1):
+        left = np.maximum(sizes - r + 1, 0)  # Items for position r, when r - 1 are placed.
+        there = left > 0
+        first = np.where(there, none_yet * m / np.maximum(left, 1), 0.0)
+        hit += first
+        reciprocal += first / r
+        none_yet = np.maximum(none_yet - first, 0.0)
+        gain += there / np.log2(1 + r)
+        average += there * (1 + (r - 1) * (m - 1) / np.maximum(sizes - 1, 1)) / r
+    ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))[np.minimum(m, k).astype(int) - 1]
+    shown = np.minimum(sizes, k)
+    return {
+        "HR": hit,
+        "NDCG": m / sizes * gain / ideal,
+        "MRR": reciprocal,
+        "MAP": average / sizes,
+        "Recall": shown / sizes,
+        "Precision": shown * m / (sizes * k),
+    }
+
+
+def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, float]:
+    """Expected coverage, novelty and popularity bias of lists drawn uniformly from the pools.
+
+    An item of a user's pool of C is in the list with probability min(k, C) / C, so that an item is
+    recommended to nobody with the product of the complements over the users.
+
+    Args:
+        pools: What is recommended from; full ranking only.
+        item_counts: Training interactions by item id, `[num_items + 2]`.
+        k: Length of the lists.
+
+    Returns:
+        "Coverage", "Novelty" and "PopularityBias".
+
+    Example:
+        ```python
+        random_lists(Pools.of(split.test), split.test.item_counts, k=10)["Coverage"]
+        ```
+    """
+    sizes, n, seen = pools.sizes, pools.num_items, pools.seen
+    # log(1 - k / C), where -50 stands for the logarithm of 0.
+    missed = np.log(np.maximum(1 - np.minimum(k / sizes, 1), np.exp(-50)))
+    by_item = np.bincount(seen.values, weights=missed[seen.rows], minlength=n + 1)[1:]
+    never = np.exp(missed.sum() - by_item)
+    pool_means = {}
+    for name, values in (
+        ("Novelty", self_information(item_counts)),
+        ("PopularityBias", relative_popularity(item_counts)),
+    ):
+        outside = np.bincount(seen.rows, weights=values[seen.values], minlength=len(pools))
+        pool_means[name] = float(((values.sum() - outside) / sizes).mean())
+    return {"Coverage": float((1 - never).mean()), **pool_means}
+
+
+def _at_least(
+    pool: Histories, counts: np.ndarray, rows: np.ndarray, own: np.ndarray
+) -> np.ndarray:
+    """How many items of each given row of a pool have at least the count `own`."""
+    base = counts.max() + 1
+    keys = np.sort(pool.rows * base + counts[pool.values])
+    return pool.offsets[rows + 1] - np.searchsorted(keys, rows * base + own)
+
+
+def _most_popular(seen: Histories, counts: np.ndarray, k: int) -> np.ndarray:
+    """The k most popular items that each user has not seen; of equal ones the lower id."""
+    n = len(counts) - 2
+    order = np.argsort(-counts[1:-1], kind="stable")
+    place = np.empty(n, np.int64)
+    place[order] = np.arange(n)
+    # The seen place p_i, the i-th from 0, comes before unseen item j where p_i - i <= j.
+    keys = np.sort(seen.rows * n + place[seen.values - 1])
+    before = keys - seen.rows * n - (np.arange(len(keys)) - seen.offsets[seen.rows])
+    early = before < k
+    skips = np.bincount((seen.rows * k + before)[early], minlength=len(seen) * k)
+    places = np.arange(k) + skips.reshape(len(seen), k).cumsum(axis=1)
+    return np.where(places < n, order[np.minimum(places, n - 1)] + 1, 0).astype(np.int32)

@@ -1,0 +1,81 @@
+"""Corpus metrics in the logs of each epoch of a Keras training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfrecs._keras import keras
+from tfrecs.data import EvaluationSet
+from tfrecs.evaluation.evaluator import Evaluator
+from tfrecs.evaluation.metrics import RANK_METRICS
+
+
+class CorpusValidation(keras.callbacks.Callback):
+    """Puts metrics of the whole catalogue into the epoch's logs, such as "val_NDCG@10".
+
+    Callbacks after it in the list, and Keras's progress bar and history, see them as they see
+    "val_loss", so it stands first. `tfrecs.models.Model.fit` puts it there itself when its
+    `validation_data` is an `EvaluationSet`.
+
+    It runs on the first epoch, on every `every`-th and on the last. In between the logs repeat the
+    latest values: early stopping still counts epochs, and a repeated value is never a new best one.
+
+    Args:
+        dataset: The users to validate on.
+        ks: Lengths of the recommended lists.
+        every: Run on epochs `every`, 2 `every`, ..., counted from 1.
+        prefix: Of the names in the logs.
+        metrics: Of "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
+        mask_seen: Whether items of a user's history are left out of the ranking.
+        batch_size: Users scored at once; None chooses by the number of items.
+
+    Raises:
+        ValueError: If `every` is below 1 or a metric is unknown.
+
+    Example:
+        ```python
+        validation = tfrecs.evaluation.CorpusValidation(split.validation, ks=(10, 20), every=2)
+        stopping = keras.callbacks.EarlyStopping("val_NDCG@10", mode="max", patience=6)
+        model.fit(batches, epochs=50, callbacks=[validation, stopping])
+        ```
+    """
+
+    def __init__(
+        self,
+        dataset: EvaluationSet,
+        ks: Sequence[int] = (10,),
+        every: int = 1,
+        prefix: str = "val_",
+        *,
+        metrics: Sequence[str] = ("HR", "NDCG"),
+        mask_seen: bool = True,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"CorpusValidation: every must be at least 1, got {every}.")
+        unknown = [name for name in metrics if name not in RANK_METRICS]
+        if unknown:
+            raise ValueError(
+                f"CorpusValidation: {unknown[0]!r} is no metric; there are "
+                f"{', '.join(RANK_METRICS)}."
+            )
+        self.evaluator = Evaluator(dataset, ks, mask_seen=mask_seen, batch_size=batch_size)
+        self.every = every
+        self.prefix = prefix
+        self.metrics = tuple(metrics)
+        self._latest: dict[str, float] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forgets the values of an earlier training."""
+        self._latest = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Validates where it is due and adds the values to the logs."""
+        last = epoch + 1 == (self.params or {}).get("epochs")
+        if not self._latest or (epoch + 1) % self.every == 0 or last:
+            metrics = self.evaluator.metrics(self.model, self.metrics)
+            self._latest = {self.prefix + name: value for name, value in metrics.items()}
+        if logs is not None:
+            logs.update(self._latest)

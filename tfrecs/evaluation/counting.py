@@ -1,0 +1,180 @@
+"""The TensorFlow half of ranking: from a batch of users to ranks, by counting.
+
+The rank of a target is the number of items in its pool that score at least as high. Counting them
+takes one pass over the scores, where sorting takes many. Seen items leave the count by subtraction:
+those that score at least as high as the target are counted apart, from the same score matrix (a
+score computed twice may differ in its last bit), so that no users x items mask exists.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from tfrecs._keras import tf
+
+_IDS = tf.TensorSpec([None, None], tf.int32)
+_COUNTERS: weakref.WeakKeyDictionary[Any, RankCounter] = weakref.WeakKeyDictionary()
+
+
+def counter_of(model: Any) -> RankCounter:
+    """The `RankCounter` of a model, made once, so that evaluating it again traces nothing anew."""
+    if model not in _COUNTERS:
+        _COUNTERS[model] = RankCounter(model)
+    return _COUNTERS[model]
+
+
+class RankCounter:
+    """The traced functions that rank targets by a model's scores.
+
+    Every size in their signatures is open, so each function is traced once for a model, whatever is
+    evaluated. The traced functions read the model's variables as they are at each call. As with
+    Keras's own `predict`, replacing a layer of a model afterwards is not seen.
+
+    Args:
+        model: A `Recommender`. It is referred to weakly: ranking does not keep a model alive.
+
+    Example:
+        ```python
+        counter = counter_of(model)
+        vectors = counter.item_vectors()
+        ranks, top_items, bad = counter.in_catalogue(features, vectors, targets, seen, 10)
+        ```
+    """
+
+    def __init__(self, model: Any) -> None:
+        features = {"user_id": tf.TensorSpec([None], tf.int32)}
+        if model.max_history is not None:
+            features["history"] = _IDS
+        self._model = weakref.ref(model)
+        self._vectors = tf.function(self._item_vectors, input_signature=[])
+        self.is_product = bool(model.is_product)
+        vectors = tf.TensorSpec([None, None], tf.float32)
+        self.in_catalogue = tf.function(
+            self._in_catalogue,
+            input_signature=[features, vectors, _IDS, _IDS, tf.TensorSpec([], tf.int32)],
+        )
+        self.in_candidates = tf.function(
+            self._in_candidates, input_signature=[features, _IDS, _IDS]
+        )
+
+    def item_vectors(self) -> tf.Tensor:
+        """Vectors of all items as they are now; empty where the score is not a product."""
+        return self._vectors() if self.is_product else tf.zeros([0, 0])
+
+    def _item_vectors(self) -> tf.Tensor:
+        return tf.cast(self._model().item_vectors(), tf.float32)
+
+    def _in_catalogue(
+        self,
+        features: dict[str, tf.Tensor],
+        vectors: tf.Tensor,
+        targets: tf.Tensor,
+        seen: tf.Tensor,
+        k: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Ranks among all items but the seen ones.
+
+        Args:
+            features: Features of B users.
+            vectors: What `item_vectors` returned.
+            targets: int32 `[B, T]`, padded with 0 on the right, rows with more targets first.
+            seen: int32 `[B, S]`, distinct items without the targets, 0 is padding.
+            k: Length of the recommended lists; 0 for none.
+
+        Returns:
+            int32 ranks `[B, T]`, of no meaning where there is no target; int32 `[B, k]`
+            recommended items; and how many scores are not finite.
+        """
+        if self.is_product:
+            queries = tf.cast(self._model().query_vectors(features), tf.float32)
+            scores = tf.matmul(queries, vectors, transpose_b=True)
+        else:
+            scores = tf.cast(self._model().score(features), tf.float32)
+        seen_scores = _score_of(scores, seen)
+        ranks = _count_each(
+            targets,
+            _score_of(scores, targets),
+            lambda own, rows: _at_least(scores[:rows], own) - _at_least(seen_scores[:rows], own),
+        )
+        top_items = tf.cond(
+            k > 0,
+            lambda: _top_items(_without(scores, seen), k),
+            lambda: tf.zeros([tf.shape(targets)[0], 0], tf.int32),
+        )
+        return ranks, top_items, _count_not_finite(scores)
+
+    def _in_candidates(
+        self, features: dict[str, tf.Tensor], targets: tf.Tensor, candidates: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ranks among the candidates and targets of each row.
+
+        Args:
+            features: Features of B users.
+            targets: int32 `[B, T]`, padded with 0 on the right, rows with more targets first.
+            candidates: int32 `[B, C]`, distinct items without the targets, 0 is padding.
+
+        Returns:
+            int32 ranks `[B, T]`, of no meaning where there is no target; and how many scores are
+            not finite.
+        """
+        items = tf.concat([targets, candidates], axis=1)
+        # A model need not be able to score padding: in its place it scores the first target again.
+        scored = tf.where(items > 0, items, targets[:, :1])
+        scores = tf.cast(self._model().score(features, scored), tf.float32)
+        pool = tf.where(items > 0, scores, -float("inf"))
+        ranks = _count_each(
+            targets, scores[:, : tf.shape(targets)[1]], lambda own, rows: _at_least(pool[:rows], own)
+        )
+        return ranks, _count_not_finite(tf.where(items > 0, scores, 0.0))
+
+
+def _at_least(scores: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    """How many scores of each row are at least its `own` `[B, 1]`."""
+    return tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1)
+
+
+def _count_each(targets: tf.Tensor, own: tf.Tensor, count: Any) -> tf.Tensor:
+    """Counts for one column of targets after another, over only the rows that have one there."""
+
+    def column(t: tf.Tensor) -> tf.Tensor:
+        rows = tf.math.count_nonzero(targets[:, t], dtype=tf.int32)
+        counts = count(own[:rows, t, None], rows)
+        return tf.pad(counts, [[0, tf.shape(targets)[0] - rows]])
+
+    columns = tf.range(tf.shape(targets)[1])
+    return tf.transpose(tf.map_fn(column, columns, fn_output_signature=tf.int32))
+
+
+def _score_of(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Scores of each row's items `[B, S]`; minus infinity for padding."""
+    found = tf.gather(scores, tf.maximum(items - 1, 0), batch_dims=1)
+    return tf.where(items > 0, found, -float("inf"))
+
+
+def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Scores with minus infinity for each row's items."""
+    places = tf.where(items > 0)
+    columns = tf.cast(tf.gather_nd(items, places), tf.int64) - 1
+    places = tf.stack([places[:, 0], columns], axis=1)
+    return tf.tensor_scatter_nd_update(
+        scores, places, tf.fill([tf.shape(places)[0]], -float("inf"))
+    )
+
+
+def _top_items(scores: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """Ids of the k best items of each row, 0 where fewer are left; of equal ones the lower id."""
+    width = tf.shape(scores)[1]
+    found, columns = tf.math.top_k(scores, tf.minimum(k, width))
+    items = tf.where(found > -float("inf"), columns + 1, 0)
+    return tf.pad(items, [[0, 0], [0, k - tf.minimum(k, width)]])
+
+
+def _count_not_finite(scores: tf.Tensor) -> tf.Tensor:
+    """How many scores are NaN or infinite, int64."""
+    # The sum is finite unless a score is not (or the sum overflows): the one cheap pass.
+    return tf.cond(
+        tf.math.is_finite(tf.reduce_sum(scores)),
+        lambda: tf.constant(0, tf.int64),
+        lambda: tf.math.count_nonzero(~tf.math.is_finite(scores)),
+    )

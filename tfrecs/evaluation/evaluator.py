@@ -1,0 +1,217 @@
+"""Evaluation of a model on an evaluation set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfrecs.data import EvaluationSet
+from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
+from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
+from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.metrics import RANK_METRICS
+from tfrecs.evaluation.pools import Pools
+from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.report import Report
+
+
+def evaluate(
+    model: Recommender,
+    dataset: EvaluationSet,
+    ks: Sequence[int] = (10,),
+    *,
+    mask_seen: bool = True,
+    batch_size: int | None = None,
+    baselines: bool = True,
+) -> Report:
+    """Evaluates a model on the users of an evaluation set.
+
+    Every item of the catalogue is ranked, or the set's own candidates where it has them
+    (`EvaluationSet.with_candidates`); `tfrecs.evaluation.pools` states the rules. Ties count
+    against the target. Beside the model stand the recommender by training popularity and the random
+    one, on the same ranking task.
+
+    Args:
+        model: Any model of tfrecs, or what else has the methods of `Recommender`.
+        dataset: Users, what is known of them and what they are to be recommended.
+        ks: Lengths of the recommended lists.
+        mask_seen: Whether items of a user's history are left out of the ranking. Set it to False
+            where people consume an item again.
+        batch_size: Users scored at once; None chooses by the number of items.
+        baselines: Whether to evaluate the baselines too.
+
+    Returns:
+        Metrics, baselines, and each user's own, for confidence intervals and paired tests.
+
+    Raises:
+        ValueError: If the model and the set number items differently, or a score is not finite.
+
+    Example:
+        ```python
+        report = tfrecs.evaluate(model, split.test, ks=(10, 20))
+        print(report)
+        report.metrics["NDCG@10"], report.interval("NDCG@10")
+        ```
+    """
+    evaluator = Evaluator(dataset, ks, mask_seen=mask_seen, batch_size=batch_size)
+    return evaluator.report(model, baselines=baselines)
+
+
+class Evaluator:
+    """Evaluates models on one evaluation set, again and again.
+
+    What does not depend on the model is prepared once, and a model's functions are traced once, so
+    that validation costs little each epoch.
+
+    Args:
+        dataset: Users, what is known of them and what they are to be recommended.
+        ks: Lengths of the recommended lists.
+        mask_seen: Whether items of a user's history are left out of the ranking.
+        batch_size: Users scored at once; None chooses by the number of items.
+
+    Raises:
+        ValueError: If `ks` holds no length or one below 1, the set has no users, or its targets or
+            candidates are not items of the catalogue.
+
+    Example:
+        ```python
+        evaluator = tfrecs.evaluation.Evaluator(split.validation, ks=(10, 20))
+        evaluator.metrics(model, ("NDCG",))           # {"NDCG@10": ..., "NDCG@20": ...}
+        evaluator.ranks(model).ranks                  # the rank of each target
+        ```
+    """
+
+    def __init__(
+        self,
+        dataset: EvaluationSet,
+        ks: Sequence[int] = (10,),
+        *,
+        mask_seen: bool = True,
+        batch_size: int | None = None,
+    ) -> None:
+        self.ks = tuple(sorted({int(k) for k in ks}))
+        if not self.ks or self.ks[0] < 1:
+            raise ValueError(f"ks are lengths of lists, at least one and each at least 1; got {ks}.")
+        self.dataset = dataset
+        self.mask_seen = mask_seen
+        self.batch_size = batch_size
+        self.pools = Pools.of(dataset, mask_seen)
+
+    def ranks(self, model: Recommender, *, top: int = 0) -> Ranks:
+        """The rank of each target, and with `top` the recommended items of each user.
+
+        Args:
+            model: What to evaluate.
+            top: How many recommended items to return a user; 0 for none. Full ranking only.
+
+        Returns:
+            The ranks, in the order of the set's users.
+        """
+        return rank_targets(
+            model, self.dataset, self.pools, top=top, batch_size=self.batch_size
+        )
+
+    def metrics(
+        self, model: Recommender, names: Sequence[str] = ("HR", "NDCG")
+    ) -> dict[str, float]:
+        """Mean metrics alone: what validation needs each epoch.
+
+        Args:
+            model: What to evaluate.
+            names: Of `metrics.RANK_METRICS`: "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
+
+        Returns:
+            The metric by name and length, such as "NDCG@10".
+        """
+        ranks = self.ranks(model)
+        return {
+            f"{name}@{k}": float(RANK_METRICS[name](ranks.ranks, k, ranks.offsets).mean())
+            for k in self.ks
+            for name in names
+        }
+
+    def report(self, model: Recommender, *, baselines: bool = True) -> Report:
+        """All metrics of a model, beside the baselines'.
+
+        Coverage, novelty and popularity bias are of full rankings only: lists taken from candidates
+        that were drawn say nothing of them.
+
+        Args:
+            model: What to evaluate.
+            baselines: Whether to evaluate the baselines too.
+
+        Returns:
+            The report.
+        """
+        top = self.ks[-1] if self.pools.candidates is None else 0
+        metrics, per_user = self._measure(self.ranks(model, top=top))
+        others = {}
+        if baselines:
+            popular = popularity_ranks(self.pools, self.dataset.item_counts, top=top)
+            others = {"popularity": self._measure(popular)[0], "random": self._random()}
+        return Report(
+            metrics=metrics,
+            baselines=others,
+            per_user=per_user,
+            user_ids=self.dataset.user_ids,
+            protocol=self._protocol(model),
+        )
+
+    def _measure(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Means and each user's metrics."""
+        counts = self.dataset.item_counts
+        metrics: dict[str, float] = {}
+        per_user: dict[str, np.ndarray] = {}
+        for k in self.ks:
+            for name, function in RANK_METRICS.items():
+                per_user[f"{name}@{k}"] = function(ranks.ranks, k, ranks.offsets)
+                metrics[f"{name}@{k}"] = float(per_user[f"{name}@{k}"].mean())
+            if ranks.top_items is not None:
+                lists = ranks.top_items[:, :k]
+                metrics[f"Coverage@{k}"] = coverage(lists, self.pools.num_items)
+                per_user[f"Novelty@{k}"] = novelty(lists, counts)
+                per_user[f"PopularityBias@{k}"] = popularity_bias(lists, counts)
+                for name in (f"Novelty@{k}", f"PopularityBias@{k}"):
+                    metrics[name] = float(per_user[name].mean())
+        return metrics, per_user
+
+    def _random(self) -> dict[str, float]:
+        """Expected metrics of the random recommender."""
+        metrics: dict[str, float] = {}
+        for k in self.ks:
+            expected = random_metrics(self.pools.sizes, self.pools.targets.lengths, k)
+            metrics.update({f"{name}@{k}": float(v.mean()) for name, v in expected.items()})
+            if self.pools.candidates is None:
+                lists = random_lists(self.pools, self.dataset.item_counts, k)
+                metrics.update({f"{name}@{k}": value for name, value in lists.items()})
+        return metrics
+
+    def _protocol(self, model: Recommender) -> dict[str, Any]:
+        """What was ranked and how, for the report."""
+        pools, sizes = self.pools, self.pools.sizes
+        return {
+            "model": type(model).__name__,
+            "data": self.dataset.name,
+            "split": self.dataset.protocol,
+            "users": len(pools),
+            "targets": len(pools.targets.values),
+            "items": pools.num_items,
+            "ranked": "candidates" if pools.candidates is not None else "catalogue",
+            "mask_seen": self.mask_seen if pools.candidates is None else None,
+            "ranked_items": [int(sizes.min()), float(sizes.mean()), int(sizes.max())],
+            "ties": "against the target",
+            "counts": {name: count for name, count in pools.counts.items() if count},
+            "fingerprint": self._fingerprint(),
+        }
+
+    def _fingerprint(self) -> str:
+        """Equal for the same targets in the same pools, in the same order."""
+        pools = self.pools
+        digest = hashlib.sha256(self.dataset.user_ids.tobytes())
+        for rows in (pools.targets, pools.seen, pools.candidates):
+            if rows is not None:
+                digest.update(rows.values.tobytes() + rows.offsets.tobytes())
+        return digest.hexdigest()[:16]

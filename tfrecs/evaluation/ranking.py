@@ -1,0 +1,174 @@
+"""The ranks that a model gives the targets of an evaluation set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfrecs.data import EvaluationSet, Histories
+from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.counting import counter_of
+from tfrecs.evaluation.pools import Pools
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranks:
+    """Where each target stands in its user's ranking.
+
+    Attributes:
+        ranks: int64 `[num_targets]`, from 1, a user's all different. Ties count against the target:
+            of items with its score, every other one that is not a target stands before it.
+        targets: Which items they are, a row a user; `ranks` runs parallel to `targets.values`.
+        top_items: int32 `[num_users, k]`, the recommended items, best first, 0 where fewer are
+            left; None where they were not asked for.
+    """
+
+    ranks: np.ndarray
+    targets: Histories
+    top_items: np.ndarray | None = None
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Where each user's ranks begin, int64 `[num_users + 1]`."""
+        return self.targets.offsets
+
+
+def rank_targets(
+    model: Recommender,
+    dataset: EvaluationSet,
+    pools: Pools,
+    *,
+    top: int = 0,
+    batch_size: int | None = None,
+) -> Ranks:
+    """Ranks each target of a set within its pool by a model's scores.
+
+    Users with histories of about the same length are scored together, so that little is padding.
+
+    Args:
+        model: What scores the items.
+        dataset: The users.
+        pools: What their targets are ranked among; of the same set.
+        top: How many recommended items to return a user; 0 for none. Full ranking only.
+        batch_size: Users scored at once; None chooses by the number of scores a user.
+
+    Returns:
+        The ranks, in the order of the set's users.
+
+    Raises:
+        ValueError: If the model knows other items than the set, or a score is not finite.
+
+    Example:
+        ```python
+        ranks = rank_targets(model, split.test, Pools.of(split.test), top=10)
+        (ranks.ranks <= 10).mean()
+        ```
+    """
+    _check_items(model, dataset)
+    counter = counter_of(model)
+    vectors = counter.item_vectors()
+    widths = dataset.history.lengths
+    if model.max_history is not None:
+        widths = np.minimum(widths, model.max_history)
+    counts = np.empty(len(pools.targets.values), np.int64)
+    top_items = np.zeros((len(pools), top), np.int32) if top else None
+    num_bad = num_scores = 0
+    for rows in _batches(pools, widths, batch_size or _batch_size(pools)):
+        features = {"user_id": dataset.user_ids[rows]}
+        if model.max_history is not None:
+            features["history"] = dataset.history.padded(rows, max(widths[rows].max(), 1))
+        targets, slots = _targets(pools.targets, rows)
+        if pools.candidates is None:
+            seen = pools.seen.padded(rows, pools.seen.lengths[rows].max())
+            found, items, bad = counter.in_catalogue(features, vectors, targets, seen, top)
+            num_scores += len(rows) * pools.num_items
+            if top_items is not None:
+                top_items[rows] = items.numpy()
+        else:
+            width = pools.candidates.lengths[rows].max()
+            candidates = pools.candidates.padded(rows, width)
+            found, bad = counter.in_candidates(features, targets, candidates)
+            num_scores += int(pools.sizes[rows].sum())
+        counts[slots] = found.numpy()[targets > 0]
+        num_bad += int(bad)
+    if num_bad:
+        raise ValueError(
+            f"{num_bad} of the {num_scores} scores of {type(model).__name__} are NaN or infinite: "
+            "no rank is right. Look for a learning rate that is too high, or a division by 0."
+        )
+    return Ranks(settle_ties(counts, pools.targets), pools.targets, top_items)
+
+
+def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
+    """Ranks that differ, from counts that are equal where targets of a user have equal scores.
+
+    A count is how many items score at least as high. Of t targets with one score all have the same
+    count c; the worst order puts them behind everything else of that score: at c - t + 1 .. c.
+
+    Args:
+        counts: int64 `[num_targets]`.
+        targets: The targets, a row a user.
+
+    Returns:
+        int64 `[num_targets]`, a user's all different.
+
+    Example:
+        >>> settle_ties(np.array([5, 2, 5, 5]), Histories.from_lists([[1, 2, 3], [4]]))
+        array([4, 2, 5, 5])
+    """
+    order = np.lexsort((counts, targets.rows))
+    users, ordered = targets.rows[order], counts[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (users[1:] != users[:-1]) | (ordered[1:] != ordered[:-1])
+    starts = np.flatnonzero(new)
+    sizes = np.diff(np.append(starts, len(order)))
+    ranks = np.empty_like(counts)
+    place = np.arange(len(order)) - np.repeat(starts, sizes) + 1
+    ranks[order] = ordered - np.repeat(sizes, sizes) + place
+    return ranks
+
+
+def _batches(pools: Pools, widths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Rows of users by the width of their history; in each batch, those with more targets first."""
+    order = np.argsort(widths, kind="stable")
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        yield rows[np.argsort(-pools.targets.lengths[rows], kind="stable")]
+
+
+def _batch_size(pools: Pools) -> int:
+    """So many users that a block of scores, or of candidates' vectors, stays small."""
+    if pools.candidates is None:
+        return int(np.clip(2**23 // pools.num_items, 32, 1024))
+    return int(np.clip(2**17 // pools.sizes.max(), 32, 1024))
+
+
+def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows' targets padded with 0 on the right, and where each stands in `targets.values`."""
+    place = np.arange(targets.lengths[rows].max())
+    inside = place < targets.lengths[rows][:, None]
+    slots = (targets.offsets[rows][:, None] + place)[inside]
+    padded = np.zeros(inside.shape, np.int32)
+    padded[inside] = targets.values[slots]
+    return padded, slots
+
+
+def _check_items(model: Recommender, dataset: EvaluationSet) -> None:
+    """The model must number the items as the set does."""
+    name = type(model).__name__
+    if model.num_items != len(dataset.items):
+        raise ValueError(
+            f"{name} scores {model.num_items} items, the evaluation set has {len(dataset.items)}. "
+            "Evaluate a model on a split of the log whose vocabulary it was built with."
+        )
+    known = getattr(model, "items", None)
+    if known is not None and known is not dataset.items and known != dataset.items:
+        differ = np.flatnonzero(known.ids.astype(str) != dataset.items.ids.astype(str))
+        item = differ[0] if len(differ) else 0
+        raise ValueError(
+            f"{name} was built with another vocabulary than the evaluation set's: its item "
+            f"{item + 1} is {known.ids[item]!r}, the set's {dataset.items.ids[item]!r}. "
+            "Use one split for both."
+        )

@@ -1,0 +1,254 @@
+"""Causal self-attention over a history, and the transformer block of SASRec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.layers.dropout import Dropout
+
+NORMS = ("paper", "pre", "post")
+
+
+def causal_mask(valid: tf.Tensor) -> tf.Tensor:
+    """Returns which positions may attend to which: the valid ones up to and including themselves.
+
+    Args:
+        valid: `[batch, length]` bool, False at padding.
+
+    Returns:
+        `[batch, length, length]` bool; `[b, i, j]` says whether position i reads position j.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> tf.cast(tfrecs.layers.causal_mask(tf.constant([[False, True, True]])), tf.int32).numpy()
+        array([[[0, 0, 0],
+                [0, 1, 0],
+                [0, 1, 1]]], dtype=int32)
+    """
+    position = tf.range(tf.shape(valid)[1])
+    return (position[:, tf.newaxis] >= position) & valid[:, tf.newaxis, :]
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class SelfAttention(keras.layers.Layer):
+    """Scaled dot-product attention with several heads (Vaswani et al., 2017, section 3.2).
+
+    Queries may come from another tensor than keys and values, as SASRec's block needs. Products run
+    in the compute dtype, the softmax in float32. A position that may read nothing (padding before
+    the first item) gets the mean of all values: finite, and read by nobody.
+
+    Args:
+        num_heads: Number of heads; must divide the input's last dimension.
+        dropout: Rate of the dropout on the attention weights.
+        seed: Seed of initializers and dropout.
+
+    Raises:
+        ValueError: If `num_heads` does not divide the input's last dimension.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> x = tf.random.normal([2, 5, 8])
+        >>> mask = tfrecs.layers.causal_mask(tf.ones([2, 5], tf.bool))
+        >>> tfrecs.layers.SelfAttention(num_heads=2)(x, x, mask).shape
+        TensorShape([2, 5, 8])
+    """
+
+    def __init__(
+        self, num_heads: int = 1, dropout: float = 0.0, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.seed = seed
+        self._drop = Dropout(dropout, _derive(seed, 0), dtype=tf.float32, name="drop")
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the projections for inputs `[batch, length, dim]`."""
+        dim = input_shape[-1]
+        if dim % self.num_heads:
+            raise ValueError(
+                f"num_heads ({self.num_heads}) must divide the size of the vectors ({dim})."
+            )
+
+        def dense(name: str, units: int, scale: float, index: int) -> keras.layers.Dense:
+            init = keras.initializers.VarianceScaling(
+                scale, "fan_avg", "uniform", seed=_derive(self.seed, index)
+            )
+            return keras.layers.Dense(
+                units, kernel_initializer=init, dtype=self.dtype_policy, name=name
+            )
+
+        self._query = dense("query", dim, 1.0, 1)
+        # One product makes keys and values; scale 1.5 gives each half Glorot's limit for [dim, dim].
+        self._key_value = dense("key_value", 2 * dim, 1.5, 2)
+        self._output = dense("output", dim, 1.0, 3)
+        super().build(input_shape)
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        memory: tf.Tensor,
+        mask: tf.Tensor,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        """Attends from `inputs` to `memory`.
+
+        Args:
+            inputs: `[batch, length, dim]`, what the queries are made of.
+            memory: `[batch, length, dim]`, what the keys and values are made of.
+            mask: `[batch, length, length]` bool, from `causal_mask`.
+            training: Whether dropout applies.
+
+        Returns:
+            `[batch, length, dim]`.
+        """
+        query = self._heads(self._query(inputs))
+        key_value = self._key_value(memory)
+        key, value = (self._heads(part) for part in tf.split(key_value, 2, axis=-1))
+        scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
+        scores = tf.cast(scores, tf.float32)
+        weights = tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
+        weights = tf.cast(self._drop(weights, training=training), value.dtype)
+        return self._output(self._join(tf.matmul(weights, value)))
+
+    def _heads(self, x: tf.Tensor) -> tf.Tensor:
+        if self.num_heads == 1:  # no transposition to pay for
+            return x[:, tf.newaxis]
+        shape = tf.shape(x)
+        x = tf.reshape(x, [shape[0], shape[1], self.num_heads, x.shape[-1] // self.num_heads])
+        return tf.transpose(x, [0, 2, 1, 3])
+
+    def _join(self, x: tf.Tensor) -> tf.Tensor:
+        if self.num_heads == 1:
+            return x[:, 0]
+        x = tf.transpose(x, [0, 2, 1, 3])
+        shape = tf.shape(x)
+        return tf.reshape(x, [shape[0], shape[1], x.shape[2] * x.shape[3]])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = {"num_heads": self.num_heads, "dropout": self.dropout, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class SASRecBlock(keras.layers.Layer):
+    """One block of SASRec (Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018).
+
+    With `norm="paper"` it computes what the authors' code does, which is neither of the usual two:
+    only the queries are normalised, and both residuals start from the normalised value:
+
+        q = LayerNorm(x)
+        x = q + Attention(query=q, key=x, value=x)
+        x = LayerNorm(x)
+        x = x + FeedForward(x)
+
+    `norm="pre"` is the pre-norm transformer, `x + Attention(LayerNorm(x))`, and `norm="post"` the
+    original post-norm one, `LayerNorm(x + Attention(x))`; the feed-forward part likewise.
+    FeedForward is two dense layers with ReLU between, dropout after each.
+
+    Args:
+        num_heads: Attention heads.
+        hidden_dim: Width of the feed-forward layer; default the input's, as in the paper.
+        dropout: Rate of all dropouts in the block.
+        norm: "paper", "pre" or "post".
+        epsilon: Added to the variance by the layer normalisations.
+        seed: Seed of initializers and dropout.
+
+    Raises:
+        ValueError: If `norm` is unknown.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> x = tf.random.normal([2, 5, 8])
+        >>> mask = tfrecs.layers.causal_mask(tf.ones([2, 5], tf.bool))
+        >>> tfrecs.layers.SASRecBlock(num_heads=2, dropout=0.1)(x, mask).shape
+        TensorShape([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        num_heads: int = 1,
+        hidden_dim: int | None = None,
+        dropout: float = 0.0,
+        norm: str = "paper",
+        epsilon: float = 1e-8,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}.")
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.dropout = dropout
+        self.norm = norm
+        self.epsilon = epsilon
+        self.seed = seed
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the sublayers for inputs `[batch, length, dim]`."""
+        dim = input_shape[-1]
+        policy = self.dtype_policy
+
+        def norm(name: str) -> keras.layers.LayerNormalization:
+            return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=policy, name=name)
+
+        def dense(name: str, units: int, activation: str | None, index: int) -> Any:
+            init = keras.initializers.GlorotUniform(seed=_derive(self.seed, index))
+            return keras.layers.Dense(units, activation, kernel_initializer=init, dtype=policy, name=name)
+
+        self._norm_attention = norm("norm_attention")
+        self._attention = SelfAttention(
+            self.num_heads, self.dropout, _derive(self.seed, 10), dtype=policy, name="attention"
+        )
+        self._norm_feed_forward = norm("norm_feed_forward")
+        self._hidden = dense("hidden", self.hidden_dim or dim, "relu", 20)
+        self._hidden_drop = Dropout(self.dropout, _derive(self.seed, 21), dtype=policy)
+        self._output = dense("output", dim, None, 22)
+        self._output_drop = Dropout(self.dropout, _derive(self.seed, 23), dtype=policy)
+        super().build(input_shape)
+
+    def call(
+        self, inputs: tf.Tensor, mask: tf.Tensor, training: bool | None = None
+    ) -> tf.Tensor:
+        """Returns the block's output, `[batch, length, dim]` like `inputs`.
+
+        Args:
+            inputs: `[batch, length, dim]`.
+            mask: `[batch, length, length]` bool, from `causal_mask`.
+            training: Whether dropout applies.
+        """
+        x = inputs
+        if self.norm == "paper":
+            query = self._norm_attention(x)
+            x = self._norm_feed_forward(query + self._attention(query, x, mask, training=training))
+            return x + self._feed_forward(x, training)
+        if self.norm == "pre":
+            normed = self._norm_attention(x)
+            x = x + self._attention(normed, normed, mask, training=training)
+            return x + self._feed_forward(self._norm_feed_forward(x), training)
+        x = self._norm_attention(x + self._attention(x, x, mask, training=training))
+        return self._norm_feed_forward(x + self._feed_forward(x, training))
+
+    def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:
+        hidden = self._hidden_drop(self._hidden(x), training=training)
+        return self._output_drop(self._output(hidden), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "hidden_dim": self.hidden_dim,
+            "dropout": self.dropout,
+            "norm": self.norm,
+            "epsilon": self.epsilon,
+            "seed": self.seed,
+        }
+
+
+def _derive(seed: int | None, index: int) -> int | None:
+    """Returns a seed of its own for each part of a layer, or None where the layer has none."""
+    return None if seed is None else seed + index

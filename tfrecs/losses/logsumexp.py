@@ -1,0 +1,105 @@
+"""The log-partition of a softmax over all items, without the matrix of all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tfrecs._keras import tf
+
+# exp overflows float32 at 88.7; below this bound no maximum needs to be subtracted.
+_SAFE_LOGIT = 80.0
+
+
+def weighted_logsumexp(
+    queries: tf.Tensor,
+    items: tf.Tensor,
+    weights: tf.Tensor,
+    chunk_size: int = 2**22,
+) -> tf.Tensor:
+    r"""Returns `sum_i weights[i] * log(sum_j exp(<queries[i], items[j]>))`.
+
+    The part of full softmax cross-entropy that touches every item. TensorFlow's own way keeps the
+    scores, their exponentials and the gradient of the scores, each `[num_queries, num_items]`.
+    Here queries are taken in chunks of at most `chunk_size` scores, and as the weight of each row in
+    the result is known beforehand, both gradients come out of the same pass:
+
+        E = exp(Q W'),  s = E 1,  c = weights / s
+        dQ = c * (E W),  dW = E' (c * Q)
+
+    so that three matrix products and one exponential are all the work, and no softmax is ever stored.
+    The row maximum is subtracted only where the Cauchy-Schwarz bound on the scores does not rule out
+    overflow already; both branches give the same value.
+
+    Args:
+        queries: `[num_queries, dim]` float32.
+        items: `[num_items, dim]` float32.
+        weights: `[num_queries]` float32; not differentiated.
+        chunk_size: Most scores to hold at once.
+
+    Returns:
+        A scalar, differentiable with respect to `queries` and `items` (once).
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tfrecs.losses import weighted_logsumexp
+        >>> value = weighted_logsumexp(tf.zeros([2, 3]), tf.ones([4, 3]), tf.constant([0.5, 0.5]))
+        >>> round(float(value), 4)  # log(4)
+        1.3863
+    """
+    weights = tf.stop_gradient(weights)
+
+    @tf.custom_gradient
+    def compute(queries: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        safe = _largest_norm(queries) * _largest_norm(items) < _SAFE_LOGIT
+        rows = tf.shape(queries)[0]
+        num_chunks = tf.maximum(1, -(-rows * tf.shape(items)[0] // chunk_size))
+        length = -(-rows // num_chunks)
+        padding = num_chunks * length - rows
+
+        def split(x: tf.Tensor) -> tf.Tensor:
+            x = tf.pad(x, [[0, padding]] + [[0, 0]] * (x.shape.rank - 1))
+            return tf.reshape(x, tf.concat([[num_chunks, length], tf.shape(x)[1:]], 0))
+
+        query_chunks, weight_chunks = split(queries), split(weights)
+
+        def step(index, total, d_queries, d_items):
+            query, weight = query_chunks[index], weight_chunks[index]
+            scores = tf.matmul(query, items, transpose_b=True)
+            shift = tf.cond(
+                safe,
+                lambda: tf.zeros([length, 1]),
+                lambda: tf.reduce_max(scores, axis=1, keepdims=True),
+            )
+            exponentials = tf.cond(
+                safe, lambda: tf.exp(scores), lambda: tf.exp(scores - shift)
+            )
+            sums = tf.reduce_sum(exponentials, axis=1)
+            total += tf.reduce_sum(weight * (tf.math.log(sums) + shift[:, 0]))
+            scale = (weight / sums)[:, tf.newaxis]
+            d_queries = d_queries.write(index, scale * tf.matmul(exponentials, items))
+            d_items += tf.matmul(exponentials, scale * query, transpose_a=True)
+            return index + 1, total, d_queries, d_items
+
+        _, total, d_queries, d_items = tf.while_loop(
+            lambda index, *_: index < num_chunks,
+            step,
+            (
+                tf.constant(0),
+                tf.constant(0.0),
+                tf.TensorArray(tf.float32, num_chunks, element_shape=[None, queries.shape[1]]),
+                tf.zeros_like(items),
+            ),
+            parallel_iterations=1,
+        )
+        d_queries = tf.reshape(d_queries.stack(), [num_chunks * length, -1])[:rows]
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return upstream * d_queries, upstream * d_items
+
+        return total, gradient
+
+    return compute(queries, items)
+
+
+def _largest_norm(x: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_max(tf.reduce_sum(tf.square(x), axis=-1)))

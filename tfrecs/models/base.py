@@ -1,0 +1,217 @@
+"""The base of every model: what TFRS's `Model` leaves out of training, and the contract others use."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from tfrecs._keras import keras, tf, tfrs
+from tfrecs.data import EvaluationSet, Vocabulary
+from tfrecs.evaluation import CorpusValidation
+from tfrecs.losses import global_sum
+
+Features = dict[str, tf.Tensor]
+
+
+class Model(tfrs.Model):
+    """A `tfrs.Model` whose loss, precision and validation can be relied on.
+
+    Subclasses implement `compute_loss` and either `query_vectors` and `item_vectors` (models whose
+    score is the product of the two) or `score`. In return `fit` and `evaluate`
+
+    - report the mean loss of the epoch over its targets, on any number of replicas (TFRS reports the
+      last batch's);
+    - scale the loss under `mixed_float16`;
+    - keep non-finite gradients out of the weights: such a step applies a gradient of zeros, is
+      counted in `nonfinite_steps` and warned of at the end of the epoch, and an epoch of nothing else
+      ends the training with an error;
+    - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`, ranks
+      among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other callback.
+
+    Args:
+        items: Vocabulary of the items, or their number where raw ids play no part.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If there are no items.
+    """
+
+    def __init__(self, items: Vocabulary | int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(items, dict):
+            items = Vocabulary.from_config(items)
+        self.items = items if isinstance(items, Vocabulary) else None
+        self.num_items = int(items) if isinstance(items, int) else len(items)
+        if self.num_items < 1:
+            raise ValueError("A model needs at least one item.")
+        self._mean_loss = keras.metrics.Mean("loss")
+        self.nonfinite_steps = self.add_weight(
+            name="nonfinite_steps",
+            shape=(),
+            dtype=tf.int64,
+            initializer="zeros",
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    @property
+    def max_history(self) -> int | None:
+        """Number of positions of `"history"` that the model reads; None if it reads none."""
+        return None
+
+    @property
+    def is_product(self) -> bool:
+        """Whether scores are products of `query_vectors` and `item_vectors`."""
+        return type(self).query_vectors is not Model.query_vectors
+
+    def query_vectors(self, features: Features) -> tf.Tensor:
+        """Returns the float32 vectors `[batch, dim]` of the batch's queries."""
+        raise TypeError(f"{type(self).__name__} has no query vectors: use score().")
+
+    def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the float32 vectors of `items` (ids 1..n, `[...]`), by default of all, `[n, dim]`."""
+        raise TypeError(f"{type(self).__name__} has no item vectors: use score().")
+
+    def score(self, features: Features, items: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the scores of items for each query of a batch.
+
+        Args:
+            features: The batch, as the data room makes it.
+            items: `[batch, c]` item ids; None for all items.
+
+        Returns:
+            `[batch, c]` float32; or `[batch, n]`, column j for item id j + 1.
+        """
+        queries = self.query_vectors(features)
+        if items is None:
+            return tf.matmul(queries, self.item_vectors(), transpose_b=True)
+        return tf.linalg.matvec(self.item_vectors(items), queries)
+
+    def target_count(self, features: Features) -> tf.Tensor:
+        """Returns how many targets the batch has: the weight of its loss in the epoch's mean."""
+        return tf.cast(tf.shape(next(iter(features.values())))[0], tf.float32)
+
+    def fit(
+        self,
+        *args: Any,
+        validation_data: Any = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Trains the model; see `keras.Model.fit`.
+
+        Args:
+            *args: As `keras.Model.fit`.
+            validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
+                `val_NDCG@10`), or what Keras takes.
+            callbacks: Keras callbacks.
+            **kwargs: As `keras.Model.fit`.
+
+        Returns:
+            Keras's `History`.
+
+        Raises:
+            FloatingPointError: If all gradients of an epoch were non-finite.
+        """
+        first: list[keras.callbacks.Callback] = [_NonFiniteWarning()]
+        if isinstance(validation_data, EvaluationSet):
+            first.append(CorpusValidation(validation_data))
+            validation_data = None
+        return super().fit(
+            *args,
+            validation_data=validation_data,
+            callbacks=[*first, *(callbacks or [])],
+            **kwargs,
+        )
+
+    def train_step(self, features: Features) -> dict[str, tf.Tensor]:
+        """Takes one step; Keras calls it."""
+        optimizer = self.optimizer
+        scaling = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(features, training=True)
+            objective = loss + self._regularization()
+            if scaling:
+                objective = optimizer.get_scaled_loss(objective)
+        gradients = tape.gradient(objective, self.trainable_variables)
+        # A loss scale is found by trying ones that overflow: its optimizer skips those steps itself.
+        gradients = (
+            optimizer.get_unscaled_gradients(gradients)
+            if scaling
+            else self._without_nonfinite(gradients)
+        )
+        optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._logs(loss, features)
+
+    def test_step(self, features: Features) -> dict[str, tf.Tensor]:
+        """Evaluates the loss of a batch; Keras calls it."""
+        return self._logs(self.compute_loss(features, training=False), features)
+
+    def _logs(self, loss: tf.Tensor, features: Features) -> dict[str, tf.Tensor]:
+        # A replica's loss is its share of the whole batch's mean: its own sum over everybody's count.
+        count = self.target_count(features)
+        share = tf.math.divide_no_nan(loss * global_sum(count), count)
+        self._mean_loss.update_state(share, sample_weight=count)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _regularization(self) -> tf.Tensor:
+        """Returns the layers' losses, once for all replicas together."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / replicas
+
+    def _without_nonfinite(self, gradients: list[Any]) -> list[Any]:
+        """Replaces the gradients by zeros if any of them, on any replica, is not finite."""
+        # One pass that reads each gradient; an overflowing square counts as non-finite too.
+        norm = tf.add_n([tf.nn.l2_loss(_values(g)) for g in gradients if g is not None])
+        bad = global_sum(tf.cast(~tf.math.is_finite(norm), tf.float32)) > 0
+        self.nonfinite_steps.assign_add(tf.cast(bad, tf.int64))
+        present = [g for g in gradients if g is not None]
+        checked = iter(
+            tf.cond(bad, lambda: [_zeros_like(g) for g in present], lambda: _identity(present))
+        )
+        return [None if g is None else next(checked) for g in gradients]
+
+
+def _values(gradient: Any) -> tf.Tensor:
+    values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+    return tf.cast(values, tf.float32)
+
+
+def _zeros_like(gradient: Any) -> Any:
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(
+            tf.zeros_like(gradient.values), gradient.indices, gradient.dense_shape
+        )
+    return tf.zeros_like(gradient)
+
+
+def _identity(gradients: list[Any]) -> list[Any]:
+    return [tf.identity(g) if isinstance(g, tf.Tensor) else g for g in gradients]
+
+
+class _NonFiniteWarning(keras.callbacks.Callback):
+    """Says at the end of an epoch how many of its steps had non-finite gradients."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._seen = int(self.model.nonfinite_steps.numpy())
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._steps = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._steps = batch + 1
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        total = int(self.model.nonfinite_steps.numpy())
+        new, self._seen = total - self._seen, total
+        if not new:
+            return
+        message = f"{new} of the {self._steps} steps of epoch {epoch + 1} had non-finite gradients"
+        if new == self._steps:
+            raise FloatingPointError(
+                f"{message}: the training cannot go on. Lower the learning rate or look for "
+                "non-finite features; the weights are those before the first of these steps."
+            )
+        warnings.warn(f"{message}, which were replaced by zeros.", RuntimeWarning, stacklevel=2)

@@ -1,0 +1,46 @@
+"""A look at a written graph for operations that a stock server lacks, or must not be asked to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfrecs._keras import tf
+
+# They call back into Python, or touch files of the server.
+FORBIDDEN = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"})
+
+
+def check_graph(folder: Path) -> list[str]:
+    """Names of the operations of a SavedModel, all of which a stock TensorFlow Serving has.
+
+    Args:
+        folder: The SavedModel.
+
+    Returns:
+        The distinct operation names, sorted.
+
+    Raises:
+        ValueError: An operation is custom, calls Python, opens files, or is compiled by XLA (which
+            TensorFlow Serving does not do on CPUs).
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    names, bad = set(), set()
+    for meta_graph in saved.meta_graphs:
+        library = meta_graph.graph_def.library.function
+        nodes = [*meta_graph.graph_def.node, *(node for f in library for node in f.node_def)]
+        for node in nodes:
+            names.add(node.op)
+            if node.op in FORBIDDEN or ">" in node.op:
+                bad.add(node.op)
+            if node.attr["_XlaMustCompile"].b:
+                bad.add(f"{node.op} with jit_compile=True")
+        bad |= {f"{f.signature.name}: jit_compile=True" for f in library if f.attr["_XlaMustCompile"].b}
+    if bad:
+        raise ValueError(
+            f"The model cannot be served by a stock TensorFlow Serving {tf.__version__}, because its "
+            f"graph has {', '.join(sorted(bad))}. Replace that in the model's query_vectors or score."
+        )
+    functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
+    return sorted(names - functions)

@@ -1,0 +1,31 @@
+"""Training that survives: run folders, checkpoints, early stopping, resuming bit for bit."""
+
+from tfrecs.training.callbacks import BestWeights
+from tfrecs.training.checkpoints import CheckpointError, Checkpoints
+from tfrecs.training.history import plot_history, write_history
+from tfrecs.training.job import train
+from tfrecs.training.progress import EpochProgress
+from tfrecs.training.recorder import Interrupted, Recorder, fit
+from tfrecs.training.runs import Run, RunError
+from tfrecs.training.sources import load_log, make_split, resolve_data
+from tfrecs.training.specs import build, describe
+
+__all__ = [
+    "BestWeights",
+    "CheckpointError",
+    "Checkpoints",
+    "EpochProgress",
+    "Interrupted",
+    "Recorder",
+    "Run",
+    "RunError",
+    "build",
+    "describe",
+    "fit",
+    "load_log",
+    "make_split",
+    "plot_history",
+    "resolve_data",
+    "train",
+    "write_history",
+]

@@ -1,0 +1,161 @@
+"""The folder that a training leaves, and how to take it up again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfrecs.data import Split, Vocabulary
+from tfrecs.models import Model
+from tfrecs.training.checkpoints import Checkpoints
+from tfrecs.training.history import write_atomically
+from tfrecs.training.sources import load_log, make_split
+from tfrecs.training.specs import build
+
+
+class RunError(ValueError):
+    """A run that cannot be done as asked; the message says why in one line."""
+
+
+@contextlib.contextmanager
+def run_errors() -> Iterator[None]:
+    """Takes what is wrong with a run's data and settings for a `RunError`."""
+    try:
+        yield
+    except RunError:
+        raise
+    except (ValueError, OSError) as error:
+        raise RunError(str(error)) from error
+
+
+class Run:
+    """A folder that `tfrecs.train` wrote.
+
+    ```
+    config.yaml     all settings: `tfrecs train --config config.yaml --output elsewhere` repeats it
+    items.txt       the vocabulary of items, one raw id a line
+    metrics.json    validation and test metrics, baselines, times, versions
+    history.csv     each epoch's loss, validation metrics and speed
+    training.png    the same as a picture
+    checkpoints/    the last two epochs and the best one
+    tensorboard/    logs for `tensorboard --logdir`
+    ```
+
+    Args:
+        folder: The folder.
+
+    Attributes:
+        folder: The folder, a `Path`.
+
+    Example:
+        ```python
+        run = tfrecs.training.Run("runs/first")
+        report = tfrecs.evaluate(run.load_model(), run.load_split().test)
+        ```
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a training has begun in the folder."""
+        return (self.folder / "config.yaml").is_file()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All settings, as `train` and its command line take them.
+
+        Raises:
+            RunError: If the folder holds no run.
+        """
+        path = self.folder / "config.yaml"
+        if not self.folder.is_dir():
+            raise RunError(f"There is no folder {self.folder}.")
+        if not path.is_file():
+            raise RunError(f"{self.folder} holds no run: it has no config.yaml.")
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise RunError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        if not isinstance(config, dict) or not {"data", "model"} <= set(config):
+            raise RunError(f"{path} is not the config.yaml of a run.")
+        return config
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json holds; empty before the training has ended or was stopped."""
+        path = self.folder / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Writes config.yaml, and makes the folder where it is missing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        write_atomically(self.folder / "config.yaml", text)
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Writes metrics.json."""
+        text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self.folder / "metrics.json", text)
+
+    def checkpoints(self, model: Model) -> Checkpoints:
+        """The checkpoints of the run, for a model built as its config says."""
+        return Checkpoints(self.folder / "checkpoints", model)
+
+    def load_items(self) -> Vocabulary:
+        """The vocabulary of items that the model was trained with."""
+        path = self.folder / "items.txt"
+        if not path.is_file():
+            raise RunError(f"{self.folder} is not whole: items.txt is missing.")
+        return Vocabulary.load(path)
+
+    def load_model(self) -> Model:
+        """The trained model, with the weights of its best epoch.
+
+        Returns:
+            The model, not compiled.
+
+        Raises:
+            RunError: If the folder holds no run, or one whose first epoch is not yet done.
+            CheckpointError: If the checkpoint is damaged.
+        """
+        config = self.config
+        with run_errors():
+            model = build(config["model"], self.load_items())
+        checkpoints = self.checkpoints(model)
+        epochs = checkpoints.epochs()
+        best = checkpoints.state(epochs[-1])["best"]["best_epoch"] if epochs else 0
+        if not best:
+            raise RunError(
+                f"No epoch of {self.folder} is done yet. Resume it with: "
+                f"tfrecs train --resume {self.folder}"
+            )
+        checkpoints.restore(best)
+        return model
+
+    def load_split(self) -> Split:
+        """The split that the model was trained and tested on, made again from the data.
+
+        Returns:
+            The split.
+
+        Raises:
+            RunError: If the data are not there or have changed since.
+        """
+        config = self.config
+        with run_errors():
+            log = load_log(config["data"], config.get("columns"), config.get("k_core"))
+            split = make_split(log, config.get("split", "leave_last_out"), config.get("split_args"))
+        if split.items != self.load_items():
+            raise RunError(
+                f"The items of {config['data']} are not those that {self.folder} was trained on: "
+                "the data have changed. Train anew, or give the old data back."
+            )
+        return split

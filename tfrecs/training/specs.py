@@ -1,0 +1,122 @@
+"""Objects as plain data and back: what a run's config.yaml says of its model and optimizer.
+
+A spec is the form that command lines and YAML files use:
+
+```yaml
+class_path: tfrecs.models.SASRec
+init_args:
+  dim: 64
+  loss:
+    class_path: tfrecs.losses.SampledSoftmax
+    init_args: {num_negatives: 256}
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from tfrecs._keras import keras
+
+Spec = dict[str, Any]
+
+# What every Keras object takes and no run is described by.
+KERAS_ARGUMENTS = frozenset(
+    {"name", "trainable", "dtype", "dynamic", "inputs", "outputs", "mesh", "jit_compile"}
+)
+
+
+def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
+    """The spec of a Keras object, from its `get_config`.
+
+    Args:
+        instance: A model, layer, loss or optimizer.
+        skip: Arguments that are given otherwise when it is built again.
+
+    Returns:
+        `{"class_path": .., "init_args": ..}` with the arguments of its constructor, objects among
+        them described in the same way.
+
+    Example:
+        >>> import tfrecs
+        >>> describe(tfrecs.losses.SampledSoftmax(64, seed=1), skip=("negatives",))["class_path"]
+        'tfrecs.losses.SampledSoftmax'
+    """
+    arguments = _arguments(type(instance)) - KERAS_ARGUMENTS - set(skip)
+    config = instance.get_config()
+    return {
+        "class_path": _class_path(type(instance)),
+        "init_args": {name: _plain(value) for name, value in config.items() if name in arguments},
+    }
+
+
+def build(spec: Spec, *arguments: Any, **more: Any) -> Any:
+    """The object that a spec describes.
+
+    Args:
+        spec: `{"class_path": .., "init_args": ..}`; `init_args` may be missing.
+        *arguments: What its constructor takes first, beside the spec.
+        **more: Further arguments by name.
+
+    Returns:
+        A new object.
+
+    Raises:
+        ValueError: If there is no such class.
+
+    Example:
+        >>> loss = build({"class_path": "tfrecs.losses.SampledSoftmax"}, num_negatives=8)
+        >>> loss.num_negatives
+        8
+    """
+    module, _, name = spec["class_path"].rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"There is no class {spec['class_path']!r}: {error}") from error
+    given = {
+        name: build(value) if _is_spec(value) else value
+        for name, value in (spec.get("init_args") or {}).items()
+    }
+    return cls(*arguments, **given, **more)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, dict) and "class_path" in value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict) and {"class_name", "config"} <= set(value):
+        return describe(keras.utils.deserialize_keras_object(value))
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def _arguments(cls: type) -> set[str]:
+    """The names that a constructor takes, those that it passes on with **kwargs among them."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names - {"self"}
+
+
+def _class_path(cls: type) -> str:
+    """The shortest name that the class can be imported by: its room's, not its file's."""
+    parts = [part for part in cls.__module__.split(".") if part != "src"]
+    for length in range(1, len(parts) + 1):
+        module = ".".join(parts[:length])
+        try:
+            found = getattr(importlib.import_module(module), cls.__name__, None)
+        except ImportError:
+            continue
+        if found is cls:
+            return f"{module}.{cls.__name__}"
+    return f"{cls.__module__}.{cls.__qualname__}"
