@@ -97,9 +97,7 @@ def train_plain_keras(settings: Settings, split: ranking.Split, worker: Worker) 
         settings.dropout,
     )
     plain_keras.compiled(model, settings.learning_rate)
-    batches = plain_keras.batches(
-        split, settings.max_length, settings.batch_size, settings.seed
-    )
+    batches = plain_keras.batches(split, settings.max_length, settings.batch_size, settings.seed)
     encode = in_batches(lambda table: model.states(table)[:, -1], settings.max_length)
     worker.set_model(encode, lambda: model.items.embeddings.numpy()[1:])
     targets = split.num_targets(settings.max_length)

@@ -27,11 +27,14 @@ class PlainSASRec(keras.Model):
         dropout: float,
     ) -> None:
         super().__init__()
-        normal = keras.initializers.RandomNormal(stddev=0.02)
+
+        def normal() -> keras.initializers.Initializer:
+            return keras.initializers.RandomNormal(stddev=0.02)
+
         self.dim = dim
         self.positions = tf.range(max_length)
-        self.items = keras.layers.Embedding(num_items + 1, dim, normal)
-        self.position = keras.layers.Embedding(max_length, dim, normal)
+        self.items = keras.layers.Embedding(num_items + 1, dim, normal())
+        self.position = keras.layers.Embedding(max_length, dim, normal())
         self.drop = keras.layers.Dropout(dropout)
         self.blocks = [
             {
@@ -72,9 +75,7 @@ class PlainSASRec(keras.Model):
         return tf.matmul(self.states(inputs, training), self.items.embeddings, transpose_b=True)
 
 
-def batches(
-    split: ranking.Split, max_length: int, batch_size: int, seed: int
-) -> tf.data.Dataset:
+def batches(split: ranking.Split, max_length: int, batch_size: int, seed: int) -> tf.data.Dataset:
     """Histories, targets and weights of the most recent window of each user."""
     rows = [row for row in split.train if len(row) > 1]
     history = ranking.padded([row[:-1] for row in rows], max_length).astype(np.int32)

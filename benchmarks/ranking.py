@@ -1,7 +1,7 @@
-"""The one split and the one evaluator that every trainer of ``benchmarks.sequential`` is measured by.
+"""The one split and the one evaluator for all trainers of `benchmarks.sequential`.
 
-It needs numpy alone, so that it runs in tfrecs's environment and in the peers'. It knows a trainer by two functions:
-histories to state vectors, and the vectors of all items.
+It needs numpy alone, so that it runs in tfrecs's environment and in the peers'. It knows a trainer
+by two functions: histories to state vectors, and the vectors of all items.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Encoder = Callable[[Histories], np.ndarray]
 
 @dataclass(frozen=True)
 class Split:
-    """Leave-last-out: a user's last item is the test target, the one before it the validation target.
+    """Leave-last-out: a user's last item is for the test, the one before it for validation.
 
-    Item ids are ``1..num_items``, in the order of the raw ids.
+    Item ids are `1..num_items`, in the order of the raw ids.
 
     Attributes:
-        items: The raw id of item ``i + 1`` at place ``i``.
+        items: The raw id of item `i + 1` at place `i`.
         train: One row a user, in time order.
         validation: Validation targets, one a user.
-        test: Test targets, one a user; the test history is the training row and the validation target.
+        test: Test targets, one a user; the test history is the row and the validation target.
     """
 
     items: np.ndarray
@@ -45,12 +45,12 @@ class Split:
         return [np.append(row, last) for row, last in zip(self.train, self.validation, strict=True)]
 
     def num_targets(self, max_length: int) -> int:
-        """Training targets an epoch: every item of a row but its first, at most ``max_length`` a user."""
+        """Training targets an epoch: all of a row but its first item, at most `max_length`."""
         return int(sum(min(len(row) - 1, max_length) for row in self.train))
 
 
 def read_rows(path: str | Path) -> list[np.ndarray]:
-    """Reads a log in time order, plain or gzipped: ``user item item ...`` lines or ``user item`` lines.
+    """Reads a log in time order, gzipped or not: `user item item ...` or `user item` lines.
 
     Args:
         path: The file. It is of the second kind if every line has two fields.
@@ -58,8 +58,8 @@ def read_rows(path: str | Path) -> list[np.ndarray]:
     Returns:
         The raw item ids of each user, users in the order of their first line.
     """
-    opened = gzip.open(path, "rt") if str(path).endswith(".gz") else open(path, encoding="utf-8")
-    with opened as lines:
+    unzip = gzip.open if str(path).endswith(".gz") else open
+    with unzip(path, "rt", encoding="utf-8") as lines:
         fields = [line.split() for line in lines if line.strip()]
     if any(len(row) != 2 for row in fields):
         return [np.array(row[1:], np.int64) for row in fields]
@@ -82,7 +82,9 @@ def leave_last_out(rows: Histories) -> Split:
         ValueError: A user has fewer than three items.
     """
     if min(len(row) for row in rows) < 3:
-        raise ValueError("leave-last-out here needs three or more items a user: filter the log first")
+        raise ValueError(
+            "leave-last-out here needs three or more items a user: filter the log first"
+        )
     items, dense = np.unique(np.concatenate(rows), return_inverse=True)
     ends = np.cumsum([len(row) for row in rows])[:-1]
     numbered = np.split((dense + 1).astype(np.int32), ends)
@@ -103,7 +105,7 @@ def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
         padding: What stands where there is no item.
 
     Returns:
-        int64 ``[rows, length]``.
+        int64 `[rows, length]`.
     """
     table = np.full((len(histories), length), padding, np.int64)
     for row, history in zip(table, histories, strict=True):
@@ -114,15 +116,20 @@ def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
 
 
 def ranks(
-    states: np.ndarray, vectors: np.ndarray, seen: Histories, targets: np.ndarray, *, batch_size: int = 512
+    states: np.ndarray,
+    vectors: np.ndarray,
+    seen: Histories,
+    targets: np.ndarray,
+    *,
+    batch_size: int = 512,
 ) -> np.ndarray:
     """Ranks each target among all items that its user has not seen.
 
     Args:
-        states: ``[users, dim]``.
-        vectors: ``[num_items, dim]``, row ``i`` for item ``i + 1``. A row of NaN is an item that the trainer cannot
-            score: it comes last.
-        seen: Item ids that are no candidates, a row a user. A target is a candidate even if it is among them.
+        states: `[users, dim]`.
+        vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
+            the trainer cannot score: it comes last.
+        seen: Item ids that are no candidates, a row a user; a target always is one.
         targets: One item id a user.
         batch_size: Users scored at a time.
 
@@ -158,7 +165,7 @@ def metrics(ranks_of_targets: np.ndarray, k: int = 10) -> dict[str, float]:
         k: Length of the list that is judged.
 
     Returns:
-        ``{"HR@k": .., "NDCG@k": ..}``: the share of ranks up to ``k``, and the mean of ``1 / log2(rank + 1)`` there.
+        The share of ranks up to `k`, and the mean gain `1 / log2(rank + 1)`, 0 beyond `k`.
     """
     gains = np.where(ranks_of_targets <= k, 1 / np.log2(ranks_of_targets + 1), 0)
     return {f"HR@{k}": float((ranks_of_targets <= k).mean()), f"NDCG@{k}": float(gains.mean())}
@@ -169,9 +176,9 @@ def evaluate(split: Split, encode: Encoder, vectors: np.ndarray, part: str) -> d
 
     Args:
         split: The split.
-        encode: Histories to state vectors ``[users, dim]``.
+        encode: Histories to state vectors `[users, dim]`.
         vectors: As in `ranks`.
-        part: ``"validation"`` or ``"test"``.
+        part: `"validation"` or `"test"`.
 
     Returns:
         HR@10 and NDCG@10.

@@ -1,15 +1,16 @@
-"""A trainer's half of the conversation with ``benchmarks.sequential``; needs numpy alone.
+"""A trainer's half of the conversation with `benchmarks.sequential`; needs numpy alone.
 
-Parent and worker speak one JSON object a line. The parent writes ``{"train": seconds}`` to the worker's standard input
-for a turn, ``{"stop": true}`` at the end; the worker answers on standard output with events::
+Parent and worker speak one JSON object a line. The parent writes `{"train": seconds}` to the
+worker's standard input for a turn, `{"stop": true}` at the end; the worker answers on standard
+output with events:
 
     {"event": "ready", ...}      libraries loaded, data read, model built
     {"event": "epoch", ...}      an epoch has ended: seconds trained so far, quality
     {"event": "turn", ...}       the turn is over: targets, steps and seconds of training in it
     {"event": "done", ...}       training is over: peak memory
 
-Between turns a worker sleeps, so that trainers alternate on a machine and are never timed beside each other. Evaluation
-is not timed.
+Between turns a worker sleeps, so that trainers alternate on a machine and are never timed beside
+each other. Evaluation is not timed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _version(package: str) -> str:
         return importlib.import_module(package).__version__
 
 
-class Finished(Exception):
+class Finished(Exception):  # noqa: N818 - no error
     """The parent has asked the trainer to stop; raised out of the trainer's own loop."""
 
 
@@ -49,10 +50,10 @@ class Settings:
     """What a worker is asked to train.
 
     Attributes:
-        model: Which of the worker's models, ``"tfrecs"`` or ``"keras"`` in ``benchmarks.keras_worker``.
+        model: `"tfrecs"` or `"keras"`, where a worker has several.
         data: A file that `ranking.read_rows` reads.
-        loss: ``"full"`` or ``"sampled"``.
-        optimizer: ``"adam"`` or ``"lazy_adam"``.
+        loss: `"full"` or `"sampled"`.
+        optimizer: `"adam"` or `"lazy_adam"`.
         bucketed: RePlay's length buckets.
         dim: Width of the model and of its feed-forward layers.
         num_blocks: Transformer blocks.
@@ -91,7 +92,9 @@ class Settings:
 
 def parse_settings() -> Settings:
     """Reads the settings that `Settings.command` wrote."""
-    parser = argparse.ArgumentParser(description="A worker of benchmarks.sequential, which starts it.")
+    parser = argparse.ArgumentParser(
+        description="A worker of benchmarks.sequential, which starts it."
+    )
     parser.add_argument("settings", type=json.loads, help="benchmarks.worker.Settings as JSON")
     return Settings(**parser.parse_args().settings)
 
@@ -109,8 +112,8 @@ def peak_memory() -> float:
 class Worker:
     """Times a training loop in the turns that the parent gives.
 
-    The loop calls `begin_epoch`, after each step `step` (or never, where its loop does not show its batches),
-    and `end_epoch`. Any of them may raise `Finished`.
+    The loop calls `begin_epoch`, after each step `step` (or never, where it does not show its
+    batches), and `end_epoch`. Any of them may raise `Finished`.
 
     Args:
         split: The split to evaluate on.

@@ -1,7 +1,8 @@
-"""SASRec of RecBole 1.2.1, as a worker of ``benchmarks.sequential``."""
+"""SASRec of RecBole 1.2.1, as a worker of `benchmarks.sequential`."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -21,7 +22,8 @@ NAME = "log"
 def write_log(split: ranking.Split, folder: Path) -> None:
     """Writes the whole log, which RecBole splits itself.
 
-    Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would lose their order.
+    Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would lose
+    their order.
     """
     (folder / NAME).mkdir()
     with open(folder / NAME / f"{NAME}.inter", "w", encoding="utf-8") as lines:
@@ -74,6 +76,7 @@ def main() -> None:
     worker = Worker(split, evaluate=settings.evaluate)
     torch.set_num_threads(settings.threads)
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # RecBole writes a log into the working directory.
         write_log(split, Path(folder))
         config = configure(settings, Path(folder))
         init_seed(settings.seed, reproducibility=True)
@@ -93,7 +96,8 @@ def main() -> None:
         return model(torch.from_numpy(table), torch.tensor(lengths))
 
     worker.set_model(
-        encode_in_batches(model, states), lambda: model.item_embedding.weight.detach().numpy()[numbers[1:]]
+        encode_in_batches(model, states),
+        lambda: model.item_embedding.weight.detach().numpy()[numbers[1:]],
     )
     batches = MeteredBatches(train, worker, len)
     worker.ready(["recbole", "torch"], train.sample_size)

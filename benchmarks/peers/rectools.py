@@ -1,4 +1,4 @@
-"""SASRec of RecTools 0.19, as a worker of ``benchmarks.sequential``."""
+"""SASRec of RecTools 0.19, as a worker of `benchmarks.sequential`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def training_log(split: ranking.Split) -> Dataset:
             Columns.User: np.repeat(np.arange(len(lengths)), lengths),
             Columns.Item: np.concatenate(split.train),
             Columns.Weight: 1.0,
-            Columns.Datetime: pd.to_datetime(np.concatenate([np.arange(n) for n in lengths]), unit="s"),
+            Columns.Datetime: pd.to_datetime(
+                np.concatenate([np.arange(n) for n in lengths]), unit="s"
+            ),
         }
     )
     return Dataset.construct(frame)

@@ -1,4 +1,4 @@
-"""SASRec of RePlay (replay-rec 0.22), as a worker of ``benchmarks.sequential``."""
+"""SASRec of RePlay (replay-rec 0.22), as a worker of `benchmarks.sequential`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Turns(LightningTurns, lightning.Callback):
 
 
 def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
-    """The model and the schema of its input; RePlay's items are ``0..num_items - 1``, padding is ``num_items``."""
+    """The model and the schema of its input: items 0..num_items - 1, padding num_items."""
     schema = TensorSchema(
         TensorFeatureInfo(
             "item_id",
@@ -86,7 +86,9 @@ def data_module(
     pq.write_table(pa.table({"item_id": pa.array(rows, pa.list_(pa.int64()))}), path)
     transforms = make_default_sasrec_transforms(schema)
     if settings.loss == "sampled":
-        transforms["train"].append(UniformNegativeSamplingTransform(split.num_items, settings.num_negatives))
+        transforms["train"].append(
+            UniformNegativeSamplingTransform(split.num_items, settings.num_negatives)
+        )
     shape = {"item_id": {"shape": settings.max_length + 1, "padding": split.num_items}}
     return ParquetModule(
         batch_size=settings.batch_size,
@@ -114,7 +116,9 @@ def main() -> None:
 
     worker.set_model(
         encode_in_batches(model, states),
-        lambda: model.body.embedder.get_item_weights(torch.arange(split.num_items)).detach().numpy(),
+        lambda: (
+            model.body.embedder.get_item_weights(torch.arange(split.num_items)).detach().numpy()
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(

@@ -15,7 +15,7 @@ from benchmarks.worker import Worker
 class LightningTurns:
     """What a Lightning callback needs to tell a `Worker` about the loop.
 
-    To be mixed with the ``Callback`` of ``lightning`` (RePlay) or of ``pytorch_lightning`` (RecTools).
+    To be mixed with the `Callback` of `lightning` (RePlay) or of `pytorch_lightning` (RecTools).
 
     Args:
         worker: Whom to tell.
@@ -29,7 +29,9 @@ class LightningTurns:
         """Starts the clock."""
         self._worker.begin_epoch()
 
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
+    ) -> None:
         """Counts a step."""
         self._worker.step(self._count(batch))
 

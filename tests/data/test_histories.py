@@ -55,8 +55,12 @@ def test_take_like_lists(rows, data):
     histories = Histories.from_lists(rows)
     some = data.draw(st.lists(st.integers(-len(rows), len(rows) - 1), max_size=5)) if rows else []
     assert lists(histories.take(some)) == [rows[i] for i in some]
-    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), bool)
-    assert lists(histories.take(mask)) == [row for row, kept in zip(rows, mask, strict=True) if kept]
+    mask = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), bool
+    )
+    assert lists(histories.take(mask)) == [
+        row for row, kept in zip(rows, mask, strict=True) if kept
+    ]
 
 
 @quick

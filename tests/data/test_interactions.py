@@ -155,8 +155,7 @@ def test_vocabularies():
 
 def test_k_core_against_a_loop():
     rng = np.random.default_rng(1)
-    rows = {(int(u), int(i)) for u, i in zip(rng.integers(0, 30, 150), rng.integers(0, 25, 150))}
-    rows = sorted(rows)
+    rows = sorted(map(tuple, np.unique(rng.integers(0, [30, 25], (180, 2)), axis=0).tolist()))
     log = log_of(rows, ("user_id", "item_id"))
     kept = list(rows)
     for _ in range(100):

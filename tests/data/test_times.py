@@ -48,7 +48,9 @@ def test_a_date_alone_is_its_midnight():
     assert parse_times(["1970-01-02", datetime.date(1970, 1, 3)])[0].tolist() == [86400, 172800]
 
 
-@pytest.mark.parametrize("bad", ["soon", "", None, float("nan"), float("inf"), "2001-13-45", pd.NaT])
+@pytest.mark.parametrize(
+    "bad", ["soon", "", None, float("nan"), float("inf"), "2001-13-45", pd.NaT]
+)
 def test_what_is_no_time_is_marked(bad):
     times, invalid = parse_times([7, bad, 8])
     assert invalid.tolist() == [False, True, False]

@@ -67,9 +67,7 @@ def to_tensor(tf: Library, dtype: str, shape: list, values: list) -> c_void_p:
 
 
 def from_tensor(tf: Library, tensor: c_void_p) -> dict:
-    shape = [
-        tf("TF_Dim", c_int64)(tensor, i) for i in range(tf("TF_NumDims", c_int)(tensor))
-    ]
+    shape = [tf("TF_Dim", c_int64)(tensor, i) for i in range(tf("TF_NumDims", c_int)(tensor))]
     count = tf("TF_TensorElementCount", c_int64)(tensor)
     data, kind = tf("TF_TensorData")(tensor), tf("TF_TensorType", c_int)(tensor)
     if kind == STRING:

@@ -9,24 +9,22 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import UserError, user_errors
-from tfrecs.cli.parsing import parse
+from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.evaluation import evaluate
 from tfrecs.training import CheckpointError, Run, RunError
 
-EPILOG = """example:
-  tfrecs evaluate runs/first
-  tfrecs evaluate runs/first --ks [5,10,50] --plot report.png --json report.json"""
+EXAMPLE = """\
+tfrecs evaluate runs/first
+tfrecs evaluate runs/first --ks [5,10,50] --plot report.png --json report.json"""
 
 
 def make_parser() -> ArgumentParser:
     """The parser of `tfrecs evaluate`."""
-    parser = ArgumentParser(
-        prog="tfrecs evaluate",
-        description="Tests the model of a run folder, with the weights of its best epoch, beside "
+    parser = new_parser(
+        "evaluate",
+        "Tests the model of a run folder, with the weights of its best epoch, beside "
         "popularity and chance.",
-        epilog=EPILOG,
-        exit_on_error=False,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     parser.add_argument("run", type=str, help="The run folder.")
     parser.add_argument("--ks", type=list[int], default=[10, 20], help="Lengths of the lists.")

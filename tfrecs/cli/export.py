@@ -8,22 +8,19 @@ from jsonargparse import ArgumentParser
 
 from tfrecs import serving
 from tfrecs.cli.errors import user_errors
-from tfrecs.cli.parsing import parse
+from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.training import CheckpointError, Run, RunError
 
-EPILOG = """example:
-  tfrecs export runs/first --output exports/sasrec"""
+EXAMPLE = "tfrecs export runs/first --output exports/sasrec"
 
 
 def make_parser() -> ArgumentParser:
     """The parser of `tfrecs export`."""
-    parser = ArgumentParser(
-        prog="tfrecs export",
-        description="Writes the model of a run folder, with the weights of its best epoch, as a "
+    parser = new_parser(
+        "export",
+        "Writes the model of a run folder, with the weights of its best epoch, as a "
         "SavedModel: raw ids in, raw ids and scores out. TensorFlow Serving loads it as it is.",
-        epilog=EPILOG,
-        exit_on_error=False,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     parser.add_argument("run", type=str, help="The run folder.")
     parser.add_argument(

@@ -6,20 +6,46 @@ import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from tfrecs.cli.errors import UserError, choose
+
+
+class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of a description and of the examples as they are written."""
+
+
+def new_parser(command: str, description: str, example: str) -> ArgumentParser:
+    """A parser for a command.
+
+    Args:
+        command: Its name.
+        description: What it does.
+        example: Command lines, one a line.
+
+    Returns:
+        A parser whose errors `parse` turns into one line.
+    """
+    return ArgumentParser(
+        prog=f"tfrecs {command}",
+        description=description,
+        epilog="example:\n" + textwrap.indent(example, "  "),
+        formatter_class=_Formatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     """Parses a command line.
 
     Args:
-        parser: A parser made with `exit_on_error=False`.
+        parser: One that `new_parser` made.
         argv: The arguments.
 
     Returns:
@@ -110,18 +136,33 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown:
         option = unknown[1].partition("=")[0]
-        close = difflib.get_close_matches(option, _options(parser), n=1)
+        options = [name for action in _actions(parser) for name in action.option_strings]
+        close = difflib.get_close_matches(option, options, n=1)
         hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
         return f"there is no option {option}: {hint}"
-    # What the library adds for programmers.
-    message = re.sub(r"Given value type:.*?(?=Given value:|$)", "", message, flags=re.S)
-    message = re.sub(
-        r"(?:Problem with given class_path|Parser key) [\"']([\w.]+)[\"']:", r"\1:", message
-    )
-    message = re.sub(r"<class '(\w+)'>", r"\1", message)
+    missing = re.search(r"arguments are required: (.*)", message)
+    if missing:
+        names = {
+            action.dest: action.option_strings[-1:] or [action.dest] for action in _actions(parser)
+        }
+        absent = [name for dest in missing[1].split(", ") for name in names.get(dest, [dest])]
+        return f"missing: {', '.join(absent)} (see `{parser.prog} --help`)"
+    # Of what the library tells programmers, a person needs the place and the reason.
+    for pattern, plain in (
+        (r"Given value type:.*?(?=Given value:|$)", ""),
+        (r"Given value: NestedArg.*", ""),
+        (
+            r"Does not validate against any of the Union subtypes.*?Errors:\s*- (.*?)"
+            r"\s*- .*?(?=Given value:|$)",
+            r"\1 ",
+        ),
+        (r"(?:Problem with given class_path|Parser key) [\"']([\w.]+)[\"']:", r"\1:"),
+        (r"<class '(\w+)'>", r"\1"),
+        (r"Expected an? (?:typing\.)?", "expected "),
+    ):
+        message = re.sub(pattern, plain, message, flags=re.S)
     return " ".join(message.split())
 
 
-def _options(parser: ArgumentParser) -> Iterable[str]:
-    actions: list[Any] = parser._actions
-    return [option for action in actions for option in action.option_strings]
+def _actions(parser: ArgumentParser) -> list[Any]:
+    return parser._actions

@@ -10,21 +10,18 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import user_errors
-from tfrecs.cli.parsing import parse
+from tfrecs.cli.parsing import new_parser, parse
 
-EPILOG = """example:
-  tfrecs recommend exports/sasrec --history 50,172,181 --k 10"""
+EXAMPLE = "tfrecs recommend exports/sasrec --history 50,172,181 --k 10"
 
 
 def make_parser() -> ArgumentParser:
     """The parser of `tfrecs recommend`."""
-    parser = ArgumentParser(
-        prog="tfrecs recommend",
-        description="Prints the best items after a history, one a line: raw id and score, "
+    parser = new_parser(
+        "recommend",
+        "Prints the best items after a history, one a line: raw id and score, "
         "separated by a tab. Reads the export alone; no data and no run folder are needed.",
-        epilog=EPILOG,
-        exit_on_error=False,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     parser.add_argument(
         "export", type=str, help="An export, or the folder of its versions (the newest is read)."

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError, user_errors
-from tfrecs.cli.parsing import class_names, parse, with_class_paths
+from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
 from tfrecs.training import CheckpointError, RunError, build, train
 
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
@@ -20,11 +20,11 @@ Arguments of the model, its loss and the optimizer are flags too:
   --model sasrec --model.dim 128 --model.loss sampled_softmax --model.loss.num_negatives 256
 and `--model.help sasrec` explains those of a model."""
 
-EPILOG = """example:
-  tfrecs train --model sasrec --data ml-100k --output runs/first
-  tfrecs train --recipe sasrec-ml-1m --output runs/recipe
-  tfrecs train --data clicks.csv --columns.user visitor --columns.item sku --output runs/clicks
-  tfrecs train --resume runs/first"""
+EXAMPLE = """\
+tfrecs train --model sasrec --data ml-100k --output runs/first
+tfrecs train --recipe sasrec-ml-1m --output runs/recipe
+tfrecs train --data clicks.csv --data_args.user visitor --data_args.item sku --output runs/clicks
+tfrecs train --resume runs/first"""
 
 # Of the arguments of Keras's own classes, those that no command line needs.
 _HIDDEN = {"name", "inputs", "outputs", "trainable", "dtype", "dynamic", "mesh", "jit_compile"}
@@ -32,13 +32,7 @@ _HIDDEN = {"name", "inputs", "outputs", "trainable", "dtype", "dynamic", "mesh",
 
 def make_parser() -> ArgumentParser:
     """The parser of `tfrecs train`, made from the signatures of `train` and of the classes."""
-    parser = ArgumentParser(
-        prog="tfrecs train",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    parser = new_parser("train", DESCRIPTION, EXAMPLE)
     parser.add_argument("--config", action="config", help="A YAML file of settings.")
     parser.add_argument(
         "--recipe",

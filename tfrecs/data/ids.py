@@ -16,8 +16,8 @@ _INT64 = np.iinfo(np.int64)
 _EXACT_FLOAT = 2**53  # past this a float64 can not tell neighbouring integers apart
 
 
-def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
-    """Raw ids as one array of int64 or of strings, and where they are missing.
+def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorical, np.ndarray]:
+    """Raw ids as a column of int64 or of categories of strings, and where they are missing.
 
     Missing are None, NaN, empty strings and strings of white space. The rule of this module
     decides the kind; values of several types become strings by `str` (a whole float as its
@@ -25,6 +25,35 @@ def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         values: 1-D array, list, Series, Index or Categorical of ids.
+        name: what to call the ids in an error.
+
+    Returns:
+        The column, as long as `values` (0 or NaN where missing), and `missing`, a bool array.
+
+    Raises:
+        ValueError: where an id is a fraction, infinite, or a float too large to be exact.
+    """
+    series = pd.Series(values)
+    whole = series.dtype.kind in "iu" and not series.hasnans
+    if whole and (series.dtype.kind == "i" or series.max() <= _INT64.max):
+        return series.to_numpy(np.int64), np.zeros(len(series), bool)
+    # The rule looks at distinct values only: a log has far fewer of them than rows.
+    codes, uniques = pd.factorize(series)
+    distinct, absent = _parse_distinct(np.asarray(uniques), name)
+    # Code -1 is NaN or None: it finds what is appended last.
+    missing = np.append(absent, True)[codes]
+    if distinct.dtype == np.int64:
+        return np.append(distinct, 0)[codes], missing
+    # Values of several types may have the same text.
+    merged, categories = pd.factorize(np.where(absent, None, distinct))
+    return pd.Categorical.from_codes(np.append(merged, -1)[codes], categories), missing
+
+
+def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
+    """Raw ids as one array of int64 or of strings, and where they are missing.
+
+    Args:
+        values: as for `id_column`.
         name: what to call the ids in an error.
 
     Returns:
@@ -38,16 +67,11 @@ def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
         >>> parse_ids(["7", 8.0, None])
         (array([7, 8, 0]), array([False, False,  True]))
     """
-    series = pd.Series(values)
-    if series.dtype.kind in "iu" and series.dtype.itemsize <= 8 and not series.hasnans:
-        if series.dtype.kind == "i" or series.dtype.itemsize < 8 or series.max() <= _INT64.max:
-            return series.to_numpy(np.int64), np.zeros(len(series), bool)
-    # The rule looks at distinct values only: a log has far fewer of them than rows.
-    codes, uniques = pd.factorize(series)
-    distinct, absent = _parse_distinct(np.asarray(uniques), name)
-    distinct[absent] = nothing = 0 if distinct.dtype == np.int64 else ""
-    # Code -1 is NaN or None: it finds what is appended last.
-    return np.append(distinct, nothing)[codes], np.append(absent, True)[codes]
+    column, missing = id_column(values, name)
+    if isinstance(column, np.ndarray):
+        return column, missing
+    ids = np.append(np.asarray(column.categories, object), "")
+    return ids[column.codes], missing
 
 
 def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +115,7 @@ def _text(value: Any, name: str) -> str:
 
 def _integers(texts: np.ndarray) -> np.ndarray | None:
     """Strings as int64 where each is an integer as Python prints it, else None."""
-    if not len(texts) or not all(text.lstrip("-").isdecimal() for text in texts):
+    if not all(text.lstrip("-").isdecimal() for text in texts):
         return None
     numbers = [int(text) if text.count("-") <= 1 else None for text in texts]
     for text, number in zip(texts, numbers, strict=True):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.ids import parse_ids
+from tfrecs.data.ids import id_column, parse_ids
 from tfrecs.data.times import parse_times
 from tfrecs.data.vocabulary import Vocabulary
 
@@ -17,7 +17,7 @@ Duplicates = Literal["drop", "first", "keep"]
 
 # Without its times a log is taken in file order; a column of such a name must not be overlooked.
 _TIME_NAMES = frozenset(
-    "timestamp time date datetime ts unixreviewtime unix_timestamp event_time created_at".split()
+    ("timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "event_time", "created_at")
 )
 
 
@@ -93,8 +93,8 @@ class Interactions:
         if frame.empty:
             raise ValueError(f"{name}: the log has no rows.")
 
-        users, no_user = parse_ids(frame[user], user)
-        items, no_item = parse_ids(frame[item], item)
+        users, no_user = id_column(frame[user], user)
+        items, no_item = id_column(frame[item], item)
         if timestamp is None:
             times, invalid = np.arange(len(frame)), np.zeros(len(frame), bool)
         else:

@@ -136,7 +136,7 @@ def random_ratio(
     Raises:
         ValueError: for shares that leave nothing to train on, or an empty part.
     """
-    if not (0 < validation and 0 < test and validation + test < 1):
+    if min(validation, test) <= 0 or validation + test >= 1:
         raise ValueError(
             f"random_ratio: shares must be positive and together below 1, not {validation} "
             f"(validation) and {test} (test)."

@@ -44,7 +44,7 @@ def parse_times(values: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _parse_distinct(values: pd.Series) -> np.ndarray:
     """Distinct strings, datetimes or objects as float64, NaN where unreadable."""
-    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(np.float64)
+    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(np.float64, copy=True)
     rest = np.isnan(numbers)
     if rest.any():
         dates = pd.to_datetime(

@@ -42,7 +42,7 @@ class Vocabulary:
             )
         self._index = pd.Index(values, dtype=values.dtype)
         if not self._index.is_unique:
-            twice = self._index[self._index.duplicated()][0]
+            twice = self._index[self._index.duplicated()].tolist()[0]
             raise ValueError(
                 f"Vocabulary: {twice!r} stands twice. Pass distinct ids, or any values to "
                 "`Vocabulary.from_values`."
@@ -73,7 +73,9 @@ class Vocabulary:
             >>> Vocabulary.from_values([30, 10, 30]).ids
             array([10, 30])
         """
-        distinct, missing = parse_ids(pd.unique(pd.Series(_as_array(values))))
+        distinct, missing = parse_ids(
+            pd.Series(values if isinstance(values, pd.Series) else _as_array(values)).unique()
+        )
         if missing.any():
             raise ValueError("Vocabulary.from_values: a value is missing. Drop such rows first.")
         return cls(np.sort(pd.unique(distinct)))
@@ -107,12 +109,14 @@ class Vocabulary:
             array([[2, 3],
                    [1, 3]], dtype=int32)
         """
-        array = _as_array(raw)
-        flat = array.ravel()
-        if self.is_integer and flat.dtype.kind in "iu":
-            found = self._index.get_indexer(flat)
+        array = raw if isinstance(raw, pd.Series) else _as_array(raw)
+        flat = pd.Series(array if array.ndim == 1 else array.ravel())
+        if self.is_integer and flat.dtype.kind in "iu" and not flat.hasnans:
+            found = self._index.get_indexer(flat.to_numpy())
         else:
-            found = self._text_index.get_indexer(pd.Index(_texts(flat), dtype=object))
+            codes, distinct = pd.factorize(flat)
+            found = self._text_index.get_indexer(pd.Index(_texts(distinct), dtype=object))
+            found = np.append(found, -1)[codes]
         ids = found.astype(np.int32) + np.int32(1)
         ids[ids == 0] = self.oov_id
         return ids.reshape(array.shape)
@@ -191,17 +195,15 @@ def _as_array(values: Any) -> np.ndarray:
     """An array of any values, strings and mixtures as objects (numpy would turn 1 into "1")."""
     if isinstance(values, pd.Series | pd.Index):
         return values.to_numpy()
-    if isinstance(values, np.ndarray) and values.dtype.kind not in "US":
-        return values
-    if hasattr(values, "numpy"):
+    if hasattr(values, "numpy"):  # a tensor
         return values.numpy()
-    if not isinstance(values, np.ndarray | str | bytes | int | float) and hasattr(values, "__iter__"):
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | np.ndarray):
         values = list(values)
     array = np.asarray(values)
     return array if array.dtype.kind in "iuf" else np.asarray(values, object)
 
 
-def _texts(values: np.ndarray) -> np.ndarray:
+def _texts(values: Any) -> np.ndarray:
     """Each raw id as a string; a missing one as ""."""
     ids, missing = parse_ids(values)
     texts = ids.astype(str).astype(object) if ids.dtype == np.int64 else ids.copy()

@@ -134,9 +134,7 @@ def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, flo
     return {"Coverage": float((1 - never).mean()), **pool_means}
 
 
-def _at_least(
-    pool: Histories, counts: np.ndarray, rows: np.ndarray, own: np.ndarray
-) -> np.ndarray:
+def _at_least(pool: Histories, counts: np.ndarray, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
     """How many items of each given row of a pool have at least the count `own`."""
     base = counts.max() + 1
     keys = np.sort(pool.rows * base + counts[pool.values])

@@ -96,8 +96,8 @@ def relative_popularity(item_counts: np.ndarray) -> np.ndarray:
 def popularity_bias(top_items: np.ndarray, item_counts: np.ndarray) -> np.ndarray:
     """PopularityBias@k: how many times as popular as the average item the recommended ones are.
 
-    The average recommendation popularity, ARP = 1/|U| * sum over users of the mean training count of
-    their recommended items (Abdollahpouri, Burke and Mobasher, FLAIRS 2019), divided by the mean
+    The average recommendation popularity, ARP = 1/|U| * sum over users of the mean training count
+    of their recommended items (Abdollahpouri, Burke and Mobasher, FLAIRS 2019), divided by the mean
     training count of the catalogue, so that logs of different sizes compare: a recommender that
     draws from the whole catalogue at random has 1.
 

@@ -14,6 +14,7 @@ from typing import Any
 from tfrecs._keras import tf
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
+_BLOCK = 64  # Columns of a block when the best items are looked for.
 _COUNTERS: weakref.WeakKeyDictionary[Any, RankCounter] = weakref.WeakKeyDictionary()
 
 
@@ -46,7 +47,7 @@ class RankCounter:
         features = {"user_id": tf.TensorSpec([None], tf.int32)}
         if model.max_history is not None:
             features["history"] = _IDS
-        self._model = weakref.ref(model)
+        self._model: Any = weakref.ref(model)
         self._vectors = tf.function(self._item_vectors, input_signature=[])
         self.is_product = bool(model.is_product)
         vectors = tf.TensorSpec([None, None], tf.float32)
@@ -99,7 +100,7 @@ class RankCounter:
         )
         top_items = tf.cond(
             k > 0,
-            lambda: _top_items(_without(scores, seen), k),
+            lambda: _top_items(scores, seen, k),
             lambda: tf.zeros([tf.shape(targets)[0], 0], tf.int32),
         )
         return ranks, top_items, _count_not_finite(scores)
@@ -124,7 +125,9 @@ class RankCounter:
         scores = tf.cast(self._model().score(features, scored), tf.float32)
         pool = tf.where(items > 0, scores, -float("inf"))
         ranks = _count_each(
-            targets, scores[:, : tf.shape(targets)[1]], lambda own, rows: _at_least(pool[:rows], own)
+            targets,
+            scores[:, : tf.shape(targets)[1]],
+            lambda own, rows: _at_least(pool[:rows], own),
         )
         return ranks, _count_not_finite(tf.where(items > 0, scores, 0.0))
 
@@ -152,22 +155,31 @@ def _score_of(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
     return tf.where(items > 0, found, -float("inf"))
 
 
-def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """Scores with minus infinity for each row's items."""
-    places = tf.where(items > 0)
-    columns = tf.cast(tf.gather_nd(items, places), tf.int64) - 1
-    places = tf.stack([places[:, 0], columns], axis=1)
-    return tf.tensor_scatter_nd_update(
-        scores, places, tf.fill([tf.shape(places)[0]], -float("inf"))
+def _top_items(scores: tf.Tensor, seen: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """Ids of the k best unseen items of each row, 0 where fewer are left; of equal ones the lower.
+
+    The k best items lie in the k blocks of columns with the highest maxima, so that all but those
+    blocks need no more than their maximum, which is much cheaper to find than the k best.
+    """
+    rows, columns = tf.unstack(tf.shape(scores))
+    blocks = -(-columns // _BLOCK)
+    scores = tf.pad(scores, [[0, 0], [0, blocks * _BLOCK - columns]], constant_values=-float("inf"))
+    places = tf.where(seen > 0)
+    hidden = tf.cast(tf.gather_nd(seen, places), tf.int64) - 1
+    scores = tf.tensor_scatter_nd_update(
+        scores,
+        tf.stack([places[:, 0], hidden], axis=1),
+        tf.fill([tf.shape(places)[0]], -float("inf")),
     )
-
-
-def _top_items(scores: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-    """Ids of the k best items of each row, 0 where fewer are left; of equal ones the lower id."""
-    width = tf.shape(scores)[1]
-    found, columns = tf.math.top_k(scores, tf.minimum(k, width))
-    items = tf.where(found > -float("inf"), columns + 1, 0)
-    return tf.pad(items, [[0, 0], [0, k - tf.minimum(k, width)]])
+    scores = tf.reshape(scores, [rows, blocks, _BLOCK])
+    best = tf.math.top_k(tf.reduce_max(scores, axis=2), tf.minimum(k, blocks)).indices
+    best = tf.sort(best, axis=1)  # In the order of the items: of equal ones the lower stays first.
+    scores = tf.reshape(tf.gather(scores, best, batch_dims=1), [rows, -1])
+    length = tf.minimum(k, columns)
+    found, places = tf.math.top_k(scores, length)
+    items = tf.gather(best, places // _BLOCK, batch_dims=1) * _BLOCK + places % _BLOCK + 1
+    items = tf.where(found > -float("inf"), items, 0)
+    return tf.pad(items, [[0, 0], [0, k - length]])
 
 
 def _count_not_finite(scores: tf.Tensor) -> tf.Tensor:

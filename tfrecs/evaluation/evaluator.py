@@ -94,7 +94,7 @@ class Evaluator:
     ) -> None:
         self.ks = tuple(sorted({int(k) for k in ks}))
         if not self.ks or self.ks[0] < 1:
-            raise ValueError(f"ks are lengths of lists, at least one and each at least 1; got {ks}.")
+            raise ValueError(f"ks are lengths of lists, each at least 1 and not none; got {ks}.")
         self.dataset = dataset
         self.mask_seen = mask_seen
         self.batch_size = batch_size
@@ -110,9 +110,7 @@ class Evaluator:
         Returns:
             The ranks, in the order of the set's users.
         """
-        return rank_targets(
-            model, self.dataset, self.pools, top=top, batch_size=self.batch_size
-        )
+        return rank_targets(model, self.dataset, self.pools, top=top, batch_size=self.batch_size)
 
     def metrics(
         self, model: Recommender, names: Sequence[str] = ("HR", "NDCG")

@@ -203,5 +203,7 @@ def _checked(
     if ranks.min() < 1:
         raise ValueError(f"Ranks count from 1, got {ranks.min()}.")
     if sizes.min() < 1:
-        raise ValueError(f"Every user needs a target, user {sizes.argmin()} has none: leave it out.")
+        raise ValueError(
+            f"Every user needs a target, user {sizes.argmin()} has none: leave it out."
+        )
     return ranks, offsets[:-1], sizes

@@ -20,7 +20,7 @@ _TITLES = {
 
 
 def plot_report(report: Report, path: str | Path) -> None:
-    """Draws the model beside the baselines, accuracy in one panel, what has a scale of its own apart.
+    """Draws the model beside the baselines; what has a scale of its own in a panel of its own.
 
     Args:
         report: Any report.
@@ -42,7 +42,7 @@ def plot_report(report: Report, path: str | Path) -> None:
     figure = Figure(figsize=(max(7.5, 1.0 + 0.85 * len(accuracy)), 6.4 if apart else 4.2), dpi=150)
     FigureCanvasAgg(figure)
     rows = figure.add_gridspec(
-        2 if apart else 1, 1, height_ratios=(1.6, 1) if apart else (1,), hspace=0.5
+        2 if apart else 1, 1, height_ratios=(1.6, 1) if apart else (1,), hspace=0.4
     )
     panel = figure.add_subplot(rows[0])
     _bars(panel, report, accuracy, values=True)
@@ -54,12 +54,19 @@ def plot_report(report: Report, path: str | Path) -> None:
             own.set_title(_TITLES[kind], fontsize=9)
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="upper right", ncols=len(labels), frameon=False, bbox_to_anchor=(0.99, 1)
+        handles,
+        labels,
+        loc="upper right",
+        ncols=len(labels),
+        frameon=False,
+        bbox_to_anchor=(0.99, 1),
     )
     figure.suptitle(
         f"{report.protocol['model']} and baselines", x=0.07, ha="left", fontsize=12, weight="bold"
     )
-    figure.text(0.07, 0.015, "\n".join(protocol_lines(report.protocol)[:2]), fontsize=7.5, color="0.35")
+    figure.text(
+        0.07, 0.015, "\n".join(protocol_lines(report.protocol)[:2]), fontsize=7.5, color="0.35"
+    )
     figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.13)
     figure.savefig(path)
 
@@ -84,10 +91,16 @@ def _bars(panel: Any, report: Report, names: list[str], *, values: bool) -> None
                 top = max(height, high)
             if values:
                 panel.annotate(
-                    f"{height:.3f}", (x, top), (0, 2), textcoords="offset points", ha="center",
+                    f"{height:.3f}",
+                    (x, top),
+                    (0, 3),
+                    textcoords="offset points",
+                    ha="center",
                     fontsize=7.5,
+                    bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
                 )
-    panel.set_xticks(range(len(names)), names, fontsize=8)
+    ticks = names if values else [name[name.index("@") :] for name in names]
+    panel.set_xticks(range(len(names)), ticks, fontsize=8)
     panel.tick_params(axis="y", labelsize=8)
     panel.tick_params(axis="x", length=0)
     panel.margins(y=0.12)

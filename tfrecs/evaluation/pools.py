@@ -32,7 +32,8 @@ class Pools:
         targets: Distinct targets of each user, rising ids.
         seen: Items of the catalogue that are not in the user's pool, rising ids. Empty rows where
             candidates are given.
-        candidates: Distinct given candidates without the targets, rising ids; None for full ranking.
+        candidates: Distinct given candidates without the targets, rising ids; None for full
+            ranking.
         counts: What the rules removed or kept, by name.
     """
 
@@ -95,7 +96,8 @@ class Pools:
 def _keys(rows: Histories, n: int) -> np.ndarray:
     """The distinct (row, item) of items 1..n as sorted numbers row * (n + 1) + item."""
     inside = (rows.values >= 1) & (rows.values <= n)
-    return np.unique((rows.rows * (n + 1) + rows.values)[inside])
+    keys = np.sort((rows.rows * (n + 1) + rows.values)[inside])
+    return keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
 
 
 def _rows(keys: np.ndarray, n: int, users: int) -> Histories:

@@ -141,8 +141,8 @@ def _batches(pools: Pools, widths: np.ndarray, size: int) -> Iterator[np.ndarray
 def _batch_size(pools: Pools) -> int:
     """So many users that a block of scores, or of candidates' vectors, stays small."""
     if pools.candidates is None:
-        return int(np.clip(2**23 // pools.num_items, 32, 1024))
-    return int(np.clip(2**17 // pools.sizes.max(), 32, 1024))
+        return int(np.clip(2**23 // pools.num_items, 32, 512))
+    return int(np.clip(2**17 // pools.sizes.max(), 32, 512))
 
 
 def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +169,7 @@ def _check_items(model: Recommender, dataset: EvaluationSet) -> None:
         item = differ[0] if len(differ) else 0
         raise ValueError(
             f"{name} was built with another vocabulary than the evaluation set's: its item "
-            f"{item + 1} is {known.ids[item]!r}, the set's {dataset.items.ids[item]!r}. "
+            f"{item + 1} is {known.ids.tolist()[item]!r}, the set's "
+            f"{dataset.items.ids.tolist()[item]!r}. "
             "Use one split for both."
         )

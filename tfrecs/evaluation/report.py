@@ -187,10 +187,9 @@ class Report:
         Args:
             path: Of the file.
         """
-        with open(path, "wb") as file:
-            np.savez_compressed(
-                file, report=np.array(self.to_json()), user_ids=self.user_ids, **self.per_user
-            )
+        arrays: dict[str, Any] = {"user_ids": self.user_ids, **self.per_user}
+        with open(path, "wb") as file:  # Given a name, numpy would add an ending to it.
+            np.savez_compressed(file, report=np.array(self.to_json()), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Report:

@@ -31,7 +31,9 @@ def shown_metrics(report: Report) -> list[str]:
     """
     if not _one_target(report.protocol):
         return list(report.metrics)
-    return [name for name in report.metrics if not name.startswith(("MAP@", "Recall@", "Precision@"))]
+    return [
+        name for name in report.metrics if not name.startswith(("MAP@", "Recall@", "Precision@"))
+    ]
 
 
 def protocol_lines(protocol: dict[str, Any]) -> list[str]:
@@ -45,7 +47,8 @@ def protocol_lines(protocol: dict[str, Any]) -> list[str]:
 
     Example:
         ```python
-        print("\\n".join(protocol_lines(report.protocol)))
+        for line in protocol_lines(report.protocol):
+            print(line)
         ```
     """
     least, mean, most = protocol["ranked_items"]

@@ -11,7 +11,9 @@ NORMS = ("paper", "pre", "post")
 
 
 def causal_mask(valid: tf.Tensor) -> tf.Tensor:
-    """Returns which positions may attend to which: the valid ones up to and including themselves.
+    """Returns which positions may attend to which: the valid ones before them, and themselves.
+
+    That padding reads itself keeps its softmax defined, and apart from everything else.
 
     Args:
         valid: `[batch, length]` bool, False at padding.
@@ -22,12 +24,13 @@ def causal_mask(valid: tf.Tensor) -> tf.Tensor:
     Example:
         >>> import tensorflow as tf, tfrecs
         >>> tf.cast(tfrecs.layers.causal_mask(tf.constant([[False, True, True]])), tf.int32).numpy()
-        array([[[0, 0, 0],
+        array([[[1, 0, 0],
                 [0, 1, 0],
                 [0, 1, 1]]], dtype=int32)
     """
     position = tf.range(tf.shape(valid)[1])
-    return (position[:, tf.newaxis] >= position) & valid[:, tf.newaxis, :]
+    earlier = (position[:, tf.newaxis] > position) & valid[:, tf.newaxis, :]
+    return earlier | (position[:, tf.newaxis] == position)
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -35,8 +38,7 @@ class SelfAttention(keras.layers.Layer):
     """Scaled dot-product attention with several heads (Vaswani et al., 2017, section 3.2).
 
     Queries may come from another tensor than keys and values, as SASRec's block needs. Products run
-    in the compute dtype, the softmax in float32. A position that may read nothing (padding before
-    the first item) gets the mean of all values: finite, and read by nobody.
+    in the compute dtype, the softmax in float32.
 
     Args:
         num_heads: Number of heads; must divide the input's last dimension.

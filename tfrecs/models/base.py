@@ -45,6 +45,7 @@ class Model(tfrs.Model):
         self.num_items = int(items) if isinstance(items, int) else len(items)
         if self.num_items < 1:
             raise ValueError("A model needs at least one item.")
+        self.static_shapes = False
         self._mean_loss = keras.metrics.Mean("loss")
         self.nonfinite_steps = self.add_weight(
             name="nonfinite_steps",
@@ -92,6 +93,40 @@ class Model(tfrs.Model):
     def target_count(self, features: Features) -> tf.Tensor:
         """Returns how many targets the batch has: the weight of its loss in the epoch's mean."""
         return tf.cast(tf.shape(next(iter(features.values())))[0], tf.float32)
+
+    def valid_targets(
+        self, queries: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Leaves out the positions without a target, so that no loss is computed for them.
+
+        Where shapes must be static (under XLA, on TPUs: `static_shapes`) all positions stay, and
+        weights tell them apart. Both give the same loss.
+
+        Args:
+            queries: `[positions, dim]`.
+            targets: `[positions]` int32, 0 for no target.
+
+        Returns:
+            The queries, their targets, and their weights or None.
+        """
+        valid = targets > 0
+        if self.static_shapes:
+            return queries, tf.maximum(targets, 1), tf.cast(valid, tf.float32)
+        index = tf.where(valid)[:, 0]
+        return tf.gather(queries, index), tf.gather(targets, index), None
+
+    def compile(self, *args: Any, jit_compile: bool | None = None, **kwargs: Any) -> None:
+        """Configures the training; see `keras.Model.compile`.
+
+        Args:
+            *args: As `keras.Model.compile`.
+            jit_compile: Whether XLA compiles the steps; shapes are static then.
+            **kwargs: As `keras.Model.compile`.
+        """
+        self.static_shapes = bool(jit_compile) or isinstance(
+            tf.distribute.get_strategy(), tf.distribute.TPUStrategy
+        )
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def fit(
         self,

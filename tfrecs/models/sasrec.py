@@ -167,15 +167,13 @@ class SASRec(Model):
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
-        states = self.states(inputs["history"], training)
-        targets = inputs["target"][:, -self.max_length :]
-        # Only positions with a target reach the scores: most of the work is there.
-        valid = tf.where(tf.reshape(targets, [-1]) > 0)[:, 0]
-        queries = tf.gather(tf.reshape(states, [-1, self.dim]), valid)
+        states = tf.reshape(self.states(inputs["history"], training), [-1, self.dim])
+        targets = tf.reshape(inputs["target"][:, -self.max_length :], [-1])
+        states, targets, weights = self.valid_targets(states, targets)
         scores = DotProductScores(
-            self._query(queries), self.num_items, self.item_vectors, self.item_vectors
+            self._query(states), self.num_items, self.item_vectors, self.item_vectors
         )
-        return self.loss_function(tf.gather(tf.reshape(targets, [-1]), valid), scores)
+        return self.loss_function(targets, scores, weights)
 
     def target_count(self, features: Features) -> tf.Tensor:
         """Returns how many targets the batch has."""

@@ -37,8 +37,8 @@ def export(
     vocabulary has them:
 
     - input `history` `[batch, time]`: what each user interacted with, oldest first. Rows are padded
-      with the manifest's `padding_id`: `""`, or -1 (or the next lower integer that is no item's). It
-      may stand anywhere, left or right, and so may ids that the model does not know: both are
+      with the manifest's `padding_id`: `""`, or -1 (or the next lower integer that is no item's).
+      It may stand anywhere, left or right, and so may ids that the model does not know: both are
       skipped. Of what remains the model reads the most recent `max_history` items. A row with
       nothing left gets what the model says of an empty history.
     - outputs `item_id` `[batch, k]` and `score` `[batch, k]` float32, best first. No item of the
@@ -48,8 +48,8 @@ def export(
     The vocabulary is an asset file and weights are variables, so that the folder can be moved and
     needs neither tfrecs nor Keras. `assets.extra/tfrecs_manifest.json` holds k, `padding_id`, the
     versions, the sha256 of every file, and requests with the answers they must get. The export is
-    compared with the model itself before it gets its name, and it gets it in one step: a server that
-    watches `path` never sees half a version.
+    compared with the model itself before it gets its name, and it gets that in one step: a server
+    that watches `path` never sees half a version.
 
     Args:
         model: A trained model with a vocabulary that reads a history.
@@ -190,11 +190,13 @@ def _golden(folder: Path, items: Vocabulary, histories: list[list[Any]]) -> dict
 
 def _compare(name: str, scores: list[list[float]], expected: np.ndarray) -> None:
     """Raises if the SavedModel's scores are not the model's, but for rounding."""
-    largest = np.abs(expected, where=expected > np.finfo(np.float32).min, out=np.zeros_like(expected))
+    largest = np.abs(
+        expected, where=expected > np.finfo(np.float32).min, out=np.zeros_like(expected)
+    )
     if not np.allclose(scores, expected, rtol=1e-6, atol=0.01 * largest.max()):
         raise ValueError(
-            f"The export does not answer as {name}.score does. A model whose score is more than the "
-            "product of query_vectors and item_vectors must have is_product False."
+            f"The export does not answer as {name}.score does. A model whose score is more than "
+            "the product of query_vectors and item_vectors must have is_product False."
         )
 
 

@@ -1,10 +1,8 @@
-"""A look at a written graph for operations that a stock server lacks, or must not be asked to run."""
+"""A look at a written graph for operations that a stock server lacks or should not run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from tfrecs._keras import tf
 
 # They call back into Python, or touch files of the server.
 FORBIDDEN = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"})
@@ -36,11 +34,13 @@ def check_graph(folder: Path) -> list[str]:
                 bad.add(node.op)
             if node.attr["_XlaMustCompile"].b:
                 bad.add(f"{node.op} with jit_compile=True")
-        bad |= {f"{f.signature.name}: jit_compile=True" for f in library if f.attr["_XlaMustCompile"].b}
+        bad |= {
+            f"{f.signature.name}: jit_compile=True" for f in library if f.attr["_XlaMustCompile"].b
+        }
     if bad:
         raise ValueError(
-            f"The model cannot be served by a stock TensorFlow Serving {tf.__version__}, because its "
-            f"graph has {', '.join(sorted(bad))}. Replace that in the model's query_vectors or score."
+            f"No stock TensorFlow Serving can run the model: its graph has {', '.join(sorted(bad))}."
+            " Replace that in the model's query_vectors or score."
         )
     functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
     return sorted(names - functions)

@@ -57,20 +57,22 @@ class Recommender:
             k: How many items to recommend; at most the export's own k.
 
         Returns:
-            `(raw id, score)` of the best items outside the history, best first; fewer than `k` where
-            fewer are left.
+            `(raw id, score)` of the best items outside the history, best first; fewer than `k`
+            where fewer are left.
 
         Raises:
-            ValueError: `k` is out of range, the history is empty or holds no known id, or an id is
-                no integer though the export's are.
+            ValueError: `k` is less than 1 or more than the export answers with, the history is
+                empty or holds no known id, or an id is no integer though the export's are.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
         """
-        if not isinstance(k, Integral) or not 1 <= k <= self.k:
+        if not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"k must be a positive integer, not {k!r}.")
+        if k > self.k < self.manifest["num_items"]:
             raise ValueError(
-                f"k must be an integer from 1 to {self.k}, the k of this export, not {k!r}. Export "
-                "with a larger k for more."
+                f"k = {k} is more than the {self.k} items that this export answers with. Ask for "
+                "fewer, or export the model with a larger k."
             )
         ids = self._parse(history)
         if not ids:
@@ -99,7 +101,9 @@ class Recommender:
         Raises:
             ValueError: An id is no integer though the export's are.
         """
-        return [item for item in dict.fromkeys(self._parse(history)) if str(item) not in self._known]
+        return [
+            item for item in dict.fromkeys(self._parse(history)) if str(item) not in self._known
+        ]
 
     @cached_property
     def _known(self) -> frozenset[str]:

@@ -42,7 +42,7 @@ class TopItems(tf.Module):  # type: ignore[misc]
         self._k = k
         self._length = model.max_history
         key, n = (tf.int64 if model.items.is_integer else tf.string), len(model.items)
-        # A text file's integers are read by column, its strings by line: they may hold any character.
+        # Integers are read as a column, strings as whole lines: they may hold any character.
         whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
         raw = 0 if model.items.is_integer else whole
 
@@ -72,8 +72,8 @@ class TopItems(tf.Module):  # type: ignore[misc]
     def _recommend(self, history: tf.Tensor) -> dict[str, tf.Tensor]:
         # A TensorFlow session feeds any shape, whatever the signature says.
         history = tf.ensure_shape(history, [None, None])
-        # The padding on the left makes every row as long as the model reads, and puts the id 0 among
-        # the ones never to be recommended.
+        # The padding on the left makes every row as long as the model reads, and puts the id 0
+        # among the ones never to be recommended.
         items = tf.cast(self._lines.lookup(history) + 1, tf.int32)
         items = tf.pad(items, [[0, 0], [self._length, 0]])
         scores = self._scores({"history": self._most_recent(items)})

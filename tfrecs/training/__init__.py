@@ -7,7 +7,7 @@ from tfrecs.training.job import train
 from tfrecs.training.progress import EpochProgress
 from tfrecs.training.recorder import Interrupted, Recorder, fit
 from tfrecs.training.runs import Run, RunError
-from tfrecs.training.sources import load_log, make_split, resolve_data
+from tfrecs.training.sources import load_log, make_split
 from tfrecs.training.specs import build, describe
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "load_log",
     "make_split",
     "plot_history",
-    "resolve_data",
     "train",
     "write_history",
 ]

@@ -30,7 +30,7 @@ def train(
     data: str | os.PathLike[str] = "ml-100k",
     model: Callable[[Vocabulary], Model] = SASRec,
     *,
-    columns: Mapping[str, str] | None = None,
+    data_args: Mapping[str, Any] | None = None,
     k_core: int | None = None,
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
@@ -57,11 +57,12 @@ def train(
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: Makes the model from the vocabulary of items: a class, or a function.
-        columns: The log's column names where they are not user_id, item_id and timestamp:
-            `{"user": .., "item": .., "timestamp": ..}`.
+        data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
+            user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
+            format, the delimiter.
         k_core: Drop users and items with fewer interactions than this, until none is left.
         split: The rule that parts the log, a function of `tfrecs.data`.
-        split_args: The rule's arguments.
+        split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
         batch_size: Histories (or pairs, for models that read none) a batch.
@@ -103,7 +104,7 @@ def train(
                 f"{learning_rate}."
             )
         best = BestWeights(MONITOR, patience)
-        log = load_log(data, columns, k_core)
+        log = load_log(data, data_args, k_core)
         console.print(str(log))
         parts = make_split(log, split, split_args)
         console.print(_describe_split(parts))
@@ -118,7 +119,7 @@ def train(
 
     config = {
         "data": _portable(data),
-        "columns": dict(columns) if columns else None,
+        "data_args": dict(data_args) if data_args else None,
         "k_core": k_core,
         "split": split,
         "split_args": dict(split_args) if split_args else None,
@@ -135,8 +136,9 @@ def train(
     if resume:
         _check_same(run, config, parts)
     else:
-        run.write_config(config)
-        parts.items.save(run.folder / "items.txt")
+        with run_errors():
+            run.write_config(config)
+            parts.items.save(run.folder / "items.txt")
 
     facts = _facts(network, config, log, parts)
     recorder = Recorder(run, run.checkpoints(network), best, facts)
@@ -171,19 +173,28 @@ def _check_folder(run: Run, resume: bool) -> None:
 
 def _check_same(run: Run, config: dict[str, Any], parts: Split) -> None:
     """A resumed run ends as the uninterrupted one would, so nothing about it may differ."""
-    before = run.config
-    for name in config:
-        if config[name] != before.get(name):
-            raise RunError(
-                f"{run.folder} was started with {name} {before.get(name)}, not {config[name]}. "
-                f"Resume it by `tfrecs train --resume {run.folder}` alone, or train into "
-                "another folder."
-            )
+    different = _difference(run.config, config)
+    if different:
+        raise RunError(
+            f"{run.folder} was started with {different}. Resume it by `tfrecs train --resume "
+            f"{run.folder}` alone, or train into another folder."
+        )
     if parts.items != run.load_items():
         raise RunError(
             f"The items of {config['data']} are not those that {run.folder} was started with: "
             "the data have changed. Train into another folder."
         )
+
+
+def _difference(before: Any, now: Any, name: str = "") -> str:
+    """Names the first setting that differs, or nothing."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        parts = (
+            _difference(before.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
+            for key in dict.fromkeys([*before, *now])
+        )
+        return next(filter(None, parts), "")
+    return "" if before == now else f"{name.replace('.init_args', '')} {before}, not {now}"
 
 
 def _inputs(

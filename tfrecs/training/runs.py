@@ -151,7 +151,7 @@ class Run:
         """
         config = self.config
         with run_errors():
-            log = load_log(config["data"], config.get("columns"), config.get("k_core"))
+            log = load_log(config["data"], config.get("data_args"), config.get("k_core"))
             split = make_split(log, config.get("split", "leave_last_out"), config.get("split_args"))
         if split.items != self.load_items():
             raise RunError(

@@ -119,12 +119,14 @@ def _place(fetch: Callable[[Path], None], target: Path, sha256: str) -> None:
 
 
 def _bar(shown: bool) -> Progress:
+    """A progress bar on the standard error, where that is a terminal."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=not shown,
+        disable=not (shown and console.is_terminal),
     )

@@ -28,9 +28,10 @@ _RATINGS = {
     "timestamp": pa.int64(),
 }
 _GENRES_100K = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
-    "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
-).split()
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
+    *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
+    *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
 
 
 def ml_100k(archive: Path) -> Interactions:
@@ -42,7 +43,7 @@ def ml_100k(archive: Path) -> Interactions:
     items = _table(item.decode("latin-1").encode(), "|", columns)
     genres = [
         [genre for genre, flag in zip(_GENRES_100K, flags, strict=True) if flag == "1"]
-        for flags in items[_GENRES_100K].itertuples(index=False)
+        for flags in items[list(_GENRES_100K)].itertuples(index=False)
     ]
     return _log("ml-100k", _ratings(data, "\t"), users, _items(items, genres))
 

@@ -63,4 +63,6 @@ def read_sequences(path: Path, user: str, item: str) -> pd.DataFrame:
     is_item[starts] = False
     users = words.take(pa.array(np.repeat(starts, np.where(blank, 0, widths - 1))))
     columns = {user: users, item: words.filter(pa.array(is_item))}
-    return to_frame(pa.table({name: values.dictionary_encode() for name, values in columns.items()}))
+    return to_frame(
+        pa.table({name: values.dictionary_encode() for name, values in columns.items()})
+    )

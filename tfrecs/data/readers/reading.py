@@ -26,7 +26,7 @@ def read(
     duplicates: Duplicates = "drop",
     name: str | None = None,
 ) -> Interactions:
-    """Reads a log of interactions from a file, gzipped or not.
+    r"""Reads a log of interactions from a file, gzipped or not.
 
     Formats:
 
@@ -62,7 +62,7 @@ def read(
     Example:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp(), "log.csv")
-        >>> _ = path.write_text("who,what,timestamp\\nann,tea,1\\nbob,tea,2\\n")
+        >>> _ = path.write_text("who,what,timestamp\nann,tea,1\nbob,tea,2\n")
         >>> read(path, user="who", item="what")
         Interactions(log.csv: 2 rows, 2 users, 1 items, in time order, nothing dropped)
     """

@@ -134,12 +134,11 @@ def _header(path: Path, delimiter: str, quoted: bool) -> list[str]:
         line = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
     if not line.strip():
         raise ValueError(f"{path}: the file is empty, or its first line is.")
-    names = [name.strip('"') if quoted else name for name in line.split(delimiter)]
-    return names
+    return [name.strip('"') if quoted else name for name in line.split(delimiter)]
 
 
 def _explain(path: Path, message: str) -> str:
-    """pyarrow's message as one line about the file."""
+    """The message of pyarrow as one line about the file."""
     row = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL)
     if row:
         number, wanted, got, text = row.groups()

@@ -1,0 +1,221 @@
+"""Runs everything public through what Keras users rely on (the idea of Sonnet's conformance suite)."""
+
+import inspect
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import tfrecs
+from tests.conformance.registry import CASES, NO_CASE
+from tfrecs._keras import keras, tf
+
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def flat(result):
+    return [np.asarray(x) for x in tf.nest.flatten(result)]
+
+
+def assert_same(got, want, **tolerance):
+    for a, b in zip(flat(got), flat(want), strict=True):
+        np.testing.assert_allclose(a, b, **(tolerance or TOLERANCE))
+
+
+@pytest.fixture(params=CASES, scope="module")
+def case(request):
+    return CASES[request.param]
+
+
+def test_nothing_public_is_missing():
+    registered = {name.split(",")[0] for name in CASES}
+    for room, exempt in NO_CASE.items():
+        for name in getattr(tfrecs, room).__all__:
+            assert name in exempt or f"{room}.{name}" in registered, f"{room}.{name} has no case"
+    for room in ("layers", "negatives", "losses", "models"):
+        for name in NO_CASE[room]:
+            thing = getattr(getattr(tfrecs, room), name)
+            concrete = inspect.isclass(thing) and issubclass(thing, keras.layers.Layer)
+            assert not concrete or name in {"Loss", "SampledLoss", "Model"}
+
+
+def test_config_round_trip(case):
+    instance = case.make()
+    want = case.call(instance, *case.tensors())
+    config = json.loads(json.dumps(instance.get_config()))
+    again = type(instance).from_config(config)
+    assert json.loads(json.dumps(again.get_config())) == config
+    assert_same(case.call(again, *case.tensors()), want)
+    # Through Keras's registry too, which needs no class.
+    known = keras.utils.deserialize_keras_object(keras.utils.serialize_keras_object(instance))
+    assert type(known) is type(instance)
+
+
+def test_checkpoint_round_trip(case, tmp_path):
+    instance = case.make()
+    case.call(instance, *case.tensors())
+    for variable in instance.trainable_variables:
+        variable.assign_add(tf.ones_like(variable))
+    path = tf.train.Checkpoint(x=instance).save(str(tmp_path / "x"))
+    want = case.call(instance, *case.tensors())
+    again = case.make()
+    case.call(again, *case.tensors())
+    tf.train.Checkpoint(x=again).restore(path).assert_consumed()
+    assert_same(case.call(again, *case.tensors()), want)
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
+def test_compiled_equals_eager(case, jit):
+    want = case.call(case.make(), *case.tensors())
+    instance = case.make()
+    if isinstance(instance, tfrecs.models.Model):
+        instance.compile(jit_compile=jit)
+    case.call(instance, *case.tensors())  # creates the weights
+    restart(instance)
+    compiled = tf.function(lambda *x: case.call(instance, *x), jit_compile=jit)
+    assert_same(compiled(*case.tensors()), want)
+
+
+def restart(instance):
+    """Sets the counters of an instance that was called back to their start."""
+    for variable in instance.non_trainable_weights:
+        variable.assign(tf.zeros_like(variable))
+    return instance
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_precision(case, policy):
+    keras.mixed_precision.set_global_policy("float32")
+    want = flat(case.call(case.make(), *case.tensors()))
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        got = flat(case.call(case.make(), *case.tensors()))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    compute = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}.get(policy, "float32")
+    for a, b in zip(got, want, strict=True):
+        if np.issubdtype(b.dtype, np.integer):
+            assert np.array_equal(a, b)
+            continue
+        if case.float32:
+            assert a.dtype == np.float32
+        elif len(b.shape) == 3:  # a layer's activations
+            assert a.dtype == tf.as_dtype(compute).as_numpy_dtype
+        np.testing.assert_allclose(a.astype(np.float32), b, rtol=0.05, atol=0.05)
+
+
+def test_unknown_batch_size(case):
+    instance = case.make()
+    case.call(instance, *case.tensors())
+    signature = [
+        tf.TensorSpec(x.shape if i in case.fixed else [None, *x.shape[1:]], x.dtype)
+        for i, x in enumerate(case.inputs)
+    ]
+    function = tf.function(
+        lambda *x: case.call(restart(instance), *x), input_signature=signature
+    )
+    for size in (4, 1):
+        inputs = [x if i in case.fixed else x[:size] for i, x in enumerate(case.inputs)]
+        want = case.call(restart(instance), *map(tf.constant, inputs))
+        assert_same(function(*map(tf.constant, inputs)), want)
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e18])
+def test_gradients_of_extreme_inputs_are_finite(case, scale):
+    if "Dropout" in str(type(case.make())) and scale > 1e10:
+        return  # only scales its input
+    instance = case.make()
+    case.call(instance, *case.tensors())
+    if isinstance(instance, tfrecs.models.Model):
+        for variable in instance.trainable_variables:
+            if "embedding" in variable.name:
+                variable.assign(variable * min(scale, 1e4))
+    inputs = [x * scale if x.dtype == tf.float32 else x for x in case.tensors()]
+    floats = [x for x in inputs if x.dtype == tf.float32]
+    with tf.GradientTape() as tape:
+        tape.watch(floats)
+        out = [y for y in tf.nest.flatten(case.call(instance, *inputs)) if y.dtype.is_floating]
+        value = tf.add_n([tf.reduce_mean(y) for y in out]) if out else tf.zeros(())
+    gradients = tape.gradient(value, [*floats, *instance.trainable_variables])
+    for gradient in gradients:
+        if gradient is not None:
+            assert np.isfinite(tf.convert_to_tensor(gradient)).all()
+
+
+def exported(case, instance):
+    module = tf.Module()
+    module.instance = instance
+    module.use = tf.function(
+        lambda *x: tf.nest.flatten(case.call(instance, *x)),
+        input_signature=[tf.TensorSpec(x.shape, x.dtype) for x in case.inputs],
+    )
+    return module
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory):
+    """Results of all cases' SavedModels in a process that imports neither tfrecs nor Keras."""
+    folder = tmp_path_factory.mktemp("saved")
+    for number, case in enumerate(CASES.values()):
+        instance = case.make()
+        case.call(instance, *case.tensors())
+        restart(instance)
+        tf.saved_model.save(exported(case, instance), str(folder / str(number)))
+        arrays = {f"x{i}": x for i, x in enumerate(case.inputs)}
+        np.savez(folder / f"{number}.npz", **arrays)
+    script = f"""
+        import sys
+        import numpy as np, tensorflow as tf
+        for number in range({len(CASES)}):
+            module = tf.saved_model.load(rf"{folder}/{{number}}")
+            with np.load(rf"{folder}/{{number}}.npz") as data:
+                inputs = [tf.constant(data[f"x{{i}}"]) for i in range(len(data.files))]
+            out = module.use(*inputs)
+            np.savez(rf"{folder}/{{number}}-out.npz", *[np.asarray(x) for x in out])
+        assert not {{"tfrecs", "keras", "tf_keras"}} & set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, cwd=folder)
+    results = {}
+    for number, name in enumerate(CASES):
+        with np.load(folder / f"{number}-out.npz") as data:
+            results[name] = [data[key] for key in data.files]
+    return results
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_saved_model_round_trip(name, reloaded):
+    case = CASES[name]
+    assert_same(reloaded[name], case.call(case.make(), *case.tensors()))
+
+
+LOSSES = {
+    "FullSoftmax": lambda: tfrecs.losses.FullSoftmax(),
+    "SampledSoftmax": lambda: tfrecs.losses.SampledSoftmax(6, seed=1),
+    # Negatives of each target are drawn apart on each replica; shared ones are the same on all.
+    "BinaryCrossEntropy": lambda: tfrecs.losses.BinaryCrossEntropy(2, shared=True, seed=1),
+    "GBCE": lambda: tfrecs.losses.GBCE(3, shared=True, seed=1),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_device_equals_two(name):
+    from tests.conformance.registry import HISTORY, TARGET
+
+    batch = {"user_id": HISTORY[:, 0], "history": HISTORY, "target": TARGET}
+    results = []
+    for devices in (["cpu:0"], ["cpu:0", "cpu:1"]):
+        strategy = tf.distribute.MirroredStrategy(devices)
+        assert strategy.num_replicas_in_sync == len(devices)
+        with strategy.scope():
+            model = tfrecs.models.SASRec(
+                9, dim=8, max_length=5, dropout=0.0, loss=LOSSES[name](), seed=1
+            )
+            model.compile(keras.optimizers.SGD(0.5))
+        # The second batch leaves one replica with a single target of fifteen.
+        data = tf.data.Dataset.from_tensor_slices(batch).batch(4).repeat(3)
+        history = model.fit(data, verbose=0).history
+        results.append([history["loss"], *model.get_weights()])
+    assert_same(results[1], results[0], rtol=1e-5, atol=1e-6)

@@ -1,0 +1,113 @@
+"""What the base model adds to TFRS: the epoch's mean loss, guards, precision, validation."""
+
+import numpy as np
+import pytest
+
+from tfrecs._keras import keras, tf
+from tfrecs.data import Interactions, leave_last_out
+from tfrecs.models import Model, SASRec
+
+
+class Line(Model):
+    """Loss is the mean over the batch of weight * x, whose gradient everyone can compute."""
+
+    def __init__(self):
+        super().__init__(items=1)
+        self.weight = self.add_weight(name="weight", shape=(), initializer="ones")
+        self.table = self.add_weight(name="table", shape=(3, 2), initializer="ones")
+
+    def compute_loss(self, inputs, training=False):
+        row = tf.reduce_mean(tf.gather(self.table, [1]))
+        return tf.reduce_mean(inputs["x"]) * self.weight + 0 * row
+
+
+def batches(*rows):
+    return tf.data.Dataset.from_tensor_slices({"x": np.array(rows, np.float32)})
+
+
+def test_epoch_loss_is_the_mean_over_rows_not_batches():
+    model = Line()
+    model.compile(keras.optimizers.SGD(0.0))
+    history = model.fit(batches(1, 2, 3, 4, 10).batch(4), verbose=0).history
+    assert history["loss"] == [pytest.approx(4.0)]
+    assert model.evaluate(batches(1, 2, 3, 4, 10).batch(4), verbose=0) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nonfinite_gradients_never_reach_the_weights(bad):
+    model = Line()
+    model.compile(keras.optimizers.SGD(0.1))
+    with pytest.warns(RuntimeWarning, match="1 of the 3 steps of epoch 1 had non-finite"):
+        model.fit(batches(1, bad, 1).batch(1), verbose=0)
+    assert float(model.weight) == pytest.approx(1 - 2 * 0.1)
+    assert int(model.nonfinite_steps) == 1
+
+
+def test_an_epoch_of_nonfinite_gradients_ends_the_training():
+    model = Line()
+    model.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(FloatingPointError, match="2 of the 2 steps of epoch 1"):
+        model.fit(batches(np.nan, np.nan).batch(1), epochs=3, verbose=0)
+    assert float(model.weight) == 1
+
+
+def test_mixed_float16_scales_the_loss():
+    """A gradient of 1e-9 is 0 in float16: only a scaled loss can move the weight."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = SASRec(10, dim=8, max_length=5, seed=1, dropout=0.0)
+        model.compile(keras.optimizers.Adam(1e-2))
+        assert isinstance(model.optimizer, keras.mixed_precision.LossScaleOptimizer)
+        batch = {
+            "user_id": np.ones(4, np.int32),
+            "history": np.tile([1, 2, 3], (4, 1)).astype(np.int32),
+            "target": np.tile([2, 3, 4], (4, 1)).astype(np.int32),
+        }
+        data = tf.data.Dataset.from_tensors(batch).repeat(30)
+        loss = model.fit(data, epochs=2, verbose=0).history["loss"]
+        assert loss[1] < loss[0] < 3
+        assert model.query_vectors(batch).dtype == tf.float32
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def test_validation_is_in_the_logs_for_every_callback():
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item)) for user in range(40) for item in rng.permutation(15)[:6]]
+    users, items = zip(*rows, strict=True)
+    split = leave_last_out(Interactions({"user_id": users, "item_id": items}))
+    model = SASRec(split.items, dim=8, num_blocks=1, max_length=5, seed=1)
+    model.compile("adam")
+    stop = keras.callbacks.EarlyStopping("val_NDCG@10", mode="max", patience=1)
+    history = model.fit(
+        split.train.sequences(5).batch(16),
+        epochs=2,
+        validation_data=split.validation,
+        callbacks=[stop],
+        verbose=0,
+    ).history
+    assert len(history["val_NDCG@10"]) == len(history["val_HR@10"]) == 2
+    assert stop.best is not None and 0 < stop.best < 1
+
+
+def test_validation_may_be_keras_own():
+    model = Line()
+    model.compile(keras.optimizers.SGD(0.0))
+    data = batches(1, 2, 3).batch(2)
+    assert model.fit(data, validation_data=data, verbose=0).history["val_loss"] == [2.0]
+
+
+def test_the_contract_says_what_a_model_lacks():
+    model = Line()
+    assert not model.is_product
+    assert model.max_history is None
+    with pytest.raises(TypeError, match="has no query vectors"):
+        model.score({})
+
+
+def test_regularizers_count_once():
+    model = Line()
+    model.add_loss(lambda: 3.0 * model.weight)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(batches(0.0).batch(1), verbose=0)
+    assert float(model.weight) == pytest.approx(1 - 0.3)

@@ -1,0 +1,134 @@
+"""The Recommender's answers and its errors."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfrecs.serving import Recommender, export
+
+INTEGERS = [7, 3, 1000000007, 12, 5, -2]
+STRINGS = ["milk", "bread", "7", "eggs", "figs", "電影"]
+
+
+@pytest.fixture(scope="module")
+def exports(make_model, tmp_path_factory):
+    """Version folders of the same table over integers and strings, k = 4, max_history = 3."""
+    base = tmp_path_factory.mktemp("exports")
+    folders = {}
+    for name, ids in (("int", INTEGERS), ("str", STRINGS)):
+        model, table = make_model(ids)
+        folders[name] = Path(export(model, base / name, k=4))
+    return folders, table
+
+
+@pytest.fixture(scope="module")
+def integers(exports):
+    return Recommender(exports[0]["int"])
+
+
+@pytest.fixture(scope="module")
+def strings(exports):
+    return Recommender(exports[0]["str"].parent)  # The folder of versions does as well.
+
+
+def test_recommends(integers, strings, exports, reference):
+    table = exports[1]
+    for recommender, ids in ((integers, INTEGERS), (strings, STRINGS)):
+        history = [ids[4], ids[0]]
+        raw, scores = reference(ids, table, 3, history, 3, None)
+        answer = recommender.recommend(history, k=3)
+        assert [item for item, _ in answer] == raw
+        assert all(type(item) is type(ids[0]) and type(score) is float for item, score in answer)
+        np.testing.assert_allclose([score for _, score in answer], scores, rtol=1e-5)
+    assert "DecayProduct, 6 items, k=4" in repr(integers)
+
+
+def test_fewer_left_than_asked(integers):
+    answer = integers.recommend(INTEGERS[:4], k=4)
+    assert {item for item, _ in answer} == set(INTEGERS[4:])
+    assert integers.recommend(INTEGERS, k=4) == []
+
+
+def test_an_export_of_all_items_has_no_more_to_give(make_model, tmp_path):
+    model, _ = make_model(INTEGERS)
+    recommender = Recommender(export(model, tmp_path))
+    assert len(recommender.recommend([7])) == len(INTEGERS) - 1
+
+
+def test_ids_are_read_as_the_export_has_them(integers, strings):
+    expected = integers.recommend([7, -2], k=2)
+    for same in (["7", "-2"], (" 7", b"-2"), np.array([7, -2]), [7.0, -2.0], iter([7, -2])):
+        assert integers.recommend(same, k=2) == expected
+    assert strings.recommend([7], k=2) == strings.recommend(["7"], k=2)
+    assert strings.recommend(["電影".encode()], k=2) == strings.recommend(["電影"], k=2)
+
+
+def test_ids_that_are_no_integers(integers):
+    for wrong in ("seven", "7.5", 7.5, "", None, "1_0", True, 2**63, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="is not an item id: the ids of this export are int"):
+            integers.recommend([7, wrong], k=2)
+
+
+def test_unknown_ids_are_named(integers, strings):
+    assert integers.unknown([99, 7, 98, 99]) == [99, 98]
+    with pytest.warns(UserWarning, match=r"^Ignored unknown ids: 99, 98\.$"):
+        answer = integers.recommend([99, 7, 98, 99], k=4)
+    assert answer == integers.recommend([7], k=4)
+    with pytest.raises(ValueError, match="No id of the history is known to this export: jam, tea"):
+        strings.recommend(["jam", "tea"], k=4)
+    many = list(range(100, 130))
+    with pytest.raises(ValueError, match="100, 101, .*, 109 and 20 more"):
+        integers.recommend(many, k=4)
+
+
+def test_wrong_requests(integers, strings):
+    with pytest.raises(
+        ValueError, match="k = 10 is more than the 4 items that this export answers"
+    ):
+        integers.recommend([7])
+    for k in (0, 2.5, "3", None):
+        with pytest.raises(ValueError, match="k must be a positive integer, not"):
+            integers.recommend([7], k=k)
+    with pytest.raises(ValueError, match="The history is empty"):
+        integers.recommend([], k=2)
+    with pytest.raises(ValueError, match="history must be a list of ids, not one str"):
+        strings.recommend("milk", k=2)
+
+
+def test_a_damaged_file_is_named(exports, tmp_path):
+    folder = tmp_path / "1"
+    shutil.copytree(exports[0]["int"], folder)
+    files = json.loads((folder / "assets.extra" / "tfrecs_manifest.json").read_text())["files"]
+    assert {"saved_model.pb", "fingerprint.pb", "assets/items.txt"} < set(files)
+    for name in files:
+        content = (folder / name).read_bytes()
+        flipped = bytes([content[0] ^ 1]) + content[1:]
+        (folder / name).write_bytes(flipped)
+        with pytest.raises(ValueError, match=f"damaged: {name} differs"):
+            Recommender(folder)
+        (folder / name).unlink()
+        if name != "saved_model.pb":
+            with pytest.raises(ValueError, match=f"incomplete: {name} is missing"):
+                Recommender(folder)
+        (folder / name).write_bytes(content)
+    Recommender(folder)
+
+
+def test_a_damaged_or_foreign_manifest(exports, tmp_path):
+    folder = tmp_path / "1"
+    shutil.copytree(exports[0]["int"], folder)
+    manifest = folder / "assets.extra" / "tfrecs_manifest.json"
+    content = manifest.read_text()
+    for broken in (content[:-9], "", "[]", '{"format": 1}'):
+        manifest.write_text(broken)
+        with pytest.raises(ValueError, match="tfrecs_manifest.json is damaged"):
+            Recommender(folder)
+    manifest.write_text(content.replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match=r"has format 2, this tfrecs reads 1"):
+        Recommender(folder)
+    manifest.unlink()
+    with pytest.raises(ValueError, match="a SavedModel that tfrecs did not export"):
+        Recommender(folder)
