@@ -69,8 +69,9 @@ def run(path: str, kind: str) -> dict[str, float]:
         targets += int(np.count_nonzero(batch[key]))
     figures["one epoch of batches"] = lap()
     figures["targets"] = targets
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["peak"] = peak * (1 if sys.platform == "darwin" else 1024)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    figures["cpu"] = used.ru_utime + used.ru_stime
+    figures["peak"] = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return figures
 
 
@@ -100,6 +101,7 @@ def main() -> None:
     rows = [(f"{step}, s", [f"{r[step]:.1f}" for r in results.values()]) for step in steps]
     total = [f"**{sum(r[step] for step in steps):.1f}**" for r in results.values()]
     rows.append(("all, s", total))
+    rows.append(("all, CPU s", [f"{r['cpu']:.1f}" for r in results.values()]))
     rows.append(("targets of the epoch", [f"{r['targets']:,.0f}" for r in results.values()]))
     rows.append(("peak memory, GB", [f"**{r['peak'] / 1e9:.2f}**" for r in results.values()]))
     lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows]

@@ -164,7 +164,7 @@ def section(
         num_items: Items of each data file.
         peaks: The best matrix-product rates, GFLOP/s by shape.
         environment: Machine and versions.
-        others: Share of the processors' time that other processes took.
+        others: Share of the processors' time that other processes took; NaN if unknown.
     """
     records = [record for group in groups.values() for record in group]
     parts = ["## SASRec beside its peers", _head(command, limits, threads)]
@@ -202,10 +202,9 @@ def section(
     for record in records:
         versions.update(record.ready.get("versions", {}))
     parts += failures
-    parts.append(
-        f"{environment} Trainers: {', '.join(f'{k} {v}' for k, v in versions.items())}. "
-        f"Other processes took {100 * others:.0f}% of the processors' time during the run."
-    )
+    parts.append(f"{environment} Trainers: {', '.join(f'{k} {v}' for k, v in versions.items())}.")
+    if not math.isnan(others):
+        parts[-1] += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile."
     return "\n\n".join(parts)
 
 

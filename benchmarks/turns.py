@@ -96,7 +96,9 @@ class Limits:
     patience: int = 3
 
     def reached(self, record: Record) -> bool:
-        """Whether the trainer has had enough."""
+        """Whether the trainer has had enough, which takes one warm turn at least."""
+        if not record.rates:
+            return False
         if record.seconds >= self.seconds:
             return True
         if len(record.turns) < self.timed_turns:

@@ -2,13 +2,28 @@
 
 import os
 
+import numpy as np
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# A test that must reach a download says so itself; no other one may fill a user's cache.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from tfrecs._keras import tf  # noqa: E402
+from tfrecs._keras import tf
 
 # Two logical devices on one processor, for the tests of `tf.distribute`.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+@pytest.fixture(scope="session")
+def log_file(tmp_path_factory):
+    """24 users who walk around a ring of 12 items, each from a place of their own."""
+    rng = np.random.default_rng(0)
+    lines = ["user_id,item_id,timestamp"]
+    for user in range(24):
+        start, length = rng.integers(0, 12), rng.integers(5, 10)
+        lines += [f"{user},{100 + (start + t) % 12},{t}" for t in range(length)]
+    path = tmp_path_factory.mktemp("data") / "ring.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -49,7 +49,7 @@ def epoch(number, seconds, ndcg, test=0.0):
 
 
 def test_flops_of_a_target_by_hand():
-    # Scores: 3 products of 2 * 10 * 2. Attention: 3 * 4 products of 2 * 2 * 2. FFN: 3 * 2 of 2 * 2 * 3.
+    # Forward and two gradients: scores 3 * 2 * 10 * 2, attention 3 * 4 * 2 * 2 * 2, FFN 3 * 2 * 12.
     assert flops_per_target(num_items=10, dim=2, num_blocks=1, hidden_dim=3) == 120 + 96 + 72
     assert flops_per_target(num_items=10, dim=2, num_blocks=2) == 120 + 2 * (96 + 48)
     assert flops_per_target(12101, 64, 2) == 4_941_696
@@ -102,7 +102,7 @@ def test_ranks_equal_a_loop_over_items():
     targets = np.array([1, 5, 3, 9, 2, 7, 8])
     seen[3] = np.append(seen[3], 9)  # a seen target is a candidate all the same
     expected = []
-    for state, row, target in zip(states, seen, targets):
+    for state, row, target in zip(states, seen, targets, strict=True):
         scores = {
             item: -np.inf if item == 5 else float(state @ vectors[item - 1])
             for item in range(1, 10)
@@ -144,7 +144,11 @@ def test_a_split_is_evaluated_on_the_history_before_the_target():
 
 
 def test_requirements_hash_ignores_comments_alone(tmp_path):
-    texts = ["torch==2.5.1  # why\n\nnumpy\n", "# other\ntorch==2.5.1\nnumpy\n", "torch==2.5.0\nnumpy\n"]
+    texts = [
+        "torch==2.5.1  # why\n\nnumpy\n",
+        "# other\ntorch==2.5.1\nnumpy\n",
+        "torch==2.5.0\nnumpy\n",
+    ]
     hashes = []
     for number, text in enumerate(texts):
         file = tmp_path / f"{number}.txt"
@@ -185,7 +189,11 @@ def test_an_unknown_trainer_is_named(tmp_path):
 
 def test_every_beauty_trainer_has_the_same_architecture(tmp_path):
     kept = {
-        tuple(getattr(record.settings, name) for name in Settings.__dataclass_fields__ if name in shared)
+        tuple(
+            getattr(record.settings, name)
+            for name in Settings.__dataclass_fields__
+            if name in shared
+        )
         for record in plan(tmp_path, 2)["beauty"]
         for shared in [("dim", "num_blocks", "num_heads", "max_length", "dropout", "batch_size")]
     }
@@ -224,6 +232,8 @@ def test_a_record_counts_the_warm_turns():
     ("limits", "rates", "epochs", "reached"),
     [
         ({"seconds": 8}, [100] * 3, [], True),
+        ({"seconds": 1}, [], [], False),
+        ({"seconds": 1}, [100], [], True),
         ({"seconds": 9}, [100] * 2, [], False),
         # An epoch of 1,000 targets takes 10 s.
         ({"seconds": 9}, [100] * 3, [], True),
@@ -233,7 +243,10 @@ def test_a_record_counts_the_warm_turns():
     ],
 )
 def test_limits(limits, rates, epochs, reached):
-    assert Limits(**{"timed_turns": 4, **limits}).reached(record(rates=rates, epochs=epochs)) is reached
+    assert (
+        Limits(**{"timed_turns": 4, **limits}).reached(record(rates=rates, epochs=epochs))
+        is reached
+    )
 
 
 def test_a_trainer_without_evaluation_is_only_timed():
@@ -372,7 +385,9 @@ def test_workers_train_in_turns(tmp_path):
         assert [event["epoch"] for event in one.epochs] == list(range(1, len(one.epochs) + 1))
         assert one.epochs[0]["validation"] == {"HR@10": 1, "NDCG@10": 1}
         # The test is looked at when validation improves, which it does once.
-        assert [("test" in event) for event in one.epochs] == [True] + [False] * (len(one.epochs) - 1)
+        assert [("test" in event) for event in one.epochs] == [True] + [False] * (
+            len(one.epochs) - 1
+        )
         # What a turn counts is what an epoch's clock shows.
         assert one.epochs[-1]["seconds"] <= one.seconds
         assert "a library's own words" in (tmp_path / f"{one.name}.log").read_text()
@@ -407,7 +422,11 @@ def test_plain_keras_computes_what_tfrecs_does():
         dense = take("hidden/kernel", "hidden/bias", "output/kernel", "output/bias")
         block["feed_forward"].set_weights(dense)
         query, query_bias, both, both_bias, output, output_bias = take(
-            *(f"attention/{part}/{kind}" for part in ("query", "key_value", "output") for kind in ("kernel", "bias"))
+            *(
+                f"attention/{part}/{kind}"
+                for part in ("query", "key_value", "output")
+                for kind in ("kernel", "bias")
+            )
         )
         (key, value), (key_bias, value_bias) = np.split(both, 2, 1), np.split(both_bias, 2)
         block["attention"].set_weights(

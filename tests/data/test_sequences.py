@@ -55,7 +55,9 @@ def test_windows_are_left_padded_and_shifted_by_one():
     (batch,) = sequences.batch(4).as_numpy_iterator()
     assert batch["history"].tolist() == [[6, 7]]
     assert batch["target"].tolist() == [[7, 8]]
-    (batch,) = train_set([[5, 6], [1, 2, 3]]).sequences(5).batch(4, balanced=False).as_numpy_iterator()
+    (batch,) = (
+        train_set([[5, 6], [1, 2, 3]]).sequences(5).batch(4, balanced=False).as_numpy_iterator()
+    )
     rows = dict(zip(batch["user_id"].tolist(), batch["history"].tolist(), strict=True))
     assert rows == {1: [0, 5], 2: [1, 2]}
     assert {batch[name].dtype for name in batch} == {np.dtype(np.int32)}

@@ -235,6 +235,13 @@ def test_evaluating_does_not_keep_a_model_alive(product, dataset):
     assert reference() is None
 
 
+def test_many_models_in_a_process_bring_no_warning_of_retracing(table, dataset, caplog):
+    data = dataset([[1]] * 2, [[3]] * 2, N)
+    for _ in range(6):
+        Evaluator(data).ranks(table(np.zeros((3, N))))
+    assert "retracing" not in caplog.text
+
+
 def test_functions_are_shared_by_model_not_by_value(product):
     model = product(np.eye(N))
     assert counter_of(model) is counter_of(model)
@@ -271,4 +278,4 @@ def test_a_keras_model_of_the_package_at_any_length_of_history(dataset, by_sorti
     ranks = Evaluator(data).ranks(model)
     alone = [model.score({"history": data.history.padded([u], 4)}).numpy()[0] for u in range(4)]
     expected, _ = _expected(by_sorting, np.array(alone), data, ranks.targets)
-    assert ranks.ranks.tolist() == sum(expected, [])
+    assert ranks.ranks.tolist() == [rank for row in expected for rank in row]

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 
@@ -153,7 +154,7 @@ def test_the_table_says_what_was_ranked_and_how(reports, data, table):
     model = table(np.zeros((USERS + 1, N)))
     assert "among all 40 items (40)" in str(evaluate(model, data, mask_seen=False))
     candidates = np.tile([1, 2, 3, 3, 0], (USERS, 1))
-    text = str(evaluate(model, data.with_candidates(candidates)))
+    text = str(evaluate(model, dataclasses.replace(data, candidates=candidates)))
     assert "the candidates given for the user and the targets (3 to 4, 4 on average)" in text
     assert "60 repeated candidates counted once" in text
     assert "6 candidates equal to a target of their user left out" in text

@@ -72,9 +72,15 @@ def test_never_holds_all_scores():
     concrete = run.get_concrete_function(
         tf.TensorSpec([rows, dim]), tf.TensorSpec([items, dim]), tf.TensorSpec([rows])
     )
-    graphs = [concrete.graph, *(f.graph for f in concrete.graph._functions.values() if hasattr(f, "graph"))]
+    graphs = [
+        concrete.graph,
+        *(f.graph for f in concrete.graph._functions.values() if hasattr(f, "graph")),
+    ]
     largest = max(
-        int(np.prod(t.shape)) for g in graphs for op in g.get_operations() for t in op.outputs
+        int(np.prod(t.shape))
+        for g in graphs
+        for op in g.get_operations()
+        for t in op.outputs
         if t.shape.is_fully_defined()
     )
     assert largest < rows * items

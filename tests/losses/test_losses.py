@@ -21,7 +21,9 @@ class Fixed(keras.layers.Layer):
         if self.log_probability is not None:
             logq[1:] = self.log_probability
         return Sample(
-            tf.constant(self.ids), tf.gather(logq, self.ids), tf.gather(tf.constant(logq), positives)
+            tf.constant(self.ids),
+            tf.gather(logq, self.ids),
+            tf.gather(tf.constant(logq), positives),
         )
 
 
@@ -99,7 +101,9 @@ def test_binary_cross_entropy(shared):
     rows = np.broadcast_to(ids, (4, 2)) if shared else np.array(ids)
     negative = np.take_along_axis(ALL, rows - 1, 1)
     expected = -np.log(1 / (1 + np.exp(-POSITIVE)))
-    expected += np.where(rows != TARGETS[:, None], -np.log(1 - 1 / (1 + np.exp(-negative))), 0).sum(1)
+    expected += np.where(rows != TARGETS[:, None], -np.log(1 - 1 / (1 + np.exp(-negative))), 0).sum(
+        1
+    )
     loss = BinaryCrossEntropy(2, shared, negatives=Fixed(ids))(TARGETS, scores(), WEIGHTS)
     assert float(loss) == pytest.approx(weighted_mean(expected), rel=1e-5)
 
@@ -132,9 +136,7 @@ def test_weightless_batch_has_no_loss(loss):
     assert float(loss(TARGETS, scores(), np.zeros(4, np.float32))) == 0
 
 
-@pytest.mark.parametrize(
-    "loss", [FullSoftmax(), SampledSoftmax(5), BinaryCrossEntropy(1), GBCE(3)]
-)
+@pytest.mark.parametrize("loss", [FullSoftmax(), SampledSoftmax(5), BinaryCrossEntropy(1), GBCE(3)])
 def test_a_higher_target_score_is_a_lower_loss(loss):
     toward = ITEMS[TARGETS - 1]
     assert float(loss(TARGETS, scores(toward))) < float(loss(TARGETS, scores(-toward)))

@@ -96,7 +96,7 @@ def run_alone():
     def run(*arguments: str, stdin: str = "") -> str:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
-            [sys.executable, "-P", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             input=stdin,
             env=environment | {"TF_CPP_MIN_LOG_LEVEL": "2"},
             cwd=Path(sys.executable).parent,

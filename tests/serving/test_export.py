@@ -155,8 +155,9 @@ def test_refusals(make_model, tmp_path):
         export(model, tmp_path, k=0)
     with pytest.raises(ValueError, match="version must be a positive integer, not -1"):
         export(model, tmp_path, version=-1)
-    with pytest.raises(ValueError, match="local file systems only, not to gs://bucket"):
-        export(model, "gs://bucket/model")
+    for remote in ("gs://bucket/model", Path("s3://bucket/model")):
+        with pytest.raises(ValueError, match="local file systems only, not to .*bucket"):
+            export(model, remote)
     with pytest.raises(ValueError, match="no vocabulary"):
         export(tfrecs.models.SASRec(5, dim=4, max_length=3), tmp_path)
     model.max_length = None

@@ -200,6 +200,7 @@ def test_a_damaged_best_checkpoint_is_said_and_the_training_goes_on(train, whole
     run = Run(shutil.copytree(whole.folder, tmp_path / "run"))
     checkpoints = run.checkpoints(None)
     # As if epoch 1 had been the best one, whose checkpoint is gone.
+    shutil.rmtree(checkpoints.path(1), ignore_errors=True)
     content = json.loads((checkpoints.path(4) / "state.json").read_text())
     content["state"]["best"] |= {"best": 0.99, "best_epoch": 1, "wait": 3}
     text = json.dumps(content["state"], sort_keys=True)

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tfrecs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"tfrecs: {stop or 'Stopped.'}", file=sys.stderr)
+        print(f"tfrecs: {str(stop) or 'Stopped.'}", file=sys.stderr)
         return 130
 
 

@@ -44,9 +44,10 @@ def run(argv: Sequence[str]) -> None:
     """
     settings = parse(make_parser(), argv)
     with user_errors(RunError, CheckpointError):
-        model = Run(settings.run).load_model()
+        source = Run(settings.run)
+        model, items = source.load_model(), source.load_items()
     with user_errors(ValueError, OSError):
         folder = serving.export(model, settings.output, k=settings.k, version=settings.version)
     print(f"Exported to {folder}. Next:")
-    some = ",".join(str(item) for item in model.items.ids[:3])
+    some = ",".join(str(item) for item in items.ids[:3])
     print(f"  tfrecs recommend {settings.output} --history {some} --k 10")

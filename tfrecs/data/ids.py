@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _INT64 = np.iinfo(np.int64)
+_INTEGER = r"^(0|-?[1-9][0-9]*)$"  # as Python prints one
 _EXACT_FLOAT = 2**53  # past this a float64 can not tell neighbouring integers apart
 
 
@@ -45,8 +48,10 @@ def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorica
     if distinct.dtype == np.int64:
         return np.append(distinct, 0)[codes], missing
     # Values of several types may have the same text.
-    merged, categories = pd.factorize(np.where(absent, None, distinct))
-    return pd.Categorical.from_codes(np.append(merged, -1)[codes], categories), missing
+    distinct[absent] = None
+    merged, categories = pd.factorize(distinct)
+    column = pd.Categorical.from_codes(np.append(merged, -1)[codes], pd.Index(categories))
+    return column, missing
 
 
 def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
@@ -75,18 +80,21 @@ def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """`parse_ids` of distinct values that are not NaN; loops over them where they are objects."""
-    absent = np.zeros(len(values), bool)
+    """Distinct values that are not NaN as int64 or strings, and which are empty."""
     if values.dtype.kind in "fi":
-        return _whole(values, name), absent
-    texts = np.array([_text(value, name) for value in values.tolist()], object)
-    absent = np.array([not text.strip() for text in texts], bool)
-    integers = _integers(texts[~absent])
-    if integers is None:
-        return texts, absent
-    ids = np.zeros(len(texts), np.int64)
-    ids[~absent] = integers
-    return ids, absent
+        return _whole(values, name), np.zeros(len(values), bool)
+    if pd.api.types.infer_dtype(values) != "string":
+        values = np.array([_text(value, name) for value in values.tolist()], object)
+    texts = pa.array(values, pa.string())
+    absent = pc.equal(pc.utf8_trim_whitespace(texts), "")
+    readable = pc.or_(pc.match_substring_regex(texts, _INTEGER), absent)
+    if pc.all(readable, min_count=0).as_py():
+        try:
+            whole = pc.if_else(absent, "0", texts).cast(pa.int64())
+            return whole.to_numpy(), absent.to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            pass  # past int64
+    return np.array(values, object), absent.to_numpy(zero_copy_only=False)
 
 
 def _whole(values: np.ndarray, name: str) -> np.ndarray:
@@ -96,29 +104,17 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
     bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > _EXACT_FLOAT)
     if bad.any():
         raise ValueError(
-            f"{name} holds {values[bad][0]!r}: ids are integers or strings, so a float must be a "
-            f"whole number of at most 2**53. Convert the column to strings to use it as it is."
+            f"{name} holds {values[bad].tolist()[0]!r}: ids are integers or strings, so a float "
+            "must be a whole number of at most 2**53. Convert the column to strings to use it as "
+            "it is."
         )
     return values.astype(np.int64)
 
 
 def _text(value: Any, name: str) -> str:
     """One id as a string."""
-    if isinstance(value, str):
-        return value
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, float):
         return str(_whole(np.array([value]), name)[0])
     return str(value)
-
-
-def _integers(texts: np.ndarray) -> np.ndarray | None:
-    """Strings as int64 where each is an integer as Python prints it, else None."""
-    if not all(text.lstrip("-").isdecimal() for text in texts):
-        return None
-    numbers = [int(text) if text.count("-") <= 1 else None for text in texts]
-    for text, number in zip(texts, numbers, strict=True):
-        if number is None or str(number) != text or not _INT64.min <= number <= _INT64.max:
-            return None
-    return np.array(numbers, np.int64)

@@ -55,9 +55,10 @@ class Interactions:
         name: what to call the log in reports.
 
     Attributes:
-        frame: DataFrame with the columns user_id, item_id, timestamp (int64 or float64; the row
-            number in a log without times) and every other column of the input as a feature; one of
-            these names on another column becomes that name and "_feature".
+        frame: DataFrame with the columns user_id and item_id (int64, or categories of strings),
+            timestamp (int64 or float64; the row number in a log without times) and every other
+            column of the input as a feature; one of these names on another column becomes that
+            name and "_feature".
         has_times: whether there was a time column.
         user_features: DataFrame indexed by raw user id, or None.
         item_features: DataFrame indexed by raw item id, or None.

@@ -115,7 +115,9 @@ class Sequences:
         histories = train.histories
         pairs = np.maximum(histories.lengths - 1, 0)
         if not pairs.any():
-            raise ValueError("No user has two items to learn from: every training history is shorter.")
+            raise ValueError(
+                "No user has two items to learn from: every training history is shorter."
+            )
         counts = -(-pairs // max_length) if windows == "all" else np.minimum(pairs, 1)
         row = np.repeat(np.arange(len(pairs)), counts)
         # Number of the window within its user, counted from the most recent one.
@@ -194,9 +196,7 @@ class Sequences:
                 number = shuffled(number, tf.constant(num_batches, tf.int64), seed, epoch)
             slot = tf.range(bounds[number], bounds[number + 1])
             first = tf.gather(start_of, slot)
-            window = first + shuffled(
-                slot - first, tf.gather(size_of, slot), seed, epoch, stream=1
-            )
+            window = first + shuffled(slot - first, tf.gather(size_of, slot), seed, epoch, stream=1)
             length = tf.gather(lengths, window)
             width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]
             offset = tf.range(1 - width, 1)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfrecs.data.ids import parse_ids
 
@@ -48,12 +50,12 @@ class Vocabulary:
                 "`Vocabulary.from_values`."
             )
         if values.dtype == object:
-            for value in values:
-                if "\n" in value or "\r" in value:
-                    raise ValueError(
-                        f"Vocabulary: {value!r} holds a line break. Vocabularies are written one "
-                        "id a line, so replace it before building one."
-                    )
+            broken = pc.match_substring_regex(pa.array(values, pa.string()), "[\r\n]")
+            if pc.any(broken).as_py():
+                raise ValueError(
+                    f"Vocabulary: {values[broken.index(True).as_py()]!r} holds a line break. "
+                    "Vocabularies are written one id a line, so replace it before building one."
+                )
         if len(values) >= np.iinfo(np.int32).max - 1:
             raise ValueError(f"Vocabulary: {len(values)} ids are more than int32 can number.")
         values.setflags(write=False)

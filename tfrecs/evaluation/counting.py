@@ -8,6 +8,7 @@ score computed twice may differ in its last bit), so that no users x items mask 
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any
 
@@ -48,16 +49,11 @@ class RankCounter:
         if model.max_history is not None:
             features["history"] = _IDS
         self._model: Any = weakref.ref(model)
-        self._vectors = tf.function(self._item_vectors, input_signature=[])
         self.is_product = bool(model.is_product)
-        vectors = tf.TensorSpec([None, None], tf.float32)
-        self.in_catalogue = tf.function(
-            self._in_catalogue,
-            input_signature=[features, vectors, _IDS, _IDS, tf.TensorSpec([], tf.int32)],
-        )
-        self.in_candidates = tf.function(
-            self._in_candidates, input_signature=[features, _IDS, _IDS]
-        )
+        vectors, size = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)
+        self._vectors = _traced(self._item_vectors, [])
+        self.in_catalogue = _traced(self._in_catalogue, [features, vectors, _IDS, _IDS, size])
+        self.in_candidates = _traced(self._in_candidates, [features, _IDS, _IDS])
 
     def item_vectors(self) -> tf.Tensor:
         """Vectors of all items as they are now; empty where the score is not a product."""
@@ -130,6 +126,12 @@ class RankCounter:
             lambda own, rows: _at_least(pool[:rows], own),
         )
         return ranks, _count_not_finite(tf.where(items > 0, scores, 0.0))
+
+
+def _traced(method: Any, signature: list[Any]) -> Any:
+    # TensorFlow warns of a method that is traced often, and takes the methods of all models for
+    # one; a partial is one of its own.
+    return tf.function(functools.partial(method), input_signature=signature)
 
 
 def _at_least(scores: tf.Tensor, own: tf.Tensor) -> tf.Tensor:

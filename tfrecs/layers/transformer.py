@@ -199,7 +199,9 @@ class SASRecBlock(keras.layers.Layer):
 
         def dense(name: str, units: int, activation: str | None, index: int) -> Any:
             init = keras.initializers.GlorotUniform(seed=_derive(self.seed, index))
-            return keras.layers.Dense(units, activation, kernel_initializer=init, dtype=policy, name=name)
+            return keras.layers.Dense(
+                units, activation, kernel_initializer=init, dtype=policy, name=name
+            )
 
         self._norm_attention = norm("norm_attention")
         self._attention = SelfAttention(
@@ -212,9 +214,7 @@ class SASRecBlock(keras.layers.Layer):
         self._output_drop = Dropout(self.dropout, _derive(self.seed, 23), dtype=policy)
         super().build(input_shape)
 
-    def call(
-        self, inputs: tf.Tensor, mask: tf.Tensor, training: bool | None = None
-    ) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns the block's output, `[batch, length, dim]` like `inputs`.
 
         Args:

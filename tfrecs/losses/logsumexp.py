@@ -70,9 +70,7 @@ def weighted_logsumexp(
                 lambda: tf.zeros([length, 1]),
                 lambda: tf.reduce_max(scores, axis=1, keepdims=True),
             )
-            exponentials = tf.cond(
-                safe, lambda: tf.exp(scores), lambda: tf.exp(scores - shift)
-            )
+            exponentials = tf.cond(safe, lambda: tf.exp(scores), lambda: tf.exp(scores - shift))
             sums = tf.reduce_sum(exponentials, axis=1)
             total += tf.reduce_sum(weight * (tf.math.log(sums) + shift[:, 0]))
             scale = (weight / sums)[:, tf.newaxis]

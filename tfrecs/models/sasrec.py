@@ -116,7 +116,9 @@ class SASRec(Model):
         )
         self.embedding_dropout = Dropout(dropout, part_seed(3), name="embedding_dropout")
         self.blocks = [
-            SASRecBlock(num_heads, hidden_dim, dropout, norm, seed=part_seed(5 + i), name=f"block_{i}")
+            SASRecBlock(
+                num_heads, hidden_dim, dropout, norm, seed=part_seed(5 + i), name=f"block_{i}"
+            )
             for i in range(num_blocks)
         ]
         self.final_norm = keras.layers.LayerNormalization(epsilon=1e-8, name="final_norm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from numbers import Integral
 from pathlib import Path
@@ -74,17 +75,17 @@ def export(
         >>> sorted(item for item, score in answer)
         ['bread', 'eggs']
     """
-    items = _check(model, path, k)
+    items, max_history = _check(model, path, k)
     k = min(int(k), len(items))
-    histories = _golden_histories(items, model.max_history)
-    expected = _best_scores(model, histories, k)
+    histories = _golden_histories(items, max_history)
+    expected = _best_scores(model, items, max_history, histories, k)
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
     ):
         vocabulary_file = Path(scratch) / VOCABULARY
         items.save(vocabulary_file)
-        module = TopItems(model, k, vocabulary_file)
+        module = TopItems(model, items, max_history, k, vocabulary_file)
         tf.saved_model.save(
             module,
             str(folder),
@@ -101,7 +102,7 @@ def export(
                 "tensorflow": tf.__version__,
                 "model": type(model).__name__,
                 "num_items": len(items),
-                "max_history": model.max_history,
+                "max_history": max_history,
                 "k": k,
                 "id_dtype": "int64" if items.is_integer else "string",
                 "padding_id": padding_id(items),
@@ -114,9 +115,9 @@ def export(
     return str(final)
 
 
-def _check(model: Model, path: str | os.PathLike[str], k: int) -> Vocabulary:
-    """The model's vocabulary, if all is such that the model can be exported."""
-    if "://" in str(path):
+def _check(model: Model, path: str | os.PathLike[str], k: int) -> tuple[Vocabulary, int]:
+    """The model's vocabulary and max_history, if all is such that it can be exported."""
+    if re.match(r"\w{2,}:/", os.fspath(path)):  # One letter is a Windows drive.
         raise ValueError(
             f"export writes to local file systems only, not to {path}: a version gets its name in "
             "one step there. Export to a local folder and copy it."
@@ -139,7 +140,7 @@ def _check(model: Model, path: str | os.PathLike[str], k: int) -> Vocabulary:
             f"{len(weights)} weights of the model hold NaN or infinity (such as {weights[0]}): its "
             "training has diverged. Export a checkpoint from before that."
         )
-    return model.items
+    return model.items, model.max_history
 
 
 def _is_finite(weight: tf.Variable) -> bool:
@@ -154,13 +155,15 @@ def _golden_histories(items: Vocabulary, max_history: int) -> list[list[Any]]:
     return [ids[:1], spread, long, []]
 
 
-def _best_scores(model: Model, histories: list[list[Any]], k: int) -> np.ndarray:
+def _best_scores(
+    model: Model, items: Vocabulary, max_history: int, histories: list[list[Any]], k: int
+) -> np.ndarray:
     """The k best scores of the model itself for items outside each history, in numpy."""
     lowest = np.finfo(np.float32).min
-    encoded = [model.items.encode(np.array(history, object)) for history in histories]
-    features = np.zeros((len(histories), model.max_history), np.int32)
+    encoded = [items.encode(np.array(history, object)) for history in histories]
+    features = np.zeros((len(histories), max_history), np.int32)
     for row, ids in zip(features, encoded, strict=True):
-        recent = ids[-model.max_history :]
+        recent = ids[-max_history:]
         row[len(row) - len(recent) :] = recent
     scores = np.array(model.score({"history": tf.constant(features)}), np.float32)
     scores[~np.isfinite(scores)] = lowest

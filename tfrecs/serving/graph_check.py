@@ -39,8 +39,8 @@ def check_graph(folder: Path) -> list[str]:
         }
     if bad:
         raise ValueError(
-            f"No stock TensorFlow Serving can run the model: its graph has {', '.join(sorted(bad))}."
-            " Replace that in the model's query_vectors or score."
+            "No stock TensorFlow Serving can run the model: its graph has "
+            f"{', '.join(sorted(bad))}. Replace that in the model's query_vectors or score."
         )
     functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
     return sorted(names - functions)

@@ -69,7 +69,7 @@ class Recommender:
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k must be a positive integer, not {k!r}.")
-        if k > self.k < self.manifest["num_items"]:
+        if self.k < min(k, self.manifest["num_items"]):
             raise ValueError(
                 f"k = {k} is more than the {self.k} items that this export answers with. Ask for "
                 "fewer, or export the model with a larger k."

@@ -30,31 +30,36 @@ class TopItems(tf.Module):  # type: ignore[misc]
     compiled function, nothing that a stock server lacks.
 
     Args:
-        model: A model with a vocabulary and a `max_history`.
+        model: A model that scores items for `{"history": [batch, max_history]}`.
+        items: The raw ids of its items.
+        max_history: How many items of a history it reads.
         k: Number of items to return.
-        vocabulary_file: The model's `items`, one a line; becomes an asset of the SavedModel.
+        vocabulary_file: `items`, one a line; becomes an asset of the SavedModel.
     """
 
-    def __init__(self, model: Model, k: int, vocabulary_file: Path) -> None:
+    def __init__(
+        self, model: Model, items: Vocabulary, max_history: int, k: int, vocabulary_file: Path
+    ) -> None:
         super().__init__(name="top_items")
         # Methods, not the model itself: `tf.Module` would save all that hangs on it.
         self._query_vectors, self._score = model.query_vectors, model.score
         self._k = k
-        self._length = model.max_history
-        key, n = (tf.int64 if model.items.is_integer else tf.string), len(model.items)
+        self._length = max_history
+        key, n = (tf.int64 if items.is_integer else tf.string), len(items)
         # Integers are read as a column, strings as whole lines: they may hold any character.
         whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-        raw = 0 if model.items.is_integer else whole
+        raw = 0 if items.is_integer else whole
+        fingerprint = items.fingerprint()
 
         def table(keys: Any, key_index: int, values: Any, value_index: int, default: Any) -> Any:
             initializer = _Vocabulary(
                 str(vocabulary_file), keys, key_index, values, value_index, vocab_size=n
             )
-            initializer.fingerprint = model.items.fingerprint()
+            initializer.fingerprint = fingerprint
             return tf.lookup.StaticHashTable(initializer, default)
 
         self._lines = table(key, raw, tf.int64, line, -1)
-        self._raw_ids = table(tf.int64, line, key, raw, padding_id(model.items))
+        self._raw_ids = table(tf.int64, line, key, raw, padding_id(items))
         self._item_vectors = None
         if model.is_product:
             # Row i is item i, as column i of the scores; row 0 is padding.

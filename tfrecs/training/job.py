@@ -23,6 +23,7 @@ from tfrecs.training.sources import SplitName, load_log, make_split
 from tfrecs.training.specs import describe
 
 KS = (10, 20)
+Windows = Literal["last", "all"]
 
 
 def train(
@@ -34,7 +35,7 @@ def train(
     k_core: int | None = None,
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
-    windows: Literal["last", "all"] = "last",
+    windows: Windows = "last",
     batch_size: int = 128,
     epochs: int = 100,
     patience: int | None = 10,
@@ -198,7 +199,7 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
 
 
 def _inputs(
-    model: Model, parts: Split, windows: str, batch_size: int, seed: int
+    model: Model, parts: Split, windows: Windows, batch_size: int, seed: int
 ) -> tuple[int, Callable[[int], tf.data.Dataset]]:
     """Targets an epoch, and the function that gives the batches from an epoch on."""
     if model.max_history is None:

@@ -1,0 +1,315 @@
+"""The command line, most of it in this process: importing TensorFlow takes seconds."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfrecs
+from tfrecs.cli import main
+from tfrecs.cli.parsing import class_names, with_class_paths
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = "--model.dim 8 --model.num_blocks 1 --model.max_length 6 --epochs 2 --batch_size 8"
+
+
+@pytest.fixture
+def tf_free():
+    """Runs `tfrecs ...` in a process that says which heavy modules it imported."""
+
+    def run(*argv):
+        code = (
+            # With scann, `import tfrecs` must look at TensorFlow at once.
+            "import sys; sys.modules['scann'] = None\n"
+            "from tfrecs.cli import main\n"
+            f"code = main({list(argv)!r})\n"
+            "heavy = {'tensorflow', 'tf_keras', 'keras', 'tensorflow_recommenders'}\n"
+            "print('imported', *sorted(heavy & set(sys.modules)))\n"
+            "sys.exit(code)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return done, done.stdout.splitlines()[-1].split()[1:]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(log_file, tmp_path_factory):
+    """`tfrecs train` on a tiny log."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    argv = ["train", "--model", "sasrec", "--data", str(log_file), "--output", str(folder)]
+    assert main([*argv, *TINY.split(), "--optimizer", "lazy_adam", "--learning_rate", "0.02"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports") / "sasrec"
+    assert main(["export", str(run_folder), "--output", str(folder), "--k", "8"]) == 0
+    return folder
+
+
+def test_help_version_and_wrong_commands_need_no_tensorflow(tf_free):
+    for argv in (["--help"], [], ["--version"], ["evalute"]):
+        done, imported = tf_free(*argv)
+        assert imported == []
+        assert done.returncode == (2 if argv == ["evalute"] else 0)
+
+
+def test_the_top_level(capsys):
+    assert main([]) == 0
+    usage = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == usage
+    for command in ("train", "evaluate", "export", "recommend"):
+        assert re.search(rf"^  {command} +\w+", usage, re.M)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tfrecs {tfrecs.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train", ["--output", "--model.help", "--epochs", "TFRECS_DATA", "sasrec-ml-1m"]),
+        ("evaluate", ["--ks", "runs/first"]),
+        ("export", ["--output", "SavedModel"]),
+        ("recommend", ["--history", "--k"]),
+    ],
+)
+def test_help_of_the_commands_explains_and_shows_an_example(command, words, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert re.search(rf"^  tfrecs {command} ", text, re.M)
+    for word in words:
+        assert word in text
+
+
+def test_help_of_a_model_comes_from_its_signature(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--model.help", "sasrec"])
+    text = capsys.readouterr().out
+    assert re.search(r"--model\.dim DIM .*Size of vectors.*default: 64", text, re.S)
+    assert "--model.items" not in text
+    assert "--model.trainable" not in text
+
+
+def test_train_leaves_a_run(run_folder, capsys):
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert metrics["model"] == "SASRec"
+    assert metrics["epochs"] == 2
+    config = tfrecs.training.Run(run_folder).config
+    assert config["optimizer"]["class_path"] == "tfrecs.optimizers.LazyAdam"
+    assert config["model"]["init_args"]["max_length"] == 6
+
+
+def test_config_yaml_trains_the_same_again(run_folder, tmp_path, capsys):
+    again = tmp_path / "again"
+    argv = ["--config", str(run_folder / "config.yaml"), "--output", str(again)]
+    assert main(["train", *argv]) == 0
+    out = capsys.readouterr().out
+    first, second = (json.loads((f / "metrics.json").read_text()) for f in (run_folder, again))
+    assert second["test"] == first["test"]
+    assert (again / "config.yaml").read_text() == (run_folder / "config.yaml").read_text()
+    # What a person sees: a line an epoch, the baselines beside the model, and what comes next.
+    assert len(re.findall(r"^epoch \d/2 +loss .* val_NDCG@10 .* targets/s", out, re.M)) == 2
+    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+    assert f"  tfrecs evaluate {again}" in out
+    assert f"  tfrecs export {again} --output " in out
+
+
+def test_flags_override_the_recipe_which_overrides_the_defaults(log_file, tmp_path, capsys):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "model: {class_path: tfrecs.models.SASRec, init_args: {dim: 12, dropout: 0.4}}\n"
+        "epochs: 7\nbatch_size: 64\n"
+    )
+    output = tmp_path / "run"
+    # The flags come first: their place does not matter.
+    argv = ["--epochs", "3", "--model.dim", "6", "--recipe", str(recipe)]
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", *argv, "--output", str(output), "--data", str(log_file), "--print_config"])
+    text = capsys.readouterr().out
+    assert re.search(r"^epochs: 3$", text, re.M)
+    assert re.search(r"^batch_size: 64$", text, re.M)
+    assert re.search(r"^seed: 0$", text, re.M)
+    assert re.search(r"^ +dim: 6$", text, re.M)
+    assert re.search(r"^ +dropout: 0.4$", text, re.M)
+
+
+@pytest.mark.parametrize("name", tfrecs.recipes.names())
+def test_every_recipe_is_understood_and_builds_its_model(name, tmp_path):
+    import yaml
+
+    from tfrecs.cli.parsing import parse
+    from tfrecs.cli.train import make_parser
+
+    path = tfrecs.recipes.path(name)
+    argv = ["--config", str(path), "--output", str(tmp_path / "run")]
+    settings = parse(make_parser(), argv).as_dict()
+    for key, value in yaml.safe_load(path.read_text()).items():
+        if key not in ("model", "optimizer"):
+            assert settings[key] == value
+    model = tfrecs.training.build(settings["model"], 20)
+    assert isinstance(model, tfrecs.models.Model)
+
+
+def test_evaluate(run_folder, tmp_path, capsys):
+    assert main(["evaluate", str(run_folder), "--json", str(tmp_path / "report.json")]) == 0
+    out = capsys.readouterr().out
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["metrics"]["NDCG@10"] == pytest.approx(metrics["test"]["NDCG@10"])
+    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+
+    argv = ["--on", "validation", "--ks", "[3]", "--plot", str(tmp_path / "report.png")]
+    assert main(["evaluate", str(run_folder), *argv]) == 0
+    out = capsys.readouterr().out
+    assert "NDCG@3" in out
+    assert "NDCG@10" not in out
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_recommend(exported, run_folder, capsys):
+    assert main(["recommend", str(exported), "--history", "101,102,103", "--k", "5"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    answer = [int(item) for item, score in lines]
+    assert len(answer) == 5
+    assert not {101, 102, 103} & set(answer)
+    scores = [float(score) for item, score in lines]
+    assert scores == sorted(scores, reverse=True)
+
+    # The model itself, asked in its own ids.
+    model = tfrecs.training.Run(run_folder).load_model()
+    history = model.items.encode([101, 102, 103])
+    best = model.score({"history": history[None]}).numpy()[0].argsort()[::-1] + 1
+    expected = [int(model.items.decode([i])[0]) for i in best if i not in history]
+    assert answer == expected[:5]
+
+
+def test_recommend_says_which_ids_it_does_not_know(exported, capsys):
+    assert main(["recommend", str(exported), "--history", "101, 7", "--k", "2"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert said.err == "tfrecs: Ignored unknown ids: 7.\n"
+
+
+def test_recommend_imports_neither_keras_nor_tfrs(exported, tf_free):
+    done, imported = tf_free("recommend", str(exported), "--history", "101,102", "--k", "3")
+    assert done.returncode == 0, done.stderr
+    assert imported == ["tensorflow"]
+
+
+def error_of(capsys, argv):
+    """The one line of an error; nothing else may be on standard error."""
+    code = main(argv)
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.err.startswith("tfrecs: ")
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.out + said.err
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("evalute", "no command 'evalute'. Did you mean 'evaluate'?"),
+        ("--bogus", "no option '--bogus'"),
+        ("train", "missing: --output"),
+        ("train --output OUT --epoch 3", "no option --epoch: did you mean --epochs?"),
+        ("train --output OUT --epochs many", "epochs: expected int. Got value: many"),
+        ("train --output OUT --epochs 0", "epochs must be at least 1"),
+        ("train --output OUT --model sasrek", "no model 'sasrek'"),
+        ("train --output OUT --model.loss softmaxx", "no loss 'softmaxx'. Did you mean"),
+        ("train --output OUT --optimizer adamm", "no optimizer 'adamm'"),
+        ("train --output OUT --model.dimm 3", "'dimm' is not accepted"),
+        ("train --output OUT --model.dim x", "dim: expected int. Got value: x"),
+        ("train --output OUT --model.dropout 3 --data LOG", "rate must be in [0, 1)"),
+        ("train --output OUT --split randomly", "split: expected Literal"),
+        ("train --output OUT --data LOG --split_args.x 3", "split_args has no 'x'"),
+        ("train --output OUT --data nowhere.csv", "nowhere.csv"),
+        ("train --output OUT --data EMPTY", "the log has no rows"),
+        ("train --output OUT --data LOG --data_args.user who", "no column 'who'"),
+        ("train --output OUT --recipe nope", "no recipe 'nope'"),
+        ("train --output OUT --recipe", "--recipe needs a name"),
+        ("train --output OUT --config nope.yaml", "File does not exist"),
+        ("train --resume OUT", "no run to resume in"),
+        ("train --output RUN --data LOG", "is not empty: go on with it by --resume"),
+        ("train --resume RUN --seed 5", "was started with seed 0, not 5"),
+        ("train --output LOG/x --data LOG", "Not a directory"),
+        ("evaluate", "missing: run"),
+        ("evaluate OUT", "There is no folder"),
+        ("evaluate RUN --ks [0]", "--ks must be lengths of at least 1"),
+        ("evaluate RUN --json OUT/no/report.json", "there is no folder"),
+        ("export OUT --output OUT", "There is no folder"),
+        ("export RUN --output OUT --k 0", "k"),
+        ("recommend OUT --history 1", "there is no such folder"),
+        ("recommend EXPORT", "missing: --history"),
+        ("recommend EXPORT --history milk", "milk"),
+        ("recommend EXPORT --history 101 --k 500", "500"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    line, message, capsys, tmp_path, log_file, run_folder, exported
+):
+    (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
+    capsys.readouterr()
+    places = {
+        "OUT": tmp_path / "out",
+        "LOG": log_file,
+        "EMPTY": tmp_path / "empty.csv",
+        "RUN": run_folder,
+        "EXPORT": exported,
+    }
+    argv = [
+        re.sub(r"^(OUT|LOG|EMPTY|RUN|EXPORT)\b", lambda m: str(places[m[0]]), word)
+        for word in line.split()
+    ]
+    assert message in error_of(capsys, argv)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, log_file, tmp_path):
+    def broken(*args, **options):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("tfrecs.training.job.evaluate", broken)
+    argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run")]
+    with pytest.raises(ValueError, match="a bug"):
+        main([*argv, *TINY.split()])
+
+
+def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch, capsys, log_file, tmp_path):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfrecs.training.job.load_log", stop)
+    argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run")]
+    assert main(argv) == 130
+    assert capsys.readouterr().err == "tfrecs: Stopped.\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_as_a_person_writes_them():
+    losses = class_names(tfrecs.losses, base=tfrecs.losses.Loss)
+    options = {"loss": losses}
+    path = "tfrecs.losses.SampledSoftmax"
+    for name in ("sampled_softmax", "SampledSoftmax", "sampled-softmax", "SAMPLEDSOFTMAX"):
+        expected = ["--model.loss", path, "--epochs", "3"]
+        assert with_class_paths(["--model.loss", name, "--epochs", "3"], options) == expected
+        assert with_class_paths([f"--model.loss={name}"], options) == [f"--model.loss={path}"]
+    # An argument of the loss is not the loss, and a dotted path is for the parser.
+    kept = ["--model.loss.num_negatives", "4", "--model.loss", "my.own.Loss"]
+    assert with_class_paths(kept, options) == kept
