@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import resource
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -59,6 +58,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     full = Limits(seconds=60 * options.minutes, turn=options.turn)
     options.limits = QUICK if options.quick else full
     return options
+
+
+def command(options: argparse.Namespace) -> str:
+    """The command as others would give it: what it measures, without this machine's paths."""
+    text = "python -m benchmarks.sequential"
+    defaults = parse_arguments(["--data", str(options.data)])
+    for name in ("minutes", "turn", "quick", "only", "ndcg", "threads"):
+        value = getattr(options, name)
+        if value != getattr(defaults, name):
+            number = f"{value:g}" if isinstance(value, float) else value
+            text += f" --{name}" if value is True else f" --{name} {number}"
+    return text
 
 
 def pin(threads: int) -> None:
@@ -137,7 +148,7 @@ def main() -> None:
     }
     text = sequential_report.section(
         groups,
-        command=shlex.join(["python", "-m", "benchmarks.sequential", *sys.argv[1:]]),
+        command=command(options),
         ndcg=options.ndcg,
         limits=limits,
         threads=options.threads,

@@ -9,6 +9,8 @@ from benchmarks.turns import Limits, Record
 from benchmarks.utilisation import flops_per_target
 
 NONE = "–"
+# Beyond this share of the processors' time taken by others, a run is no measurement.
+MOST_OTHERS = 0.1
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -202,9 +204,12 @@ def section(
     for record in records:
         versions.update(record.ready.get("versions", {}))
     parts += failures
-    parts.append(f"{environment} Trainers: {', '.join(f'{k} {v}' for k, v in versions.items())}.")
+    known = [f"{package} {version}" for package, version in versions.items()]
+    known = [package for package in known if package not in environment]
+    parts.append(f"{environment} Trainers: {', '.join(known)}.")
     if not math.isnan(others):
-        parts[-1] += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile."
+        parts[-1] += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile"
+        parts[-1] += ": too much to compare anything." if others > MOST_OTHERS else "."
     return "\n\n".join(parts)
 
 

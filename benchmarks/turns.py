@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import statistics
 import subprocess
 from collections.abc import Callable
@@ -132,6 +133,12 @@ class Process:
                 text=True,
             )
 
+    @property
+    def failure(self) -> str | None:
+        """What went wrong, if anything, and where to read on."""
+        why = self.record.failure
+        return why and f"{why} (all of it in {self._log})"
+
     def wait_ready(self) -> None:
         """Waits until training can start."""
         self._listen("ready")
@@ -171,8 +178,9 @@ class Process:
                 setattr(self.record, event, message)
             if event == until:
                 return
-        tail = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        self.record.failure = f"{' '.join(tail) or 'died'} (all of it in {self._log})"
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        errors = [line for line in said if re.match(r"\s*[\w.]*(Error|Exception)\b", line)]
+        self.record.failure = "".join((errors or said)[-1:]).strip() or "it died without a word"
 
 
 def alternate(
@@ -194,7 +202,7 @@ def alternate(
         for record in records:  # One after the other: starting takes memory and both cores.
             processes.append(process := start(record))
             process.wait_ready()
-            say(f"{record.name}: {record.failure or 'ready'}")
+            say(f"{record.name}: {process.failure or 'ready'}")
         active = [process for process in processes if not process.record.failure]
         while active:
             for process in list(active):
@@ -206,7 +214,7 @@ def alternate(
                     process.stop()
                     active.remove(process)
                     if record.failure:
-                        say(f"{record.name}: {record.failure}")
+                        say(f"{record.name}: {process.failure}")
     finally:
         for process in processes:
             process.kill()

@@ -1,4 +1,4 @@
-"""Every public layer, loss and model with a small example; `test_conformance.py` runs each through all.
+"""Every public layer, loss and model with a small example, for `test_conformance.py`.
 
 Something public that is missing here fails the suite.
 """
@@ -23,7 +23,7 @@ TARGETS = np.array([3, 1, 9, 3], np.int32)
 QUERIES = RNG.normal(size=(4, 8)).astype(np.float32)
 ITEMS = RNG.normal(size=(9, 8)).astype(np.float32)
 
-# Public names that are no layers: abstract bases, plain values and functions with tests of their own.
+# Public names that are no layers: bases, plain values, and functions with tests of their own.
 NO_CASE = {
     "layers": {"causal_mask"},
     "negatives": {"Sample"},

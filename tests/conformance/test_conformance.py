@@ -1,4 +1,4 @@
-"""Runs everything public through what Keras users rely on (the idea of Sonnet's conformance suite)."""
+"""Everything public does what Keras users rely on (the idea of Sonnet's conformance suite)."""
 
 import inspect
 import json
@@ -166,7 +166,8 @@ def reloaded(tmp_path_factory):
         np.savez(folder / f"{number}.npz", **arrays)
     script = f"""
         import sys
-        sys.modules.update(dict.fromkeys(["tfrecs", "keras", "tf_keras"]))  # an import of them fails
+        # An import of these fails.
+        sys.modules.update(dict.fromkeys(["tfrecs", "keras", "tf_keras"]))
         import numpy as np, tensorflow as tf
         for number in range({len(CASES)}):
             module = tf.saved_model.load(rf"{folder}/{{number}}")

@@ -1,5 +1,7 @@
 """Sequences: windows, targets, buckets, order."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ def pairs_of(dataset):
 def expected_pairs(lists, max_length, windows):
     expected = []
     for user, items in enumerate(lists, 1):
-        pairs = [(user, a, b) for a, b in zip(items, items[1:], strict=False)]
+        pairs = [(user, a, b) for a, b in itertools.pairwise(items)]
         expected += pairs if windows == "all" else pairs[-max_length:]
     return sorted(expected)
 

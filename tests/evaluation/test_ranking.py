@@ -235,7 +235,14 @@ def test_evaluating_does_not_keep_a_model_alive(product, dataset):
     assert reference() is None
 
 
-def test_many_models_in_a_process_bring_no_warning_of_retracing(table, dataset, caplog):
+def test_many_models_in_a_process_bring_no_warning_of_retracing(
+    table, dataset, caplog, monkeypatch
+):
+    # TensorFlow falls silent after two warnings in a process, hence a detector that gave none yet.
+    from tensorflow.python.eager.polymorphic_function import polymorphic_function as internal
+
+    manager = internal._FrequentTracingDetectorManager()
+    monkeypatch.setattr(internal, "_frequent_tracing_detector_manager", manager)
     data = dataset([[1]] * 2, [[3]] * 2, N)
     for _ in range(6):
         Evaluator(data).ranks(table(np.zeros((3, N))))

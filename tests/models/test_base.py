@@ -87,7 +87,8 @@ def test_validation_is_in_the_logs_for_every_callback():
         verbose=0,
     ).history
     assert len(history["val_NDCG@10"]) == len(history["val_HR@10"]) == 2
-    assert stop.best is not None and 0 < stop.best < 1
+    assert stop.best is not None
+    assert 0 < stop.best < 1
 
 
 def test_validation_may_be_keras_own():

@@ -33,7 +33,9 @@ def make_parser() -> ArgumentParser:
         help="Raw item ids, oldest first, separated by commas; quoted as in CSV where an id holds "
         "a comma.",
     )
-    parser.add_argument("--k", type=int, default=10, help="How many items.")
+    parser.add_argument(
+        "--k", type=int | None, help="How many items; 10, or all that the export answers with."
+    )
     return parser
 
 
@@ -53,7 +55,9 @@ def run(argv: Sequence[str]) -> None:
     history = next(csv.reader([settings.history], skipinitialspace=True), [])
     with user_errors(ValueError, OSError), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        best = Recommender(settings.export).recommend(history, k=settings.k)
+        recommender = Recommender(settings.export)
+        k = min(10, recommender.k) if settings.k is None else settings.k
+        best = recommender.recommend(history, k=k)
     for warning in caught:
         print(f"tfrecs: {warning.message}", file=sys.stderr)
     for item, score in best:

@@ -1,4 +1,4 @@
-"""Training sequences as batches: windows of histories, bucketed by length, shuffled in the graph."""
+"""Training sequences as batches: windows of histories, bucketed by length, in random order."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def epochs(
 
     Args:
         num_batches: Batches of an epoch.
-        make_batch: Gives a batch from the epoch's and the batch's number, both int64 scalars, in graph
-            operations. The order is thus a function of seed and epoch, which a resumed run repeats.
+        make_batch: Gives a batch from the epoch's and the batch's number, both int64 scalars, by
+            graph operations. The order is thus a function of seed and epoch, which a resumed run
+            repeats.
         first_epoch: Number of the first iteration's epoch.
     """
     epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
@@ -167,7 +168,7 @@ class Sequences:
                 Little is padded, and as the loss is a mean over a batch's targets, every target
                 counts the same. False: batches of exactly `batch_size` windows (the last one
                 excepted) drawn from all, padded to the longest.
-            first_epoch: Number of the first iteration's epoch; what a resumed run must continue with.
+            first_epoch: Number of the first iteration's epoch, for a resumed run.
 
         Raises:
             ValueError: If `batch_size` is less than 1.

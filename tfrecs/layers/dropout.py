@@ -1,4 +1,4 @@
-"""Dropout whose masks follow from a seed and a checkpointed step, so that training resumes bit for bit."""
+"""Dropout whose masks follow from a seed and a checkpointed step: training resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class StepCounter(keras.layers.Layer):
     """Counts its calls in a checkpointed variable and turns the count into stateless random seeds.
 
     Keras keeps the state of its random generators out of checkpoints, so a resumed run draws other
-    masks and other negatives than the uninterrupted one. Everything random in tfrecs draws from here.
+    masks and other negatives than the uninterrupted one. Everything random in training draws from
+    here.
 
     Args:
         seed: Integer, or None to draw one from Python's `random` (which
@@ -36,8 +37,8 @@ class StepCounter(keras.layers.Layer):
             dtype=tf.int64,
             initializer="zeros",
             trainable=False,
-            # A replica counts for itself: an assignment needs no communication, and as every replica
-            # takes every step, the first one's count is everybody's.
+            # A replica counts for itself: an assignment needs no communication, and as every
+            # replica takes every step, the first one's count is everybody's.
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )

@@ -82,7 +82,7 @@ class SelfAttention(keras.layers.Layer):
             )
 
         self._query = dense("query", dim, 1.0, 1)
-        # One product makes keys and values; scale 1.5 gives each half Glorot's limit for [dim, dim].
+        # One product makes keys and values; scale 1.5 gives each half Glorot's limit.
         self._key_value = dense("key_value", 2 * dim, 1.5, 2)
         self._output = dense("output", dim, 1.0, 3)
         super().build(input_shape)
@@ -136,7 +136,7 @@ class SelfAttention(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("tfrecs")
 class SASRecBlock(keras.layers.Layer):
-    """One block of SASRec (Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018).
+    """One block of SASRec (Kang and McAuley, ICDM 2018).
 
     With `norm="paper"` it computes what the authors' code does, which is neither of the usual two:
     only the queries are normalised, and both residuals start from the normalised value:

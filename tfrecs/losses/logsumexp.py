@@ -20,15 +20,15 @@ def weighted_logsumexp(
 
     The part of full softmax cross-entropy that touches every item. TensorFlow's own way keeps the
     scores, their exponentials and the gradient of the scores, each `[num_queries, num_items]`.
-    Here queries are taken in chunks of at most `chunk_size` scores, and as the weight of each row in
-    the result is known beforehand, both gradients come out of the same pass:
+    Here queries are taken in chunks of at most `chunk_size` scores, and as the weight of each row
+    in the result is known beforehand, both gradients come out of the same pass:
 
         E = exp(Q W'),  s = E 1,  c = weights / s
         dQ = c * (E W),  dW = E' (c * Q)
 
-    so that three matrix products and one exponential are all the work, and no softmax is ever stored.
-    The row maximum is subtracted only where the Cauchy-Schwarz bound on the scores does not rule out
-    overflow already; both branches give the same value.
+    so that three matrix products and one exponential are all the work, and no softmax is stored.
+    The row maximum is subtracted only where the Cauchy-Schwarz bound on the scores does not rule
+    out overflow already; both branches give the same value.
 
     Args:
         queries: `[num_queries, dim]` float32.

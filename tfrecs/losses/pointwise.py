@@ -67,9 +67,9 @@ class GBCE(BinaryCrossEntropy):
         loss = -log sigmoid(s_target)^beta - sum_j log(1 - sigmoid(s_j))
         beta = alpha (t (1 - 1/alpha) + 1/alpha),  alpha = k / (n - 1)
 
-    for n items. `beta` undoes the overconfidence that sampling k of n - 1 negatives causes; t = 0 is
-    plain binary cross-entropy and t = 1 calibrates fully. Computed as `beta softplus(-s_target)`,
-    which needs none of the authors' float64.
+    for n items. `beta` undoes the overconfidence that sampling k of n - 1 negatives causes; t = 0
+    is plain binary cross-entropy and t = 1 calibrates fully. Computed as
+    `beta softplus(-s_target)`, which needs none of the authors' float64.
 
     Args:
         num_negatives: Negatives to draw for each target, k.

@@ -48,7 +48,7 @@ class DotProductScores:
         return tf.cast(self._table(), tf.float32)
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns each query's score of its own item (`ids` `[num_queries]`) or items (`[num_queries, k]`)."""
+        """Returns each query's score of its own item, `ids` `[num_queries]`, or items `[.., k]`."""
         vectors = tf.cast(self._rows(ids), tf.float32)
         if ids.shape.rank == 1:
             return tf.reduce_sum(self.queries * vectors, axis=-1)
@@ -59,5 +59,5 @@ class DotProductScores:
         return tf.matmul(self.queries, tf.cast(self._rows(ids), tf.float32), transpose_b=True)
 
     def sampled(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the scores `[num_queries, k]` of negatives, shared `[k]` or each query's own `[num_queries, k]`."""
+        """Returns the scores `[num_queries, k]` of shared `ids` `[k]` or own ones, `[.., k]`."""
         return self.shared(ids) if ids.shape.rank == 1 else self.of(ids)

@@ -119,10 +119,10 @@ class SampledLoss(Loss):
 class SampledSoftmax(SampledLoss):
     """Cross-entropy of the softmax over the target and k sampled negatives.
 
-        loss = log(exp(s_target - log q_target) + sum_j exp(s_j - log q_j)) - (s_target - log q_target)
+        loss = log(exp(c_target) + sum_j exp(c_j)) - c_target,  c_i = s_i - log q_i
 
-    where q is the probability of a draw (the logQ correction of Bengio and Senecal, 2008; subtracted,
-    also from the target's score as in Jean et al., 2015). Under uniform negatives it changes nothing.
+    where q is the probability of a draw (the logQ correction of Bengio and Senecal, 2008, applied
+    to the target's score too, as in Jean et al., 2015). Under uniform negatives it changes nothing.
     A negative that equals the target is masked.
 
     Args:

@@ -1,4 +1,4 @@
-"""The base of every model: what TFRS's `Model` leaves out of training, and the contract others use."""
+"""The base of every model: what TFRS's `Model` leaves out, and the contract others use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class Model(tfrs.Model):
     Subclasses implement `compute_loss` and either `query_vectors` and `item_vectors` (models whose
     score is the product of the two) or `score`. In return `fit` and `evaluate`
 
-    - report the mean loss of the epoch over its targets, on any number of replicas (TFRS reports the
-      last batch's);
+    - report the mean loss of the epoch over its targets, on any number of replicas (TFRS reports
+      the last batch's);
     - scale the loss under `mixed_float16`;
     - keep non-finite gradients out of the weights: such a step applies a gradient of zeros, is
-      counted in `nonfinite_steps` and warned of at the end of the epoch, and an epoch of nothing else
-      ends the training with an error;
-    - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`, ranks
-      among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other callback.
+      counted in `nonfinite_steps` and warned of at the end of the epoch, and an epoch of nothing
+      else ends the training with an error;
+    - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`,
+      ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
+      callback.
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part.
@@ -72,7 +73,7 @@ class Model(tfrs.Model):
         raise TypeError(f"{type(self).__name__} has no query vectors: use score().")
 
     def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the float32 vectors of `items` (ids 1..n, `[...]`), by default of all, `[n, dim]`."""
+        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
         raise TypeError(f"{type(self).__name__} has no item vectors: use score().")
 
     def score(self, features: Features, items: tf.Tensor | None = None) -> tf.Tensor:
@@ -171,7 +172,7 @@ class Model(tfrs.Model):
             if scaling:
                 objective = optimizer.get_scaled_loss(objective)
         gradients = tape.gradient(objective, self.trainable_variables)
-        # A loss scale is found by trying ones that overflow: its optimizer skips those steps itself.
+        # A loss scale is found by trying ones that overflow: its optimizer skips those steps.
         gradients = (
             optimizer.get_unscaled_gradients(gradients)
             if scaling
@@ -185,7 +186,7 @@ class Model(tfrs.Model):
         return self._logs(self.compute_loss(features, training=False), features)
 
     def _logs(self, loss: tf.Tensor, features: Features) -> dict[str, tf.Tensor]:
-        # A replica's loss is its share of the whole batch's mean: its own sum over everybody's count.
+        # A replica's loss is its share of the whole batch's mean: its sum over everybody's count.
         count = self.target_count(features)
         share = tf.math.divide_no_nan(loss * global_sum(count), count)
         self._mean_loss.update_state(share, sample_weight=count)

@@ -23,11 +23,11 @@ class SASRec(Model):
         h = LayerNorm(Block(... Block(Dropout(x))))
         score(j) = <h_t, E[j]>
 
-    with `Block` the paper's (see `SASRecBlock`). With `similarity="cosine"` the score is the cosine of
-    the two vectors over `temperature`, which bounds it and regularises well. The paper trains with
-    one negative and binary cross-entropy (`losses.BinaryCrossEntropy(1)`); softmax over the catalogue,
-    the default here, is far better on the same architecture (Klenitskiy and Vasilev, "Turning dross
-    into gold loss", RecSys 2023).
+    with `Block` the paper's (see `SASRecBlock`). With `similarity="cosine"` the score is the cosine
+    of the two vectors over `temperature`, which bounds it and regularises well. The paper trains
+    with one negative and binary cross-entropy (`losses.BinaryCrossEntropy(1)`); softmax over the
+    catalogue, the default here, is far better on the same architecture (Klenitskiy and Vasilev,
+    "Turning dross into gold loss", RecSys 2023).
 
     Args:
         items: Vocabulary of the items, or their number.
@@ -145,7 +145,7 @@ class SASRec(Model):
         x = self.embedding(history)
         if self.scale_embedding:
             x *= self.dim**0.5
-        # Row 0 of `positions` is the oldest: the last rows are the most recent items' at any length.
+        # Positions count from the most recent item: its row is the last, at any length.
         x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
         x = self.embedding_dropout(x, training=training)
         mask = causal_mask(valid)
@@ -158,7 +158,7 @@ class SASRec(Model):
         return self._query(self.states(features["history"])[:, -1])
 
     def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the float32 vectors of `items` (ids 1..n, `[...]`), by default of all, `[n, dim]`."""
+        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
         embedding = self.output_embedding
         vectors = tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)
         return tf.nn.l2_normalize(vectors, axis=-1) if self.similarity == "cosine" else vectors

@@ -60,7 +60,7 @@ class Uniform(keras.layers.Layer):
         self.counter = StepCounter(seed, name="counter")
 
     def call(self, positives: tf.Tensor, num_items: int) -> Sample:
-        """Draws negatives for `positives`, item ids `[num_positives]`, from the items 1..num_items."""
+        """Draws negatives for `positives`, `[num_positives]`, from the items 1..num_items."""
         shape = [self.num_negatives]
         if not self.shared:
             shape = [tf.size(positives), self.num_negatives]

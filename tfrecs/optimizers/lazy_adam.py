@@ -12,9 +12,9 @@ class LazyAdam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) whose sparse gradients move and decay only their own rows.
 
     Keras's Adam decays both moments of all rows of an embedding table at every step, and so reads
-    and writes the whole table three times for a batch that touched a few hundred rows. Here the other
-    rows, and their moments, stay as they are. That is another algorithm, not a faster form of the
-    same: rows seen rarely keep older moments. Dense gradients are treated as Keras's Adam does.
+    and writes the whole table three times for a batch that touched a few hundred rows. Here the
+    other rows, and their moments, stay as they are. That is another algorithm, not a faster form of
+    the same: rows seen rarely keep older moments. Dense gradients are treated as Keras's Adam does.
     Takes the arguments of `keras.optimizers.Adam`, `amsgrad` excepted.
 
     Raises:
