@@ -174,10 +174,10 @@ def main() -> int:
         f"`python -m benchmarks.evaluation`: Amazon Beauty, {len(test):,} users, "
         f"{len(split.items):,} items, untrained SASRec of dim 64, k = 10; in turns in one process, "
         f"after a first turn that traces; median of {options.times}. Every row of tfrecs starts "
-        "from the evaluation set. TFRS starts from vectors that are ready, gives HR alone and cannot "
-        f"mask (HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first row is "
-        f"how its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in batches of "
-        f"{_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long.\n\n"
+        "from the evaluation set. TFRS starts from vectors that are ready, gives HR alone and "
+        f"cannot mask (HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first "
+        f"row is how its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in "
+        f"batches of {_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long.\n\n"
         f"{table}\n\n{environment()}",
     )
     return 0

@@ -67,7 +67,7 @@ def train_tfrecs(settings: Settings, split: ranking.Split, worker: Worker) -> No
         seed=settings.seed,
     )
     model.compile(optimizer=optimizers[settings.optimizer](settings.learning_rate))
-    sequences = parts.train.sequences(max_length=settings.max_length)
+    sequences = parts.train.sequences(settings.max_length, windows="last")
     expected = split.num_targets(settings.max_length)
     if sequences.num_targets != expected:
         raise RuntimeError(f"tfrecs trains on {sequences.num_targets} targets, not {expected}")

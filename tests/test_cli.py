@@ -281,6 +281,15 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
+def test_nothing_but_the_line_is_on_standard_error(tf_free):
+    """Also where TensorFlow is imported first, which logs whatever it is told."""
+    done, imported = tf_free("train", "--output", "x", "--data", "nowhere.csv")
+    assert "tensorflow" in imported
+    assert done.returncode == 2
+    assert done.stderr.startswith("tfrecs: No file nowhere.csv")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, log_file, tmp_path):
     def broken(*args, **options):
         raise ValueError("a bug")

@@ -53,7 +53,7 @@ def test_an_epoch_holds_each_pair_once(lengths, max_length, windows, balanced, b
 
 
 def test_windows_are_left_padded_and_shifted_by_one():
-    sequences = train_set([[5, 6, 7, 8]]).sequences(max_length=2)
+    sequences = train_set([[5, 6, 7, 8]]).sequences(max_length=2, windows="last")
     (batch,) = sequences.batch(4).as_numpy_iterator()
     assert batch["history"].tolist() == [[6, 7]]
     assert batch["target"].tolist() == [[7, 8]]

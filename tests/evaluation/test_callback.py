@@ -119,7 +119,7 @@ def test_early_stopping_and_best_weights_on_ndcg(data, batches):
 
 def test_a_second_training_starts_anew(data, batches):
     validation = CorpusValidation(data, every=5)
-    _fit(batches, [validation], epochs=1)
+    _fit(batches, [validation], epochs=3)
     _, history = _fit(batches, [validation], epochs=4)
     _, alone = _fit(batches, [CorpusValidation(data, every=5)], epochs=4)
     assert history["val_HR@10"] == alone["val_HR@10"]
@@ -138,5 +138,5 @@ def test_fit_under_a_strategy(data, batches):
 def test_wrong_arguments_are_refused(data):
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         CorpusValidation(data, every=0)
-    with pytest.raises(ValueError, match="'AUC' is no metric; there are HR, NDCG"):
+    with pytest.raises(ValueError, match="'AUC' is no ranking metric; there are HR, NDCG"):
         CorpusValidation(data, metrics=("AUC",))

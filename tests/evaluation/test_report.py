@@ -156,16 +156,21 @@ def test_the_table_says_what_was_ranked_and_how(reports, data, table):
     candidates = np.tile([1, 2, 3, 3, 0], (USERS, 1))
     text = str(evaluate(model, dataclasses.replace(data, candidates=candidates)))
     assert "the candidates given for the user and the targets (3 to 4, 4 on average)" in text
-    assert "60 repeated candidates counted once" in text
-    assert "6 candidates equal to a target of their user left out" in text
+    assert "Repeated candidates, counted once: 60." in text
+    assert "Candidates that are a target of their user, left out: 6." in text
 
 
 def test_the_table_shows_all_metrics_of_many_targets(dataset, table):
     data = dataset([[1], [2, 3]], [[4, 5, 5], [2]], N)
     text = str(evaluate(table(np.zeros((3, N))), data))
     assert "MAP@10" in text
-    assert "1 repeated targets counted once" in text
-    assert "1 targets stand in the user's history too" in text
+    assert "Repeated targets, counted once: 1." in text
+    assert "in the user's history too, and stay in the ranking: 1." in text
+
+
+def test_the_short_form_fits_a_line(reports):
+    assert repr(reports[0]).startswith("Report(Table, toy test: HR@5 0.65")
+    assert "\n" not in repr(reports[0])
 
 
 def test_json_keeps_all_but_the_users(reports):

@@ -129,7 +129,7 @@ def test_config_says_every_setting(whole, log_file):
     assert config["model"]["init_args"]["loss"]["init_args"]["num_negatives"] == 4
     assert config["optimizer"]["class_path"] == "tf_keras.optimizers.Adam"
     names = ["epochs", "batch_size", "learning_rate", "schedule", "patience", "seed", "windows"]
-    assert [config[name] for name in names] == [4, 8, 0.02, "linear", None, 1, "last"]
+    assert [config[name] for name in names] == [4, 8, 0.02, "linear", None, 1, "all"]
 
 
 def test_the_best_model_comes_back(whole):
@@ -270,3 +270,17 @@ def test_a_config_that_is_none_is_named(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=r"config\.yaml"):
         _ = Run(tmp_path).config
+
+
+def test_data_is_named_so_that_the_run_can_be_repeated_from_any_folder(tmp_path, monkeypatch):
+    from tfrecs.training.job import _portable
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clicks.csv").write_text("")
+    (tmp_path / "ml-100k").mkdir()
+    assert _portable("clicks.csv") == str(tmp_path / "clicks.csv")
+    # The name of a data set is one also beside a folder of that name; so does `load` see it.
+    assert _portable("ml-100k") == "ml-100k"
+    assert _portable("./ml-100k") == str(tmp_path / "ml-100k")
+    # A file within TFRECS_DATA is named as it was: recipes move with their data.
+    assert _portable("elsewhere.txt.gz") == "elsewhere.txt.gz"

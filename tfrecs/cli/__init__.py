@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tfrecs import __version__
 from tfrecs.cli.errors import UserError, choose
+from tfrecs.cli.quiet import quiet_import
 
 __all__ = ["main"]
 
@@ -58,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ```
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # TensorFlow's own log: errors only.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow's own log; without a GPU it would report an error at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return _run(argv)
     except UserError as error:
@@ -81,5 +82,7 @@ def _run(argv: list[str]) -> int:
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UserError(f"there is no {kind} {name!r}. {choose(name, COMMANDS)}")
-    importlib.import_module(f"tfrecs.cli.{name}").run(rest)
+    with quiet_import():
+        command = importlib.import_module(f"tfrecs.cli.{name}")
+    command.run(rest)
     return 0

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import user_errors
 from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.cli.quiet import quiet_import
 
 EXAMPLE = "tfrecs recommend exports/sasrec --history 50,172,181 --k 10"
 
@@ -49,7 +50,9 @@ def run(argv: Sequence[str]) -> None:
         UserError: If they are wrong.
     """
     settings = parse(make_parser(), argv)
-    # After the parsing: it imports TensorFlow.
+    # Only now, as it takes seconds: a wrong flag is answered at once.
+    with quiet_import():
+        import tensorflow  # noqa: F401
     from tfrecs.serving import Recommender
 
     history = next(csv.reader([settings.history], skipinitialspace=True), [])

@@ -107,7 +107,7 @@ class Sequences:
         self,
         train: TrainSet,
         max_length: int = 50,
-        windows: Literal["last", "all"] = "last",
+        windows: Literal["last", "all"] = "all",
     ) -> None:
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, not {max_length}.")

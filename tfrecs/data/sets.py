@@ -47,7 +47,7 @@ class TrainSet:
         """int64 [n + 2], how often each item id stands in the training part."""
         return np.bincount(self.histories.values, minlength=self.num_items + 2)
 
-    def sequences(self, max_length: int, windows: Literal["last", "all"] = "last") -> Sequences:
+    def sequences(self, max_length: int, windows: Literal["last", "all"] = "all") -> Sequences:
         """Training sequences for sequence models.
 
         Args:

@@ -8,7 +8,7 @@ from typing import Any
 from tfrecs._keras import keras
 from tfrecs.data import EvaluationSet
 from tfrecs.evaluation.evaluator import Evaluator
-from tfrecs.evaluation.metrics import RANK_METRICS
+from tfrecs.evaluation.metrics import check_metrics
 
 
 class CorpusValidation(keras.callbacks.Callback):
@@ -55,12 +55,7 @@ class CorpusValidation(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise ValueError(f"CorpusValidation: every must be at least 1, got {every}.")
-        unknown = [name for name in metrics if name not in RANK_METRICS]
-        if unknown:
-            raise ValueError(
-                f"CorpusValidation: {unknown[0]!r} is no metric; there are "
-                f"{', '.join(RANK_METRICS)}."
-            )
+        check_metrics(metrics)
         self.evaluator = Evaluator(dataset, ks, mask_seen=mask_seen, batch_size=batch_size)
         self.every = every
         self.prefix = prefix

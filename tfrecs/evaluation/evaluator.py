@@ -12,7 +12,7 @@ from tfrecs.data import EvaluationSet
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
 from tfrecs.evaluation.contract import Recommender
-from tfrecs.evaluation.metrics import RANK_METRICS
+from tfrecs.evaluation.metrics import RANK_METRICS, check_metrics
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.report import Report
@@ -123,7 +123,11 @@ class Evaluator:
 
         Returns:
             The metric by name and length, such as "NDCG@10".
+
+        Raises:
+            ValueError: If a name is none of these, or as in `evaluate`.
         """
+        check_metrics(names)
         ranks = self.ranks(model)
         return {
             f"{name}@{k}": float(RANK_METRICS[name](ranks.ranks, k, ranks.offsets).mean())

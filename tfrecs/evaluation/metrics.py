@@ -10,7 +10,7 @@ With one target a user: Recall = HR, MAP = MRR and Precision@k = HR@k / k.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -184,6 +184,23 @@ RANK_METRICS: dict[str, Callable[..., np.ndarray]] = {
     "Recall": recall,
     "Precision": precision,
 }
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """Refuses names that are no ranking metric.
+
+    Args:
+        names: Such as "HR" and "NDCG".
+
+    Raises:
+        ValueError: At the first that is not in `RANK_METRICS`.
+
+    Example:
+        >>> check_metrics(["HR", "NDCG"])
+    """
+    for name in names:
+        if name not in RANK_METRICS:
+            raise ValueError(f"{name!r} is no ranking metric; there are {', '.join(RANK_METRICS)}.")
 
 
 def _checked(

@@ -141,8 +141,8 @@ def _batches(pools: Pools, widths: np.ndarray, size: int) -> Iterator[np.ndarray
 def _batch_size(pools: Pools) -> int:
     """So many users that a block of scores, or of candidates' vectors, stays small."""
     if pools.candidates is None:
-        return int(np.clip(2**23 // pools.num_items, 32, 512))
-    return int(np.clip(2**17 // pools.sizes.max(), 32, 512))
+        return int(np.clip(2**23 // pools.num_items, 8, 512))
+    return int(np.clip(2**17 // pools.sizes.max(), 8, 512))
 
 
 def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

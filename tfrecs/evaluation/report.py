@@ -17,7 +17,7 @@ _LEVEL = 0.95
 _SAMPLES = 1000
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Report:
     """Metrics of one model on one evaluation set, with what they are worth.
 
@@ -50,9 +50,7 @@ class Report:
     user_ids: np.ndarray
     protocol: dict[str, Any]
     intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    _means: dict[tuple[int, int], np.ndarray] = dataclasses.field(
-        default_factory=dict, init=False, repr=False
-    )
+    _means: dict[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict, init=False)
 
     def interval(
         self, metric: str, level: float = _LEVEL, *, samples: int = _SAMPLES, seed: int = 0
@@ -208,6 +206,10 @@ class Report:
                 name: arrays[name] for name in arrays.files if name not in ("report", "user_ids")
             }
         return report
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"Report({self.protocol['model']}, {self.protocol['data']}: {values})"
 
     def __str__(self) -> str:
         names = shown_metrics(self)

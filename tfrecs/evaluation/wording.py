@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from tfrecs.evaluation.report import Report
 
 _COUNTS = {
-    "duplicate_targets": "{} repeated targets counted once",
-    "targets_in_history": "{} targets stand in the user's history too and stay in the ranking",
-    "duplicate_candidates": "{} repeated candidates counted once",
-    "candidates_equal_target": "{} candidates equal to a target of their user left out",
+    "duplicate_targets": "Repeated targets, counted once",
+    "targets_in_history": "Targets that are in the user's history too, and stay in the ranking",
+    "duplicate_candidates": "Repeated candidates, counted once",
+    "candidates_equal_target": "Candidates that are a target of their user, left out",
 }
 
 
@@ -65,9 +65,7 @@ def protocol_lines(protocol: dict[str, Any]) -> list[str]:
         f"{protocol['targets']:,} targets.",
         f"Ranked among {among} ({size}); ties count {protocol['ties']}.",
     ]
-    if protocol["counts"]:
-        parts = [_COUNTS[name].format(f"{count:,}") for name, count in protocol["counts"].items()]
-        lines.append(f"{'; '.join(parts)}.")
+    lines += [f"{_COUNTS[name]}: {count:,}." for name, count in protocol["counts"].items()]
     if _one_target(protocol):
         lines.append("One target a user: Recall = HR, MAP = MRR, Precision@k = HR@k / k.")
     return lines

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
-from tfrecs.data import Interactions, Split, Vocabulary
+from tfrecs.data import Interactions, Split, Vocabulary, dataset_names
 from tfrecs.evaluation import evaluate
 from tfrecs.models import Model, SASRec
 from tfrecs.training.callbacks import BestWeights
@@ -35,7 +35,7 @@ def train(
     k_core: int | None = None,
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
-    windows: Windows = "last",
+    windows: Windows = "all",
     batch_size: int = 128,
     epochs: int = 100,
     patience: int | None = 10,
@@ -138,8 +138,7 @@ def train(
         _check_same(run, config, parts)
     else:
         with run_errors():
-            run.write_config(config)
-            parts.items.save(run.folder / "items.txt")
+            run.begin(config, parts.items)
 
     facts = _facts(network, config, log, parts)
     recorder = Recorder(run, run.checkpoints(network), best, facts)
@@ -240,7 +239,8 @@ def _version(package: str) -> str:
 
 def _portable(data: str | os.PathLike[str]) -> str:
     """A path that works from any folder; a name, also one within TFRECS_DATA, stays as it is."""
-    return str(Path(data).resolve()) if Path(data).exists() else str(data)
+    is_file = str(data) not in dataset_names() and Path(data).exists()
+    return str(Path(data).resolve()) if is_file else str(data)
 
 
 def _describe_split(parts: Split) -> str:

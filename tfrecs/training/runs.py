@@ -94,9 +94,16 @@ class Run:
         path = self.folder / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Writes config.yaml, and makes the folder where it is missing."""
+    def begin(self, config: dict[str, Any], items: Vocabulary) -> None:
+        """Makes the folder, with all that is needed to take the run up again.
+
+        Args:
+            config: All settings.
+            items: The vocabulary of items.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        items.save(self.folder / "items.txt")
+        # Written last: where it stands, the run has begun.
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         write_atomically(self.folder / "config.yaml", text)
 

@@ -1,0 +1,78 @@
+"""`import tfrecs`: quick, and Keras 2 is chosen all the same. Each case in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfrecs
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(code):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_is_quick_and_tensorflow_after_it_has_keras_2():
+    run(
+        """
+import sys
+sys.modules["scann"] = None  # with scann the guard must act at once
+import tfrecs
+assert "tensorflow" not in sys.modules
+import tensorflow as tf
+import tf_keras
+assert tf.keras.Model is tf_keras.Model
+assert issubclass(tfrecs.models.SASRec, tf_keras.Model)
+"""
+    )
+
+
+def test_tensorflow_before_it_is_guarded_at_once():
+    run(
+        """
+import tensorflow as tf
+import tfrecs
+assert tf.keras.__name__.startswith("tf_keras")
+"""
+    )
+
+
+def test_keras_3_before_it_is_an_error_at_once():
+    run(
+        """
+import tensorflow as tf
+tf.keras.layers
+try:
+    import tfrecs
+except ImportError as error:
+    assert "Keras 3" in str(error)
+else:
+    raise SystemExit("no error")
+"""
+    )
+
+
+def test_every_public_name_is_there():
+    assert set(tfrecs.__all__) == set(dir(tfrecs))
+    for name in tfrecs.__all__:
+        assert getattr(tfrecs, name) is not None
+    assert tfrecs.train is tfrecs.training.train
+    assert tfrecs.evaluate is tfrecs.evaluation.evaluate
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="no attribute 'modles'"):
+        _ = tfrecs.modles
