@@ -55,7 +55,7 @@ def train_tfrecs(settings: Settings, split: ranking.Split, worker: Worker) -> No
         "full": tfrecs.losses.FullSoftmax,
         "sampled": lambda: tfrecs.losses.SampledSoftmax(**negatives),
     }
-    optimizers = {"adam": keras.optimizers.Adam, "lazy_adam": tfrecs.optimizers.LazyAdam}
+    optimizers = {"adam": tfrecs.optimizers.Adam, "lazy_adam": tfrecs.optimizers.LazyAdam}
     model = tfrecs.models.SASRec(
         parts.items,
         dim=settings.dim,

@@ -25,7 +25,7 @@ ITEMS = RNG.normal(size=(9, 8)).astype(np.float32)
 
 # Public names that are no layers: bases, plain values, and functions with tests of their own.
 NO_CASE = {
-    "layers": {"causal_mask"},
+    "layers": {"causal_mask", "unit_vectors"},
     "negatives": {"Sample"},
     "losses": {"Loss", "SampledLoss", "DotProductScores", "global_sum", "weighted_logsumexp"},
     "models": {"Model"},

@@ -127,7 +127,7 @@ def test_config_says_every_setting(whole, log_file):
     assert config["data"] == str(log_file.resolve())
     assert config["model"]["init_args"]["dim"] == 8
     assert config["model"]["init_args"]["loss"]["init_args"]["num_negatives"] == 4
-    assert config["optimizer"]["class_path"] == "tf_keras.optimizers.Adam"
+    assert config["optimizer"]["class_path"] == "tfrecs.optimizers.Adam"
     names = ["epochs", "batch_size", "learning_rate", "schedule", "patience", "seed", "windows"]
     assert [config[name] for name in names] == [4, 8, 0.02, "linear", None, 1, "all"]
 

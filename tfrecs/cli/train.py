@@ -61,7 +61,7 @@ def make_parser() -> ArgumentParser:
         keras.optimizers.Optimizer,
         "optimizer",
         skip={"learning_rate", *_HIDDEN},
-        default={"class_path": "tf_keras.optimizers.Adam"},
+        default={"class_path": "tfrecs.optimizers.Adam"},
         help="The optimizer and its arguments.",
     )
     return parser

@@ -2,6 +2,7 @@
 
 from tfrecs.layers.dropout import Dropout, StepCounter
 from tfrecs.layers.embedding import ItemEmbedding
+from tfrecs.layers.normalization import unit_vectors
 from tfrecs.layers.transformer import SASRecBlock, SelfAttention, causal_mask
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "SelfAttention",
     "StepCounter",
     "causal_mask",
+    "unit_vectors",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Vocabulary
-from tfrecs.layers import Dropout, ItemEmbedding, SASRecBlock, causal_mask
+from tfrecs.layers import Dropout, ItemEmbedding, SASRecBlock, causal_mask, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.models.base import Features, Model
 
@@ -161,7 +161,7 @@ class SASRec(Model):
         """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
         embedding = self.output_embedding
         vectors = tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)
-        return tf.nn.l2_normalize(vectors, axis=-1) if self.similarity == "cosine" else vectors
+        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
 
     def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the scores of all items for each history: `score(inputs)`."""
@@ -184,7 +184,7 @@ class SASRec(Model):
     def _query(self, states: tf.Tensor) -> tf.Tensor:
         states = tf.cast(states, tf.float32)
         if self.similarity == "cosine":
-            return tf.nn.l2_normalize(states, axis=-1) / self.temperature
+            return unit_vectors(states) / self.temperature
         return states
 
     def get_config(self) -> dict[str, Any]:

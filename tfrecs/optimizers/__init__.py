@@ -1,5 +1,5 @@
-"""Optimizers: updates that touch only the rows a batch touched."""
+"""Optimizers: one pass over the weights, or only over the rows a batch touched."""
 
-from tfrecs.optimizers.lazy_adam import LazyAdam
+from tfrecs.optimizers.adam import Adam, LazyAdam
 
-__all__ = ["LazyAdam"]
+__all__ = ["Adam", "LazyAdam"]

@@ -16,6 +16,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import Interactions, Split, Vocabulary, dataset_names
 from tfrecs.evaluation import evaluate
 from tfrecs.models import Model, SASRec
+from tfrecs.optimizers import Adam
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.recorder import MONITOR, Recorder, fit
 from tfrecs.training.runs import Run, RunError, run_errors
@@ -39,7 +40,7 @@ def train(
     batch_size: int = 128,
     epochs: int = 100,
     patience: int | None = 10,
-    optimizer: Callable[[Any], keras.optimizers.Optimizer] = keras.optimizers.Adam,
+    optimizer: Callable[[Any], keras.optimizers.Optimizer] = Adam,
     learning_rate: float = 1e-3,
     schedule: Literal["constant", "linear"] = "constant",
     seed: int = 0,

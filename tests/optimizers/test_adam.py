@@ -1,10 +1,10 @@
-"""LazyAdam against Adam's formula, row by row."""
+"""Adam against Keras's, and LazyAdam against the formula, row by row."""
 
 import numpy as np
 import pytest
 
 from tfrecs._keras import keras, tf
-from tfrecs.optimizers import LazyAdam
+from tfrecs.optimizers import Adam, LazyAdam
 
 
 class NumpyAdam:
@@ -44,15 +44,62 @@ def test_sparse_rows(graph):
     np.testing.assert_allclose(table, oracle.table, rtol=1e-5, atol=1e-6)
 
 
-def test_dense_gradients_are_adams():
+@pytest.mark.parametrize("optimizer", [Adam, LazyAdam])
+@pytest.mark.parametrize("jit", [False, True])
+def test_dense_gradients_are_kerass(optimizer, jit):
     gradients = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    rate = keras.optimizers.schedules.PolynomialDecay(0.1, 4, 0.05)
     results = []
-    for optimizer in (LazyAdam(0.1), keras.optimizers.Adam(0.1)):
+    for made in (
+        optimizer(rate, weight_decay=0.01),
+        keras.optimizers.Adam(rate, weight_decay=0.01),
+    ):
         variable = tf.Variable(tf.ones([3, 2]))
+        made.build([variable])
+
+        @tf.function(jit_compile=jit)
+        def apply(gradient, made=made, variable=variable):
+            made.apply_gradients([(gradient, variable)])
+
         for gradient in gradients:
-            optimizer.apply_gradients([(tf.constant(gradient), variable)])
+            apply(tf.constant(gradient))
         results.append(variable.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-5)
+
+
+def test_sparse_gradients_of_adam_are_kerass():
+    results = []
+    for optimizer in (Adam(0.1), keras.optimizers.Adam(0.1)):
+        table = tf.Variable(tf.ones([3, 2]))
+        for row in ([0], [1], [1]):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.gather(table, row) ** 2)
+            optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+        results.append(table.numpy())
     np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+def test_two_replicas_equal_one_device():
+    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+    with strategy.scope():
+        variable = tf.Variable([1.0, 2.0])
+        optimizer = Adam(0.1)
+    alone, one = tf.Variable([1.0, 2.0]), Adam(0.1)
+
+    @tf.function
+    def step():
+        def replica():
+            # Gradients 1 and 2 of the two replicas: their sum is 3.
+            context = tf.distribute.get_replica_context()
+            gradient = tf.ones(2) * tf.cast(context.replica_id_in_sync_group + 1, tf.float32)
+            optimizer.apply_gradients([(gradient, variable)])
+
+        strategy.run(replica)
+
+    for _ in range(3):
+        step()
+        one.apply_gradients([(tf.constant([3.0, 3.0]), alone)])
+    np.testing.assert_allclose(variable.numpy(), alone.numpy(), rtol=1e-6)
 
 
 def test_untouched_rows_keep_still():

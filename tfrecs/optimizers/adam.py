@@ -1,0 +1,102 @@
+"""Adam in one pass over the weights, and the form that updates only the rows a batch touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import keras, tf
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class Adam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
+
+    Keras's Adam writes its update as about ten operations, each of which reads and writes a whole
+    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients, and
+    `amsgrad`, are computed as Keras does. Takes the arguments of `keras.optimizers.Adam`.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> weight = tf.Variable([1.0, 2.0])
+        >>> optimizer = tfrecs.optimizers.Adam(0.1)
+        >>> optimizer.apply_gradients([(tf.constant([3.0, -0.5]), weight)])
+        >>> weight.numpy().round(3).tolist()
+        [0.9, 2.1]
+    """
+
+    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
+        kwargs.setdefault("name", type(self).__name__)
+        super().__init__(learning_rate, **kwargs)
+
+    def update_step(self, gradient: Any, variable: tf.Variable) -> None:
+        """Updates `variable` with `gradient`."""
+        if isinstance(gradient, tf.IndexedSlices) or self.amsgrad:
+            super().update_step(gradient, variable)
+            return
+        dtype = variable.dtype
+        step = tf.cast(self.iterations + 1, dtype)
+        momentum, velocity = self._moments(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=momentum.handle,
+            v=velocity.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
+            lr=tf.cast(self.learning_rate, dtype),
+            beta1=tf.cast(self.beta_1, dtype),
+            beta2=tf.cast(self.beta_2, dtype),
+            epsilon=tf.cast(self.epsilon, dtype),
+            grad=tf.cast(gradient, dtype),
+        )
+
+    def _moments(self, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
+        index = self._index_dict[self._var_key(variable)]
+        return self._momentums[index], self._velocities[index]
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class LazyAdam(Adam):
+    """Adam whose sparse gradients move and decay only their own rows.
+
+    Keras's Adam decays both moments of all rows of an embedding table at every step, and so reads
+    and writes the whole table several times for a batch that touched a few hundred rows. Here the
+    other rows, and their moments, stay as they are. That is another algorithm, not a faster form of
+    the same: rows seen rarely keep older moments. Takes the arguments of `Adam`, `amsgrad` excepted.
+
+    Raises:
+        ValueError: If `amsgrad` is asked for.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> table = tf.Variable(tf.ones([3, 2]))
+        >>> optimizer = tfrecs.optimizers.LazyAdam(0.1)
+        >>> with tf.GradientTape() as tape:
+        ...     loss = tf.reduce_sum(tf.gather(table, [1]))
+        >>> optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+        >>> table.numpy()[:, 0].round(3).tolist()
+        [1.0, 0.9, 1.0]
+    """
+
+    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if self.amsgrad:
+            raise ValueError("LazyAdam has no amsgrad: its maximum would need every row's moments.")
+
+    def update_step(self, gradient: Any, variable: tf.Variable) -> None:
+        """Updates `variable` with `gradient`, whose repeated rows the caller has summed already."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable)
+            return
+        dtype = variable.dtype
+        step = tf.cast(self.iterations + 1, dtype)
+        beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
+        correction = tf.sqrt(1 - tf.pow(beta_2, step)) / (1 - tf.pow(beta_1, step))
+        rate = tf.cast(self.learning_rate, dtype) * correction
+
+        momentum, velocity = self._moments(variable)
+        rows, values = gradient.indices, tf.cast(gradient.values, dtype)
+        m = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * values
+        v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(values)
+        momentum.scatter_update(tf.IndexedSlices(m, rows))
+        velocity.scatter_update(tf.IndexedSlices(v, rows))
+        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
