@@ -46,7 +46,7 @@ def test_every_model_is_here():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_withheld_item_is_first(name):
-    """All other items of the block are seen, hence masked: the withheld one must be the best left."""
+    """The rest of the block is seen, hence masked: the withheld item must be the best left."""
     split = blocks()
     keras.utils.set_random_seed(1)
     model = MODELS[name](split.items)
