@@ -12,8 +12,8 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
 
     Keras's Adam writes its update as about ten operations, each of which reads and writes a whole
-    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients, and
-    `amsgrad`, are computed as Keras does. Takes the arguments of `keras.optimizers.Adam`.
+    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients
+    and `amsgrad` are computed as Keras does. Takes the arguments of `keras.optimizers.Adam`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -60,8 +60,9 @@ class LazyAdam(Adam):
 
     Keras's Adam decays both moments of all rows of an embedding table at every step, and so reads
     and writes the whole table several times for a batch that touched a few hundred rows. Here the
-    other rows, and their moments, stay as they are. That is another algorithm, not a faster form of
-    the same: rows seen rarely keep older moments. Takes the arguments of `Adam`, `amsgrad` excepted.
+    other rows, and their moments, stay as they are. That is another algorithm, not a faster form
+    of the same: rows seen rarely keep older moments. Takes the arguments of `Adam`, `amsgrad`
+    excepted.
 
     Raises:
         ValueError: If `amsgrad` is asked for.
