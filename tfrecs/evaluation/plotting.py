@@ -93,7 +93,7 @@ def _bars(panel: Any, report: Report, names: list[str], *, values: bool) -> None
                 panel.annotate(
                     f"{height:.3f}",
                     (x, top),
-                    (0, 3),
+                    (0, 5),
                     textcoords="offset points",
                     ha="center",
                     fontsize=7.5,
