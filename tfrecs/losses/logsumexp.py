@@ -52,7 +52,9 @@ def weighted_logsumexp(
     def compute(queries: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         safe = _largest_norm(queries) * _largest_norm(items) < _SAFE_LOGIT
         rows = tf.shape(queries)[0]
-        num_chunks = tf.maximum(1, -(-rows * tf.shape(items)[0] // chunk_size))
+        # Their product does not always fit into 32 bits.
+        num_scores = tf.cast(rows, tf.int64) * tf.shape(items, tf.int64)[0]
+        num_chunks = tf.cast(tf.maximum(-(-num_scores // chunk_size), 1), tf.int32)
         length = -(-rows // num_chunks)
         padding = num_chunks * length - rows
 
@@ -62,15 +64,14 @@ def weighted_logsumexp(
 
         query_chunks, weight_chunks = split(queries), split(weights)
 
-        def step(index, total, d_queries, d_items):
+        def step(
+            index: tf.Tensor, total: tf.Tensor, d_queries: tf.TensorArray, d_items: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
             query, weight = query_chunks[index], weight_chunks[index]
             scores = tf.matmul(query, items, transpose_b=True)
-            shift = tf.cond(
-                safe,
-                lambda: tf.zeros([length, 1]),
-                lambda: tf.reduce_max(scores, axis=1, keepdims=True),
+            shift, exponentials = tf.cond(
+                safe, lambda: (tf.zeros([length, 1]), tf.exp(scores)), lambda: _shifted_exp(scores)
             )
-            exponentials = tf.cond(safe, lambda: tf.exp(scores), lambda: tf.exp(scores - shift))
             sums = tf.reduce_sum(exponentials, axis=1)
             total += tf.reduce_sum(weight * (tf.math.log(sums) + shift[:, 0]))
             scale = (weight / sums)[:, tf.newaxis]
@@ -97,6 +98,11 @@ def weighted_logsumexp(
         return total, gradient
 
     return compute(queries, items)
+
+
+def _shifted_exp(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    largest = tf.reduce_max(scores, axis=1, keepdims=True)
+    return largest, tf.exp(scores - largest)
 
 
 def _largest_norm(x: tf.Tensor) -> tf.Tensor:
