@@ -37,7 +37,7 @@ def train(
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
     windows: Windows = "all",
-    batch_size: int = 128,
+    batch_size: int = 32,
     epochs: int = 100,
     patience: int | None = 10,
     optimizer: Callable[[Any], keras.optimizers.Optimizer] = Adam,
