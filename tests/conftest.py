@@ -8,7 +8,11 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from tfrecs._keras import tf
+from tfrecs.cli.quiet import quiet_import
+
+# What TensorFlow logs while it is imported would come after pytest's last line.
+with quiet_import():
+    from tfrecs._keras import tf
 
 # Two logical devices on one processor, for the tests of `tf.distribute`.
 tf.config.set_logical_device_configuration(
