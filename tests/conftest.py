@@ -31,3 +31,11 @@ def log_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "ring.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """A strategy of two replicas; one for all tests: TensorFlow confuses the collectives of two."""
+    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+    assert strategy.num_replicas_in_sync == 2
+    return strategy

@@ -54,8 +54,8 @@ def test_drawn_seeds_follow_keras_seed():
     assert np.array_equal(mask(), mask())
 
 
-def test_replicas_drop_differently_but_count_together():
-    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+def test_replicas_drop_differently_but_count_together(two_devices):
+    strategy = two_devices
     with strategy.scope():
         counter = StepCounter(seed=3)
 

@@ -79,8 +79,8 @@ def test_sparse_gradients_of_adam_are_kerass():
     np.testing.assert_allclose(*results, rtol=1e-6)
 
 
-def test_two_replicas_equal_one_device():
-    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+def test_two_replicas_equal_one_device(two_devices):
+    strategy = two_devices
     with strategy.scope():
         variable = tf.Variable([1.0, 2.0])
         optimizer = Adam(0.1)
