@@ -5,7 +5,7 @@ import pytest
 
 from tfrecs._keras import keras, tf
 from tfrecs.losses import GBCE, BinaryCrossEntropy, DotProductScores, FullSoftmax, SampledSoftmax
-from tfrecs.negatives import Sample
+from tfrecs.negatives import Sample, Uniform
 
 
 class Fixed(keras.layers.Layer):
@@ -140,6 +140,17 @@ def test_weightless_batch_has_no_loss(loss):
 def test_a_higher_target_score_is_a_lower_loss(loss):
     toward = ITEMS[TARGETS - 1]
     assert float(loss(TARGETS, scores(toward))) < float(loss(TARGETS, scores(-toward)))
+
+
+def test_a_changed_config_changes_the_default_negatives():
+    config = SampledSoftmax(4, seed=1).get_config() | {"num_negatives": 9}
+    assert SampledSoftmax.from_config(config).negatives.num_negatives == 9
+
+
+def test_given_negatives_are_in_the_config():
+    given = SampledSoftmax(4, negatives=Uniform(7, seed=3))
+    again = SampledSoftmax.from_config(given.get_config())
+    assert (again.negatives.num_negatives, again.negatives.seed) == (7, 3)
 
 
 def test_wrong_arguments():

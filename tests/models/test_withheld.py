@@ -7,7 +7,7 @@ import tfrecs
 from tfrecs._keras import keras
 from tfrecs.data import Interactions, leave_last_out
 
-# How each public model is built for the blocks, and how it is fed.
+# How each public model is built.
 MODELS = {
     "SASRec": lambda items: tfrecs.models.SASRec(
         items, dim=32, num_blocks=1, max_length=12, dropout=0.2, seed=1
@@ -51,11 +51,7 @@ def test_the_withheld_item_is_first(name):
     keras.utils.set_random_seed(1)
     model = MODELS[name](split.items)
     model.compile(keras.optimizers.Adam(5e-3))
-    batches = (
-        split.train.pairs().batch(64)
-        if model.max_history is None
-        else split.train.sequences(model.max_history).batch(32)
-    )
+    batches = split.train.sequences(model.max_history).batch(32)
     model.fit(batches, epochs=25, verbose=0)
     report = tfrecs.evaluate(model, split.test, ks=(1,), baselines=True)
     assert report.metrics["HR@1"] > 0.99
@@ -70,11 +66,7 @@ def test_better_than_popularity_on_ml_100k(name):
     keras.utils.set_random_seed(1)
     model = MODELS[name](split.items)
     model.compile(keras.optimizers.Adam(2e-3))
-    batches = (
-        split.train.pairs().batch(256)
-        if model.max_history is None
-        else split.train.sequences(model.max_history, windows="all").batch(128)
-    )
+    batches = split.train.sequences(model.max_history).batch(128)
     model.fit(batches, epochs=15, verbose=0)
     report = tfrecs.evaluate(model, split.test)
     assert report.baselines["popularity"]["NDCG@10"] == pytest.approx(0.0432, abs=5e-4)

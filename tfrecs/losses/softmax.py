@@ -90,6 +90,8 @@ class SampledLoss(Loss):
         self.num_negatives = num_negatives
         self.shared = shared
         self.seed = seed
+        # The default follows from the other arguments, also from ones changed in a config.
+        self._negatives_given = negatives is not None
         self.negatives = negatives or Uniform(num_negatives, shared, seed, name="negatives")
 
     def negative_scores(
@@ -110,7 +112,11 @@ class SampledLoss(Loss):
             **super().get_config(),
             "num_negatives": self.num_negatives,
             "shared": self.shared,
-            "negatives": keras.utils.serialize_keras_object(self.negatives),
+            "negatives": (
+                keras.utils.serialize_keras_object(self.negatives)
+                if self._negatives_given
+                else None
+            ),
             "seed": self.seed,
         }
 

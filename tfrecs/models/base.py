@@ -230,6 +230,9 @@ def _identity(gradients: list[Any]) -> list[Any]:
 class _NonFiniteWarning(keras.callbacks.Callback):
     """Says at the end of an epoch how many of its steps had non-finite gradients."""
 
+    # Reads no logs: without this Keras would copy them from the device after every batch.
+    _supports_tf_logs = True
+
     def on_train_begin(self, logs: Any = None) -> None:
         self._seen = int(self.model.nonfinite_steps.numpy())
 

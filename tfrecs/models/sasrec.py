@@ -80,6 +80,8 @@ class SASRec(Model):
                 "dim, num_blocks and max_length must be at least 1, not "
                 f"{dim}, {num_blocks} and {max_length}."
             )
+        if dim % num_heads:
+            raise ValueError(f"num_heads ({num_heads}) must divide dim ({dim}).")
         if similarity not in SIMILARITIES:
             raise ValueError(f"similarity must be dot or cosine, not {similarity!r}.")
         if temperature <= 0:
