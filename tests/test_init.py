@@ -1,5 +1,6 @@
 """`import tfrecs`: quick, and Keras 2 is chosen all the same. Each case in a process of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import tfrecs
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(code):
+def run(code, *path):
     environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    path = os.pathsep.join(map(str, [*path, ROOT]))
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=environment | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=environment | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,
@@ -29,7 +31,6 @@ def test_import_is_quick_and_tensorflow_after_it_has_keras_2():
     run(
         """
 import sys
-sys.modules["scann"] = None  # with scann the guard must act at once
 import tfrecs
 assert "tensorflow" not in sys.modules
 import tensorflow as tf
@@ -37,6 +38,30 @@ import tf_keras
 assert tf.keras.Model is tf_keras.Model
 assert issubclass(tfrecs.models.SASRec, tf_keras.Model)
 """
+    )
+
+
+@pytest.mark.parametrize("version", [None, "1.0"])
+def test_scann_of_another_tensorflow_is_guarded_at_once(tmp_path, version):
+    (tmp_path / "scann").mkdir()
+    (tmp_path / "scann" / "__init__.py").write_text("raise ValueError('wrong TensorFlow')\n")
+    if version:
+        (tmp_path / f"scann-{version}.dist-info").mkdir()
+        (tmp_path / f"scann-{version}.dist-info" / "METADATA").write_text(
+            f"Name: scann\nVersion: {version}\nRequires-Dist: tensorflow~=2.19.0; extra == 'tf'\n"
+        )
+    elif importlib.util.find_spec("scann"):
+        pytest.skip("the installed scann's own metadata would be found")
+    run(
+        """
+import sys
+import tfrecs
+assert "tensorflow" in sys.modules
+import tensorflow_recommenders
+from tfrecs._keras import SCANN_ERROR
+assert "wrong TensorFlow" in SCANN_ERROR
+""",
+        tmp_path,
     )
 
 

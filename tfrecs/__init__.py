@@ -16,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -55,13 +56,26 @@ __all__ = [
     "training",
 ]
 
+
+def _scann_may_break_tfrs() -> bool:
+    """Whether scann is installed and not known to be made for the installed TensorFlow."""
+    if importlib.util.find_spec("scann") is None:
+        return False
+    try:
+        requirements = importlib.metadata.requires("scann") or []
+        minor = importlib.metadata.version("tensorflow").rsplit(".", 1)[0]
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return not any(item.startswith(f"tensorflow~={minor}.") for item in requirements)
+
+
 # TensorFlow reads the variable when it is imported. Where that has happened, where the variable
 # says otherwise, or where a scann could break the import of TensorFlow Recommenders, the guard in
 # _keras must act now; else it can wait for the first room that needs TensorFlow.
 if (
     "tensorflow" in sys.modules
     or os.environ.setdefault("TF_USE_LEGACY_KERAS", "1") not in ("1", "true", "True")
-    or importlib.util.find_spec("scann") is not None
+    or _scann_may_break_tfrs()
 ):
     importlib.import_module("tfrecs._keras")
 

@@ -36,6 +36,14 @@ def test_no_position_sees_a_later_one(norm):
     assert np.abs(before[:, -1] - after[:, -1]).max() > 1e-2
 
 
+@pytest.mark.parametrize("norm", ["paper", "pre", "post"])
+def test_the_last_state_alone_is_that_of_all(norm):
+    model = sasrec(norm=norm)
+    last = model.states(HISTORY, last_only=True)
+    np.testing.assert_allclose(last, model.states(HISTORY)[:, -1:], atol=1e-5)
+    np.testing.assert_allclose(last[:, 0], model.query_vectors(BATCH), atol=1e-6)
+
+
 def test_padding_changes_nothing():
     model = sasrec()
     short = model.query_vectors({"history": tf.constant([[4, 7, 2]])})

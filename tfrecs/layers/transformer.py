@@ -97,13 +97,13 @@ class SelfAttention(keras.layers.Layer):
         """Attends from `inputs` to `memory`.
 
         Args:
-            inputs: `[batch, length, dim]`, what the queries are made of.
+            inputs: `[batch, queries, dim]`, what the queries are made of.
             memory: `[batch, length, dim]`, what the keys and values are made of.
-            mask: `[batch, length, length]` bool, from `causal_mask`.
+            mask: `[batch, queries, length]` bool, from `causal_mask`.
             training: Whether dropout applies.
 
         Returns:
-            `[batch, length, dim]`.
+            `[batch, queries, dim]`.
         """
         query = self._heads(self._query(inputs))
         key_value = self._key_value(memory)
@@ -214,24 +214,36 @@ class SASRecBlock(keras.layers.Layer):
         self._output_drop = Dropout(self.dropout, _derive(self.seed, 23), dtype=policy)
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor, mask: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        mask: tf.Tensor,
+        training: bool | None = None,
+        last_only: bool = False,
+    ) -> tf.Tensor:
         """Returns the block's output, `[batch, length, dim]` like `inputs`.
 
         Args:
             inputs: `[batch, length, dim]`.
             mask: `[batch, length, length]` bool, from `causal_mask`.
             training: Whether dropout applies.
+            last_only: Whether to compute the last position's output only, `[batch, 1, dim]`, which
+                is all that a recommendation needs of the last block.
         """
-        x = inputs
+        x = memory = inputs
+        if last_only:
+            x, mask = x[:, -1:], mask[:, -1:]
         if self.norm == "paper":
             query = self._norm_attention(x)
-            x = self._norm_feed_forward(query + self._attention(query, x, mask, training=training))
+            attended = self._attention(query, memory, mask, training=training)
+            x = self._norm_feed_forward(query + attended)
             return x + self._feed_forward(x, training)
         if self.norm == "pre":
-            normed = self._norm_attention(x)
-            x = x + self._attention(normed, normed, mask, training=training)
+            memory = self._norm_attention(memory)
+            query = memory[:, -1:] if last_only else memory
+            x = x + self._attention(query, memory, mask, training=training)
             return x + self._feed_forward(self._norm_feed_forward(x), training)
-        x = self._norm_attention(x + self._attention(x, x, mask, training=training))
+        x = self._norm_attention(x + self._attention(x, memory, mask, training=training))
         return self._norm_feed_forward(x + self._feed_forward(x, training))
 
     def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:

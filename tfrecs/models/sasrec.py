@@ -132,15 +132,19 @@ class SASRec(Model):
         """Number of positions of `"history"` that the model reads."""
         return self.max_length
 
-    def states(self, history: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def states(
+        self, history: tf.Tensor, training: bool = False, last_only: bool = False
+    ) -> tf.Tensor:
         """Returns what the model knows after each item of a history.
 
         Args:
             history: `[batch, length]` item ids, padded on the left; the last `max_length` are read.
             training: Whether dropout applies.
+            last_only: Whether to return the state after the last item only, at less cost.
 
         Returns:
-            `[batch, min(length, max_length), dim]`; values at padding mean nothing.
+            `[batch, min(length, max_length), dim]`, or `[batch, 1, dim]` with `last_only`; values
+            at padding mean nothing.
         """
         history = history[:, -self.max_length :]
         valid = (history > 0) & (history <= self.num_items)
@@ -152,12 +156,13 @@ class SASRec(Model):
         x = self.embedding_dropout(x, training=training)
         mask = causal_mask(valid)
         for block in self.blocks:
-            x = block(x, mask, training=training)
+            last = last_only and block is self.blocks[-1]
+            x = block(x, mask, training=training, last_only=last)
         return self.final_norm(x)
 
     def query_vectors(self, features: Features) -> tf.Tensor:
         """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`."""
-        return self._query(self.states(features["history"])[:, -1])
+        return self._query(self.states(features["history"], last_only=True)[:, 0])
 
     def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""

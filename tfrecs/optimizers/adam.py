@@ -12,8 +12,10 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
 
     Keras's Adam writes its update as about ten operations, each of which reads and writes a whole
-    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients
-    and `amsgrad` are computed as Keras does. Takes the arguments of `keras.optimizers.Adam`.
+    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients are
+    made dense: Adam moves and decays every row at every step, so they save it nothing (`LazyAdam`
+    leaves the other rows alone). `amsgrad` is computed as Keras does. Takes the arguments of
+    `keras.optimizers.Adam`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -30,9 +32,13 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates `variable` with `gradient`."""
-        if isinstance(gradient, tf.IndexedSlices) or self.amsgrad:
+        if self.amsgrad:
             super().update_step(gradient, variable)
             return
+        if isinstance(gradient, tf.IndexedSlices):
+            gradient = tf.math.unsorted_segment_sum(
+                gradient.values, gradient.indices, variable.shape[0]
+            )
         dtype = variable.dtype
         step = tf.cast(self.iterations + 1, dtype)
         momentum, velocity = self._moments(variable)
