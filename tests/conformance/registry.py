@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import tfrecs
-from tfrecs._keras import tf
+from tfrecs._keras import keras, tf
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(4, 5, 8)).astype(np.float32)
@@ -42,6 +42,8 @@ class Case:
         call: Uses it: takes the object and the inputs, gives tensors.
         fixed: Which inputs have no batch axis.
         float32: Whether results are float32 under every precision policy.
+        adapted: Whether `make` calls `adapt`: what that learns is in the weights, not the config.
+        growth: Largest scale of inputs whose results are still float32 numbers.
     """
 
     make: Callable[[], Any]
@@ -49,6 +51,8 @@ class Case:
     call: Callable[..., Any] = lambda instance, *inputs: instance(*inputs)
     fixed: tuple[int, ...] = ()
     float32: bool = False
+    adapted: bool = False
+    growth: float = 1e18
 
     def tensors(self) -> list[tf.Tensor]:
         """The inputs as tensors."""
@@ -65,6 +69,15 @@ def _loss_case(make: Callable[[], Any]) -> Case:
     return Case(make, (TARGETS, QUERIES, ITEMS), call, fixed=(2,), float32=True)
 
 
+def _adapted(layer):
+    layer.adapt(VECTORS.reshape(-1, 8))
+    return layer
+
+
+def _numeric_case(make: Callable[[], Any]) -> Case:
+    return Case(lambda: _adapted(make()), (VECTORS,), adapted=True)
+
+
 def _score(model, history):
     return model.score({"history": history})
 
@@ -79,12 +92,41 @@ def _sasrec(**arguments):
 
 
 layers, losses = tfrecs.layers, tfrecs.losses
+GlorotUniform = keras.initializers.GlorotUniform
 CASES: dict[str, Case] = {
     "layers.Dropout": Case(
         lambda: layers.Dropout(0.4, seed=1),
         (VECTORS,),
         lambda layer, x: layer(x, training=True),
+        growth=1e10,
     ),
+    "layers.Cross": Case(
+        lambda: layers.Cross(
+            3, 0.5, preactivation="tanh", kernel_initializer=GlorotUniform(seed=1)
+        ),
+        (VECTORS, VECTORS[::-1].copy()),
+    ),
+    "layers.CrossMixture": Case(
+        lambda: layers.CrossMixture(3, 4, kernel_initializer=GlorotUniform(seed=1)),
+        (VECTORS, VECTORS[::-1].copy()),
+    ),
+    "layers.CrossNetwork": Case(
+        lambda: layers.CrossNetwork(2, deep_units=[6], dropout=0.1, seed=1),
+        (VECTORS,),
+        growth=1e10,
+    ),
+    "layers.CrossNetwork, experts": Case(
+        lambda: layers.CrossNetwork(2, 4, 2, deep_units=[6], structure="stacked", seed=1),
+        (VECTORS,),
+        growth=1e10,
+    ),
+    "layers.PiecewiseLinearEncoding": _numeric_case(lambda: layers.PiecewiseLinearEncoding(4)),
+    "layers.PiecewiseLinearEmbedding": _numeric_case(
+        lambda: layers.PiecewiseLinearEmbedding(4, 4, seed=1)
+    ),
+    "layers.Squashing": _numeric_case(lambda: layers.Squashing()),
+    "layers.Discretization": _numeric_case(lambda: layers.Discretization(4, 4, seed=1)),
+    "layers.PeriodicEncoding": _numeric_case(lambda: layers.PeriodicEncoding(4, seed=1)),
     "layers.StepCounter": Case(
         lambda: layers.StepCounter(seed=3), (VECTORS,), lambda layer, x: layer.next_seed()
     ),

@@ -47,6 +47,9 @@ def test_config_round_trip(case):
     want = case.call(instance, *case.tensors())
     config = json.loads(json.dumps(instance.get_config()))
     again = type(instance).from_config(config)
+    if case.adapted:
+        again.build(case.inputs[0].shape)
+        again.set_weights(instance.get_weights())
     assert json.loads(json.dumps(again.get_config())) == config
     assert_same(case.call(again, *case.tensors()), want)
     # Through Keras's registry too, which needs no class.
@@ -82,7 +85,8 @@ def test_compiled_equals_eager(case, jit):
 def restart(instance):
     """Sets the counters of an instance that was called back to their start."""
     for variable in instance.non_trainable_weights:
-        variable.assign(tf.zeros_like(variable))
+        if "step" in variable.name:
+            variable.assign(tf.zeros_like(variable))
     return instance
 
 
@@ -123,8 +127,8 @@ def test_unknown_batch_size(case):
 
 @pytest.mark.parametrize("scale", [1e4, 1e18])
 def test_gradients_of_extreme_inputs_are_finite(case, scale):
-    if "Dropout" in str(type(case.make())) and scale > 1e10:
-        return  # only scales its input
+    if scale > case.growth:
+        pytest.skip("the result is no float32 number")
     instance = case.make()
     case.call(instance, *case.tensors())
     if isinstance(instance, tfrecs.models.Model):

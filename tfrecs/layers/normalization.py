@@ -23,8 +23,8 @@ def unit_vectors(x: tf.Tensor) -> tf.Tensor:
 
     Example:
         >>> import tensorflow as tf, tfrecs
-        >>> tfrecs.layers.unit_vectors(tf.constant([[3.0, 4.0]])).numpy().round(3).tolist()
-        [[0.6, 0.8]]
+        >>> tfrecs.layers.unit_vectors(tf.constant([[0.0, 4.0]])).numpy().round(3).tolist()
+        [[0.0, 1.0]]
     """
 
     @tf.custom_gradient
