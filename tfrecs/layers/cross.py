@@ -78,7 +78,7 @@ class Cross(keras.layers.Layer):
         def dense(units: int, name: str, **arguments: Any) -> keras.layers.Dense:
             return keras.layers.Dense(
                 units,
-                kernel_initializer=clone(self.kernel_initializer),
+                kernel_initializer=clone(self.kernel_initializer, int(name == "down")),
                 kernel_regularizer=self.kernel_regularizer,
                 dtype=self.dtype_policy,
                 name=name,

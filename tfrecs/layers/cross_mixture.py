@@ -80,17 +80,17 @@ class CrossMixture(keras.layers.Layer):
         super().build(input_shape)
         dim, experts, rank = input_shape[-1], self.num_experts, self.projection_dim
 
-        def kernel(name: str, expert_shape: tuple[int, int]) -> tf.Variable:
+        def kernel(name: str, part: int, expert_shape: tuple[int, int]) -> tf.Variable:
             return self.add_weight(
                 name=name,
                 shape=(experts, *expert_shape),
-                initializer=_PerExpert(self.kernel_initializer),
+                initializer=_PerExpert(self.kernel_initializer, 1 + part * experts),
                 regularizer=self.kernel_regularizer,
             )
 
-        self._down = kernel("down", (dim, rank))
-        self._inner = kernel("inner", (rank, rank))
-        self._up = kernel("up", (rank, dim))
+        self._down = kernel("down", 0, (dim, rank))
+        self._inner = kernel("inner", 1, (rank, rank))
+        self._up = kernel("up", 2, (rank, dim))
         self._gates = self.add_weight(
             name="gates",
             shape=(dim, experts),
@@ -167,10 +167,14 @@ def clone(initializer: keras.initializers.Initializer, index: int = 0) -> Any:
 class _PerExpert(keras.initializers.Initializer):
     """Initializes each expert's matrix by itself: fans are those of one, not of the stack."""
 
-    def __init__(self, initializer: keras.initializers.Initializer) -> None:
+    def __init__(self, initializer: keras.initializers.Initializer, first: int) -> None:
         self.initializer = initializer
+        self.first = first
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> tf.Tensor:
         return tf.stack(
-            [clone(self.initializer, i)(shape[1:], dtype=dtype) for i in range(shape[0])]
+            [
+                clone(self.initializer, self.first + i)(shape[1:], dtype=dtype)
+                for i in range(shape[0])
+            ]
         )
