@@ -131,6 +131,7 @@ CASES: dict[str, Case] = {
         lambda: layers.StepCounter(seed=3), (VECTORS,), lambda layer, x: layer.next_seed()
     ),
     "layers.ItemEmbedding": Case(lambda: layers.ItemEmbedding(9, 8, seed=1), (HISTORY,)),
+    "layers.LayerNormalization": Case(layers.LayerNormalization, (VECTORS,)),
     "layers.SelfAttention": Case(
         lambda: layers.SelfAttention(2, 0.1, seed=1),
         (VECTORS, VECTORS[::-1].copy(), MASK),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.layers.dropout import Dropout
+from tfrecs.layers.normalization import LayerNormalization
 
 NORMS = ("paper", "pre", "post")
 
@@ -105,25 +106,26 @@ class SelfAttention(keras.layers.Layer):
         Returns:
             `[batch, queries, dim]`.
         """
-        query = self._heads(self._query(inputs))
-        key_value = self._key_value(memory)
-        key, value = (self._heads(part) for part in tf.split(key_value, 2, axis=-1))
+        (query,) = self._heads(self._query(inputs), 1)
+        key, value = self._heads(self._key_value(memory), 2)
         scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
         scores = tf.cast(scores, tf.float32)
         weights = tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
         weights = tf.cast(self._drop(weights, training=training), value.dtype)
         return self._output(self._join(tf.matmul(weights, value)))
 
-    def _heads(self, x: tf.Tensor) -> tf.Tensor:
+    def _heads(self, x: tf.Tensor, parts: int) -> list[tf.Tensor]:
+        """Returns the `parts` that x has side by side, each `[batch, heads, length, dim / heads]`."""
         if self.num_heads == 1:  # no transposition to pay for
-            return x[:, tf.newaxis]
+            return [tf.expand_dims(part, 1) for part in tf.split(x, parts, axis=-1)]
         shape = tf.shape(x)
-        x = tf.reshape(x, [shape[0], shape[1], self.num_heads, x.shape[-1] // self.num_heads])
-        return tf.transpose(x, [0, 2, 1, 3])
+        width = x.shape[-1] // (parts * self.num_heads)
+        x = tf.reshape(x, [shape[0], shape[1], parts, self.num_heads, width])
+        return tf.unstack(tf.transpose(x, [2, 0, 3, 1, 4]))
 
     def _join(self, x: tf.Tensor) -> tf.Tensor:
         if self.num_heads == 1:
-            return x[:, 0]
+            return tf.squeeze(x, 1)
         x = tf.transpose(x, [0, 2, 1, 3])
         shape = tf.shape(x)
         return tf.reshape(x, [shape[0], shape[1], x.shape[2] * x.shape[3]])
@@ -194,8 +196,8 @@ class SASRecBlock(keras.layers.Layer):
         dim = input_shape[-1]
         policy = self.dtype_policy
 
-        def norm(name: str) -> keras.layers.LayerNormalization:
-            return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=policy, name=name)
+        def norm(name: str) -> LayerNormalization:
+            return LayerNormalization(self.epsilon, dtype=policy, name=name)
 
         def dense(name: str, units: int, activation: str | None, index: int) -> Any:
             init = keras.initializers.GlorotUniform(seed=_derive(self.seed, index))

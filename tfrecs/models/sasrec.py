@@ -6,7 +6,14 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Vocabulary
-from tfrecs.layers import Dropout, ItemEmbedding, SASRecBlock, causal_mask, unit_vectors
+from tfrecs.layers import (
+    Dropout,
+    ItemEmbedding,
+    LayerNormalization,
+    SASRecBlock,
+    causal_mask,
+    unit_vectors,
+)
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.models.base import Features, Model
 
@@ -123,7 +130,7 @@ class SASRec(Model):
             )
             for i in range(num_blocks)
         ]
-        self.final_norm = keras.layers.LayerNormalization(epsilon=1e-8, name="final_norm")
+        self.final_norm = LayerNormalization(name="final_norm")
         # All weights exist from here on: a checkpoint restores into them at once.
         self.states(tf.ones([1, 1], tf.int32))
 
