@@ -134,3 +134,9 @@ def test_wrong_arguments(call, message):
 def test_nothing_to_learn_from():
     with pytest.raises(ValueError, match="No user has two items"):
         train_set([[1], []]).sequences(3)
+
+
+def test_an_iterator_can_be_deleted_at_once():
+    """With autotuning its deletion, and so the end of `fit`, waits for a thread that sleeps."""
+    dataset = train_set([[1, 2, 3]]).sequences(3).batch(2)
+    assert dataset.options().autotune.enabled is False

@@ -53,10 +53,15 @@ def epochs(
         )
 
     dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)
+    # Nothing here is left to tune, and an iterator whose tuning thread sleeps, which it does for up
+    # to a minute, waits for it when it is deleted: `fit` would return that much later.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = dataset.with_options(options)
     # The graph holds a handle alone: without a reference the variable would be collected.
     dataset.epoch = epoch
-    return dataset.prefetch(4)
+    return dataset
 
 
 def shuffled(

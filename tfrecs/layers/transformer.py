@@ -115,7 +115,7 @@ class SelfAttention(keras.layers.Layer):
         return self._output(self._join(tf.matmul(weights, value)))
 
     def _heads(self, x: tf.Tensor, parts: int) -> list[tf.Tensor]:
-        """Returns the `parts` that x has side by side, each `[batch, heads, length, dim / heads]`."""
+        """Returns the parts that x has side by side, `[batch, heads, length, dim / heads]` each."""
         if self.num_heads == 1:  # no transposition to pay for
             return [tf.expand_dims(part, 1) for part in tf.split(x, parts, axis=-1)]
         shape = tf.shape(x)
