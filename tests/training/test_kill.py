@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
 
 # The signal comes at a given call of a function, so that it hits the same moment on any machine.
 SCRIPT = """
-import os, sys
+import os, signal, sys
+# As under a terminal: what runs in the background of a script inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import tfrecs.training.checkpoints as checkpoints
 from tfrecs.cli import main
 from tfrecs.training import EpochProgress
