@@ -76,6 +76,15 @@ def interrupt_in(monkeypatch, epoch, batch, stop):
     monkeypatch.setattr(EpochProgress, "on_train_batch_end", on_train_batch_end)
 
 
+def ctrl_c():
+    """The signal, handled as under a terminal however the tests were started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_the_run_folder_holds_what_the_documentation_says(whole, log_file):
     assert sorted(path.name for path in whole.folder.iterdir()) == [
         "checkpoints",
@@ -143,7 +152,7 @@ def test_ctrl_c_leaves_what_is_done_and_resuming_ends_as_if_nothing_had_happened
 ):
     with monkeypatch.context() as patch:
         # The signal itself, between two batches of the third epoch.
-        interrupt_in(patch, 3, 1, lambda: signal.raise_signal(signal.SIGINT))
+        interrupt_in(patch, 3, 1, ctrl_c)
         with pytest.raises(Interrupted) as stop:
             train(tmp_path / "run")
     run = Run(tmp_path / "run")
