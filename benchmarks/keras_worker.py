@@ -10,44 +10,29 @@ from collections.abc import Callable
 import numpy as np
 
 import tfrecs
-from benchmarks import plain_keras, ranking
+from benchmarks import plain_keras, protocol
+from benchmarks.keras_turns import Turns
 from benchmarks.worker import Settings, Worker, parse_settings
 from tfrecs._keras import keras, tf
 
 PACKAGES = ["tensorflow", "tf-keras", "tensorflow-recommenders"]
 
 
-class Turns(keras.callbacks.Callback):
-    """Tells the worker about Keras's loop, once an epoch: nothing is added to a step."""
-
-    def __init__(self, worker: Worker, targets: int) -> None:
-        super().__init__()
-        self._worker, self._targets, self._steps = worker, targets, 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._worker.begin_epoch()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        steps = int(self.model.optimizer.iterations) - self._steps
-        self._steps += steps
-        self._worker.end_epoch(self._targets, steps)
-
-
 def in_batches(
     states: Callable[[tf.Tensor], tf.Tensor], length: int, batch_size: int = 512
-) -> ranking.Encoder:
+) -> protocol.Encoder:
     """An encoder of whole splits from one of padded int32 tables."""
     graph = tf.function(states, input_signature=[tf.TensorSpec([None, length], tf.int32)])
 
-    def encode(rows: ranking.Histories) -> np.ndarray:
-        table = ranking.padded(rows, length).astype(np.int32)
+    def encode(rows: protocol.Histories) -> np.ndarray:
+        table = protocol.padded(rows, length).astype(np.int32)
         starts = range(0, len(table), batch_size)
         return np.concatenate([graph(table[at : at + batch_size]).numpy() for at in starts])
 
     return encode
 
 
-def train_tfrecs(settings: Settings, split: ranking.Split, worker: Worker) -> None:
+def train_tfrecs(settings: Settings, split: protocol.Split, worker: Worker) -> None:
     """tfrecs, from the log on."""
     parts = tfrecs.data.leave_last_out(tfrecs.data.read(settings.data))
     negatives = {"num_negatives": settings.num_negatives}
@@ -85,7 +70,7 @@ def train_tfrecs(settings: Settings, split: ranking.Split, worker: Worker) -> No
     worker.run(lambda: model.fit(batches, epochs=10**6, callbacks=[turns]))
 
 
-def train_plain_keras(settings: Settings, split: ranking.Split, worker: Worker) -> None:
+def train_plain_keras(settings: Settings, split: protocol.Split, worker: Worker) -> None:
     """The same model written plainly."""
     keras.utils.set_random_seed(settings.seed)
     model = plain_keras.PlainSASRec(
@@ -109,7 +94,7 @@ def train_plain_keras(settings: Settings, split: ranking.Split, worker: Worker) 
 def main() -> None:
     """Trains until the parent says stop."""
     settings = parse_settings()
-    split = ranking.leave_last_out(ranking.read_rows(settings.data))
+    split = protocol.leave_last_out(protocol.read_rows(settings.data))
     worker = Worker(split, evaluate=settings.evaluate)
     train = {"tfrecs": train_tfrecs, "keras": train_plain_keras}[settings.model]
     train(settings, split, worker)

@@ -1,4 +1,4 @@
-"""The peers' virtual environment: made once, found again by what it was made from."""
+"""The peers' virtual environments: made once, found again by what it was made from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("peers-requirements.txt")
-REQUIREMENTS_NO_DEPS = Path(__file__).with_name("peers-requirements-no-deps.txt")
+Files = tuple[Path, Path]
+
+
+def requirements(name: str) -> Files:
+    """The two files of an environment: what to install, and what to install with --no-deps."""
+    folder = Path(__file__).parent
+    return folder / f"{name}-requirements.txt", folder / f"{name}-requirements-no-deps.txt"
+
+
+PEERS, DEEPCTR = requirements("peers"), requirements("deepctr")
 # The Pythons that all pinned releases have wheels for.
 PYTHONS = ("3.11", "3.10")
 
 
-def requirements_hash(files: tuple[Path, ...] = (REQUIREMENTS, REQUIREMENTS_NO_DEPS)) -> str:
+def requirements_hash(files: tuple[Path, ...] = PEERS) -> str:
     """Sha256 of the requirements; comments and empty lines do not count."""
     lines = []
     for file in files:
@@ -53,12 +61,13 @@ def find_python() -> str:
     )
 
 
-def ensure(environment: Path, python: str | None = None) -> str:
+def ensure(environment: Path, python: str | None = None, files: Files = PEERS) -> str:
     """Makes the environment, or finds it complete.
 
     Args:
         environment: Its folder. One that is there already is brought up to date.
         python: The interpreter to make it with; found if None.
+        files: Its requirements.
 
     Returns:
         The environment's own interpreter.
@@ -66,16 +75,16 @@ def ensure(environment: Path, python: str | None = None) -> str:
     Raises:
         RuntimeError: pip failed, or no Python fits.
     """
-    wanted = requirements_hash()
+    wanted = requirements_hash(files)
     interpreter = str(python_of(environment))
     if is_current(environment, wanted):
         return interpreter
-    print(f"Installing the peers into {environment}: PyTorch is large, this takes minutes.")
+    print(f"Installing the peers into {environment}: they are large, this takes minutes.")
     if not Path(interpreter).exists():
         environment.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([python or find_python(), "-m", "venv", str(environment)], check=True)
     install = [interpreter, "-m", "pip", "install", "--quiet"]
-    for arguments in (["-r", REQUIREMENTS], ["--no-deps", "-r", REQUIREMENTS_NO_DEPS]):
+    for arguments in (["-r", files[0]], ["--no-deps", "-r", files[1]]):
         if subprocess.run([*install, *map(str, arguments)], check=False).returncode:
             raise RuntimeError(f"pip could not install {arguments[-1]}; its message is above.")
     (environment / "requirements.sha256").write_text(wanted, encoding="utf-8")

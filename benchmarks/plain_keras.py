@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ranking
+from benchmarks import protocol
 from tfrecs._keras import keras, tf
 
 
@@ -75,11 +75,11 @@ class PlainSASRec(keras.Model):
         return tf.matmul(self.states(inputs, training), self.items.embeddings, transpose_b=True)
 
 
-def batches(split: ranking.Split, max_length: int, batch_size: int, seed: int) -> tf.data.Dataset:
+def batches(split: protocol.Split, max_length: int, batch_size: int, seed: int) -> tf.data.Dataset:
     """Histories, targets and weights of the most recent window of each user."""
     rows = [row for row in split.train if len(row) > 1]
-    history = ranking.padded([row[:-1] for row in rows], max_length).astype(np.int32)
-    target = ranking.padded([row[1:] for row in rows], max_length).astype(np.int32)
+    history = protocol.padded([row[:-1] for row in rows], max_length).astype(np.int32)
+    target = protocol.padded([row[1:] for row in rows], max_length).astype(np.int32)
     dataset = tf.data.Dataset.from_tensor_slices((history, target, np.float32(target > 0)))
     return dataset.shuffle(len(rows), seed=seed).batch(batch_size).prefetch(4)
 

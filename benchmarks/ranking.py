@@ -1,187 +1,156 @@
-"""The one split and the one evaluator for all trainers of `benchmarks.sequential`.
+"""DCN-V2 of tfrecs beside TFRS's tutorial, RecBole and DeepCTR: training speed, and input.
 
-It needs numpy alone, so that it runs in tfrecs's environment and in the peers'. It knows a trainer
-by two functions: histories to state vectors, and the vectors of all items.
+`python -m benchmarks.ranking` makes the peers' virtual environments where there are none, trains
+all on the same rows in turns, and writes its section of RESULTS.md; about 20 minutes on 2 cores.
 """
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import argparse
+import json
+import sys
+import tempfile
+import time
 from pathlib import Path
 
-import numpy as np
+from benchmarks import peers_environment, ranking_report
+from benchmarks.machine import CPU_ONLY, OtherLoad, measure_peak, peers_folder, pin
+from benchmarks.ranking_data import make_table
+from benchmarks.ranking_plan import DEEPCTR, RECBOLE, WORKER, plan
+from benchmarks.results import environment, write_section
+from benchmarks.turns import Limits, Process, Record, alternate, as_json
 
-Histories = Sequence[np.ndarray]
-Encoder = Callable[[Histories], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Leave-last-out: a user's last item is for the test, the one before it for validation.
-
-    Item ids are `1..num_items`, in the order of the raw ids.
-
-    Attributes:
-        items: The raw id of item `i + 1` at place `i`.
-        train: One row a user, in time order.
-        validation: Validation targets, one a user.
-        test: Test targets, one a user; the test history is the row and the validation target.
-    """
-
-    items: np.ndarray
-    train: list[np.ndarray]
-    validation: np.ndarray
-    test: np.ndarray
-
-    @property
-    def num_items(self) -> int:
-        """How many items the whole log holds."""
-        return len(self.items)
-
-    def test_histories(self) -> list[np.ndarray]:
-        """The histories that precede the test targets."""
-        return [np.append(row, last) for row, last in zip(self.train, self.validation, strict=True)]
-
-    def num_targets(self, max_length: int) -> int:
-        """Training targets an epoch: all of a row but its first item, at most `max_length`."""
-        return int(sum(min(len(row) - 1, max_length) for row in self.train))
+IDS = {"1m": 1_000_000, "10m": 10_000_000}
+QUICK = Limits(seconds=10, turn=2, timed_turns=2)
+QUICK_IDS = {"1m": 10_000, "10m": 100_000}
+QUICK_ROWS = 2**15
 
 
-def read_rows(path: str | Path) -> list[np.ndarray]:
-    """Reads a log in time order, gzipped or not: `user item item ...` or `user item` lines.
-
-    Args:
-        path: The file. It is of the second kind if every line has two fields.
-
-    Returns:
-        The raw item ids of each user, users in the order of their first line.
-    """
-    unzip = gzip.open if str(path).endswith(".gz") else open
-    with unzip(path, "rt", encoding="utf-8") as lines:
-        fields = [line.split() for line in lines if line.strip()]
-    if any(len(row) != 2 for row in fields):
-        return [np.array(row[1:], np.int64) for row in fields]
-    rows: dict[str, list[str]] = {}
-    for user, item in fields:
-        rows.setdefault(user, []).append(item)
-    return [np.array(row, np.int64) for row in rows.values()]
-
-
-def leave_last_out(rows: Histories) -> Split:
-    """Splits raw rows.
-
-    Args:
-        rows: Raw item ids of each user in time order, three or more.
-
-    Returns:
-        The split, over the items of the whole log.
-
-    Raises:
-        ValueError: A user has fewer than three items.
-    """
-    if min(len(row) for row in rows) < 3:
-        raise ValueError(
-            "leave-last-out here needs three or more items a user: filter the log first"
-        )
-    items, dense = np.unique(np.concatenate(rows), return_inverse=True)
-    ends = np.cumsum([len(row) for row in rows])[:-1]
-    numbered = np.split((dense + 1).astype(np.int32), ends)
-    return Split(
-        items=items,
-        train=[row[:-2] for row in numbered],
-        validation=np.array([row[-2] for row in numbered]),
-        test=np.array([row[-1] for row in numbered]),
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ranking",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add = parser.add_argument
+    add("--minutes", type=float, default=2, help="most minutes of training a trainer (%(default)s)")
+    add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
+    add(
+        "--quick",
+        action="store_true",
+        help="10 seconds a trainer, a hundredth of the ids, an eighth of the rows; writes nothing",
+    )
+    add(
+        "--only",
+        metavar="NAMES",
+        help="beginnings of names, such as tfrecs,deepctr; writes nothing",
+    )
+    add("--threads", type=int, default=2, help="processors that each trainer gets (%(default)s)")
+    add("--peers-venv", type=Path, help="RecBole's virtual environment (in tfrecs's cache folder)")
+    add("--deepctr-venv", type=Path, help="DeepCTR's (in tfrecs's cache folder)")
+    add("--peers-python", help="the Python to make them with (found on the PATH)")
+    add("--output", type=Path, help="file to write the section to, whatever was run (RESULTS.md)")
+    add("--json", type=Path, help="file to write every turn to")
+    options = parser.parse_args(arguments)
+    options.limits = (
+        QUICK if options.quick else Limits(seconds=60 * options.minutes, turn=options.turn)
+    )
+    try:
+        options.groups = groups(options, Path())
+    except ValueError as error:
+        parser.error(str(error))
+    return options
 
 
-def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
-    """Left-pads histories, their most recent items kept.
-
-    Args:
-        histories: Rows of item ids.
-        length: Columns of the result.
-        padding: What stands where there is no item.
-
-    Returns:
-        int64 `[rows, length]`.
-    """
-    table = np.full((len(histories), length), padding, np.int64)
-    for row, history in zip(table, histories, strict=True):
-        kept = history[-length:]
-        if len(kept):
-            row[-len(kept) :] = kept
-    return table
+def groups(options: argparse.Namespace, folder: Path) -> dict[str, list[Record]]:
+    """The records to fill; Parquet files are in `folder`."""
+    files = {
+        strings: str((folder / f"{kind}.parquet").resolve())
+        for strings, kind in ((False, "integers"), (True, "strings"))
+    }
+    ids = QUICK_IDS if options.quick else IDS
+    common = {"rows": QUICK_ROWS} if options.quick else {}
+    return plan(ids, options.threads, options.only, files, **common)
 
 
-def ranks(
-    states: np.ndarray,
-    vectors: np.ndarray,
-    seen: Histories,
-    targets: np.ndarray,
-    *,
-    batch_size: int = 512,
-) -> np.ndarray:
-    """Ranks each target among all items that its user has not seen.
-
-    Args:
-        states: `[users, dim]`.
-        vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
-            the trainer cannot score: it comes last.
-        seen: Item ids that are no candidates, a row a user; a target always is one.
-        targets: One item id a user.
-        batch_size: Users scored at a time.
-
-    Returns:
-        int64 ranks from 1. A tie counts against the target.
-
-    Raises:
-        ValueError: A state is not finite.
-    """
-    if not np.isfinite(states).all():
-        raise ValueError("a state vector is not finite: the training diverged")
-    unknown = np.isnan(vectors).any(axis=1)
-    table = np.where(unknown[:, None], 0, vectors).astype(np.float32).T
-    result = np.empty(len(targets), np.int64)
-    for start in range(0, len(targets), batch_size):
-        rows = slice(start, start + batch_size)
-        scores = states[rows].astype(np.float32) @ table
-        scores[:, unknown] = -np.inf
-        user = np.arange(len(scores))
-        target = scores[user, targets[rows] - 1]
-        lengths = [len(row) for row in seen[rows]]
-        scores[np.repeat(user, lengths), np.concatenate(seen[rows]) - 1] = -np.inf
-        scores[user, targets[rows] - 1] = target
-        result[rows] = (scores >= target[:, None]).sum(axis=1)
-    return result
+def command(options: argparse.Namespace) -> str:
+    """The command as others would give it: what it measures, without this machine's paths."""
+    text = "python -m benchmarks.ranking"
+    defaults = parse_arguments([])
+    for name in ("minutes", "turn", "quick", "only", "threads"):
+        value = getattr(options, name)
+        if value != getattr(defaults, name):
+            number = f"{value:g}" if isinstance(value, float) else value
+            text += f" --{name}" if value is True else f" --{name} {number}"
+    return text
 
 
-def metrics(ranks_of_targets: np.ndarray, k: int = 10) -> dict[str, float]:
-    """HR and NDCG of one target a user.
+def write_files(records: list[Record]) -> None:
+    """Writes the Parquet files that workers read."""
+    from benchmarks.ranking_worker import write_parquet
 
-    Args:
-        ranks_of_targets: Ranks from 1.
-        k: Length of the list that is judged.
-
-    Returns:
-        The share of ranks up to `k`, and the mean gain `1 / log2(rank + 1)`, 0 beyond `k`.
-    """
-    gains = np.where(ranks_of_targets <= k, 1 / np.log2(ranks_of_targets + 1), 0)
-    return {f"HR@{k}": float((ranks_of_targets <= k).mean()), f"NDCG@{k}": float(gains.mean())}
+    wanted = {r.settings.parquet: r.settings for r in records if r.settings.parquet}
+    for path, settings in wanted.items():
+        table = make_table(settings.rows, settings.ids, settings.seed)
+        write_parquet(path, table, settings.strings)
 
 
-def evaluate(split: Split, encode: Encoder, vectors: np.ndarray, part: str) -> dict[str, float]:
-    """Full ranking with seen items masked.
+def main() -> None:
+    """Runs the benchmark."""
+    options = parse_arguments()
+    modules = {r.module for group in options.groups.values() for r in group}
+    pythons = {WORKER: sys.executable}
+    for module, folder, name, files in (
+        (RECBOLE, options.peers_venv, "benchmark-peers", peers_environment.PEERS),
+        (DEEPCTR, options.deepctr_venv, "benchmark-deepctr", peers_environment.DEEPCTR),
+    ):
+        if module in modules:
+            pythons[module] = peers_environment.ensure(
+                folder or peers_folder(name), options.peers_python, files
+            )
+    pin(options.threads)
+    machine, load = environment(), OtherLoad()
+    limit = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    begun, peaks = time.time(), {}
+    with tempfile.TemporaryDirectory(prefix="benchmarks-ranking-") as data:
+        logs = Path(tempfile.mkdtemp(prefix="benchmarks-ranking-logs-"))
+        plan_of_run = groups(options, Path(data))
+        records = [record for group in plan_of_run.values() for record in group]
+        write_files(records)
 
-    Args:
-        split: The split.
-        encode: Histories to state vectors `[users, dim]`.
-        vectors: As in `ranks`.
-        part: `"validation"` or `"test"`.
+        def start(record: Record) -> Process:
+            # DeepCTR, like TFRS, is for Keras 2.
+            variables = {**CPU_ONLY, "TF_USE_LEGACY_KERAS": "1"}
+            variables |= limit if record.module == RECBOLE else {}
+            return Process(record, pythons[record.module], logs / f"{record.name}.log", variables)
 
-    Returns:
-        HR@10 and NDCG@10.
-    """
-    histories = split.train if part == "validation" else split.test_histories()
-    return metrics(ranks(encode(histories), vectors, histories, getattr(split, part)))
+        for group in filter(None, plan_of_run.values()):
+            measure_peak(peaks)
+            alternate(
+                group,
+                start,
+                options.limits,
+                lambda text: print(f"{time.time() - begun:6.0f} s  {text}", flush=True),
+            )
+        measure_peak(peaks)
+    text = ranking_report.section(
+        plan_of_run,
+        command=command(options),
+        limits=options.limits,
+        threads=options.threads,
+        peaks=peaks,
+        environment=machine,
+        others=load.share(),
+    )
+    print(f"\n{text}\n")
+    if options.json:
+        options.json.write_text(json.dumps([*map(as_json, records), {"peaks": peaks}], indent=1))
+    if options.output or not (options.quick or options.only):
+        write_section("ranking", text, *filter(None, [options.output]))
+    if any(record.failure for record in records):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

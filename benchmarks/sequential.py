@@ -10,17 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import peers_environment, ranking, sequential_report
+from benchmarks import peers_environment, protocol, sequential_report
+from benchmarks.machine import CPU_ONLY, OtherLoad, measure_peak, peers_folder, pin
 from benchmarks.results import environment, write_section
 from benchmarks.sequential_plan import plan
-from benchmarks.turns import ROOT, Limits, Process, Record, alternate, as_json
+from benchmarks.turns import Limits, Process, Record, alternate, as_json
 
 QUICK = Limits(seconds=20, turn=5, timed_turns=2, patience=3)
 
@@ -72,51 +71,6 @@ def command(options: argparse.Namespace) -> str:
     return text
 
 
-def pin(threads: int) -> None:
-    """Gives this process, and all that it starts, so many processors."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
-def measure_peak(best: dict[str, float]) -> None:
-    """Measures matrix products in a process of their own; keeps the best rate of each shape."""
-    run = [sys.executable, "-m", "benchmarks.utilisation"]
-    output = subprocess.run(run, cwd=ROOT, env=_cpu_only(), capture_output=True, check=True).stdout
-    for shape, rate in json.loads(output.splitlines()[-1]).items():
-        best[shape] = max(rate, best.get(shape, 0))
-
-
-class OtherLoad:
-    """Share of all processors' time that processes other than this one and its children took."""
-
-    def __init__(self) -> None:
-        self._start = self._now()
-
-    def _now(self) -> tuple[float, float, float] | None:
-        try:
-            fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
-        except OSError:  # Not Linux.
-            return None
-        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
-        usage = [
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        own = sum(part.ru_utime + part.ru_stime for part in usage)
-        return sum(ticks) - ticks[3] - ticks[4], sum(ticks), own
-
-    def share(self) -> float:
-        """The share since this was made; children count once they have ended. NaN if unknown."""
-        end = self._now()
-        if self._start is None or end is None:
-            return float("nan")
-        busy, total, own = (after - before for after, before in zip(end, self._start, strict=True))
-        return max(busy - own, 0) / total if total else 0.0
-
-
-def _cpu_only() -> dict[str, str]:
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-
-
 def main() -> None:
     """Runs the benchmark."""
     options = parse_arguments()
@@ -124,7 +78,7 @@ def main() -> None:
     records = [record for group in groups.values() for record in group]
     peers_python = ""
     if any(".peers." in record.module for record in records):
-        folder = options.peers_venv or _cache_folder()
+        folder = options.peers_venv or peers_folder("benchmark-peers")
         peers_python = peers_environment.ensure(folder, options.peers_python)
     pin(options.threads)
     machine, load = environment(), OtherLoad()
@@ -133,7 +87,7 @@ def main() -> None:
 
     def start(record: Record) -> Process:
         peer = ".peers." in record.module
-        variables = {"CUDA_VISIBLE_DEVICES": "-1", **(limit if peer else {})}
+        variables = {**CPU_ONLY, **(limit if peer else {})}
         python = peers_python if peer else sys.executable
         return Process(record, python, logs / f"{record.name}.log", variables)
 
@@ -143,7 +97,7 @@ def main() -> None:
         alternate(group, start, limits, lambda text: print(f"{time.time() - begun:6.0f} s  {text}"))
     measure_peak(peaks)
     items = {
-        data: ranking.leave_last_out(ranking.read_rows(data)).num_items
+        data: protocol.leave_last_out(protocol.read_rows(data)).num_items
         for data in {record.settings.data for record in records}
     }
     text = sequential_report.section(
@@ -164,12 +118,6 @@ def main() -> None:
         write_section("sequential", text, *filter(None, [options.output]))
     if any(record.failure for record in records):
         sys.exit(1)
-
-
-def _cache_folder() -> Path:
-    from tfrecs.data import cache_folder
-
-    return Path(cache_folder()) / "benchmark-peers"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ over a few shapes, two of them those of full softmax over 12,101 items.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
+from collections.abc import Sequence
 
 SHAPES = (
     (1024, 64, 12101),
@@ -38,6 +40,23 @@ def flops_per_target(
     """
     hidden_dim = hidden_dim or dim
     return 6 * num_items * dim + num_blocks * 6 * (4 * dim**2 + 2 * dim * hidden_dim)
+
+
+def flops_per_row(width: int, cross_layers: int, deep_units: Sequence[int]) -> int:
+    """Useful floating point operations of a training step of DCN-V2, parallel, per row.
+
+        6 (L w^2 + w h_1 + h_1 h_2 + .. + w + h_last)
+
+    Counted are the products of the L full-rank crosses, of the deep layers, and the output.
+
+    Args:
+        width: Size of the embedded row, w.
+        cross_layers: L.
+        deep_units: h_1, h_2, ...
+    """
+    widths = [width, *deep_units]
+    deep = sum(before * after for before, after in itertools.pairwise(widths))
+    return 6 * (cross_layers * width**2 + deep + width + widths[-1])
 
 
 def matmul_rates(seconds: float = 1.0) -> dict[str, float]:

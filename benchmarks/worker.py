@@ -1,4 +1,4 @@
-"""A trainer's half of the conversation with `benchmarks.sequential`; needs numpy alone.
+"""A trainer's half of the conversation with the benchmarks that alternate; needs numpy alone.
 
 Parent and worker speak one JSON object a line. The parent writes `{"train": seconds}` to the
 worker's standard input for a turn, `{"stop": true}` at the end; the worker answers on standard
@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ranking
+from benchmarks import protocol
 
 
 def _version(package: str) -> str:
@@ -46,12 +46,21 @@ class Finished(Exception):  # noqa: N818 - no error
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
+    """Base of what workers are asked to train: it travels on the command line."""
+
+    def command(self, module: str, python: str) -> list[str]:
+        """The command that starts a worker with these settings."""
+        return [python, "-m", module, json.dumps(asdict(self))]
+
+
+@dataclass(frozen=True)
+class Settings(WorkerSettings):
     """What a worker is asked to train.
 
     Attributes:
         model: `"tfrecs"` or `"keras"`, where a worker has several.
-        data: A file that `ranking.read_rows` reads.
+        data: A file that `protocol.read_rows` reads.
         loss: `"full"` or `"sampled"`.
         optimizer: `"adam"` or `"lazy_adam"`.
         bucketed: RePlay's length buckets.
@@ -85,18 +94,16 @@ class Settings:
     seed: int = 0
     evaluate: bool = True
 
-    def command(self, module: str, python: str) -> list[str]:
-        """The command that starts a worker with these settings."""
-        return [python, "-m", module, json.dumps(asdict(self))]
 
+def parse_settings(kind: Callable[..., Any] = Settings) -> Any:
+    """Reads the settings that `WorkerSettings.command` wrote.
 
-def parse_settings() -> Settings:
-    """Reads the settings that `Settings.command` wrote."""
-    parser = argparse.ArgumentParser(
-        description="A worker of benchmarks.sequential, which starts it."
-    )
-    parser.add_argument("settings", type=json.loads, help="benchmarks.worker.Settings as JSON")
-    return Settings(**parser.parse_args().settings)
+    Args:
+        kind: Their class.
+    """
+    parser = argparse.ArgumentParser(description="A worker of a benchmark, which starts it.")
+    parser.add_argument("settings", type=json.loads, help="the worker's settings as JSON")
+    return kind(**parser.parse_args().settings)
 
 
 def peak_memory() -> float:
@@ -116,17 +123,17 @@ class Worker:
     batches), and `end_epoch`. Any of them may raise `Finished`.
 
     Args:
-        split: The split to evaluate on.
+        split: The split to evaluate on, None if nothing is evaluated.
         evaluate: Whether to measure quality after each epoch.
     """
 
-    def __init__(self, split: ranking.Split, *, evaluate: bool = True):
+    def __init__(self, split: protocol.Split | None, *, evaluate: bool = True):
         # The events keep standard output; whatever the libraries print goes to standard error.
         self._events = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self._split = split
         self._evaluate = evaluate
-        self._encode: ranking.Encoder | None = None
+        self._encode: protocol.Encoder | None = None
         self._vectors: Callable[[], np.ndarray] | None = None
         self._allotted: float | None = None
         self._clock = 0.0
@@ -156,8 +163,8 @@ class Worker:
             **details,
         )
 
-    def set_model(self, encode: ranking.Encoder, vectors: Callable[[], np.ndarray]) -> None:
-        """Tells how to score: histories to states, and all item vectors, as in `ranking.ranks`."""
+    def set_model(self, encode: protocol.Encoder, vectors: Callable[[], np.ndarray]) -> None:
+        """Tells how to score: histories to states, and all item vectors, as in `protocol.ranks`."""
         self._encode, self._vectors = encode, vectors
 
     def begin_epoch(self) -> None:
@@ -195,7 +202,7 @@ class Worker:
 
     def evaluate(self, part: str) -> dict[str, float]:
         """HR@10 and NDCG@10 of the model as it is now."""
-        return ranking.evaluate(self._split, self._encode, self._vectors(), part)
+        return protocol.evaluate(self._split, self._encode, self._vectors(), part)
 
     def run(self, fit: Callable[[], Any]) -> None:
         """Trains until the parent stops it.

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks is no part of the installed package
 
-from benchmarks import peers_environment, ranking, sequential  # noqa: E402
+from benchmarks import peers_environment, protocol, sequential  # noqa: E402
 from benchmarks import sequential_report as report  # noqa: E402
 from benchmarks.results import write_section  # noqa: E402
 from benchmarks.sequential_plan import names, plan  # noqa: E402
@@ -72,11 +72,11 @@ def test_both_kinds_of_lines_are_read(tmp_path, zipped, pairs):
     path = tmp_path / ("log.txt.gz" if zipped else "log.txt")
     with (gzip.open if zipped else open)(path, "wt") as file:
         file.write("\n".join(lines) + "\n")
-    assert [row.tolist() for row in ranking.read_rows(path)] == expected
+    assert [row.tolist() for row in protocol.read_rows(path)] == expected
 
 
 def test_leave_last_out_by_hand():
-    split = ranking.leave_last_out([np.array(row) for row in ROWS])
+    split = protocol.leave_last_out([np.array(row) for row in ROWS])
     assert split.items.tolist() == [10, 20, 30, 40, 50]
     assert [row.tolist() for row in split.train] == [[1, 3], [3], [2, 3, 4]]
     assert split.validation.tolist() == [2, 5, 5]
@@ -88,11 +88,11 @@ def test_leave_last_out_by_hand():
 
 def test_a_user_too_short_to_split_is_an_error():
     with pytest.raises(ValueError, match="three or more"):
-        ranking.leave_last_out([np.array([1, 2])])
+        protocol.leave_last_out([np.array([1, 2])])
 
 
 def test_padding_is_left_and_the_recent_items_stay():
-    table = ranking.padded([np.array([1, 2, 3]), np.array([4]), np.array([], int)], 2, padding=9)
+    table = protocol.padded([np.array([1, 2, 3]), np.array([4]), np.array([], int)], 2, padding=9)
     assert table.tolist() == [[2, 3], [9, 4], [9, 9]]
 
 
@@ -117,34 +117,34 @@ def test_ranks_equal_a_loop_over_items():
         if target == 5:  # it comes after every item, the masked ones too
             beaten_by = 8
         expected.append(1 + beaten_by)
-    assert ranking.ranks(states, vectors, seen, targets, batch_size=2).tolist() == expected
+    assert protocol.ranks(states, vectors, seen, targets, batch_size=2).tolist() == expected
 
 
 def test_states_that_are_not_finite_are_an_error():
     with pytest.raises(ValueError, match="diverged"):
-        ranking.ranks(np.full([1, 2], np.nan), np.ones([3, 2]), [np.array([1])], np.array([2]))
+        protocol.ranks(np.full([1, 2], np.nan), np.ones([3, 2]), [np.array([1])], np.array([2]))
 
 
 def test_metrics_by_hand():
-    result = ranking.metrics(np.array([1, 3, 10, 11]))
+    result = protocol.metrics(np.array([1, 3, 10, 11]))
     assert result["HR@10"] == 0.75
     assert result["NDCG@10"] == pytest.approx((1 + 1 / 2 + 1 / np.log2(11)) / 4)
 
 
 def test_a_split_is_evaluated_on_the_history_before_the_target():
-    split = ranking.leave_last_out([np.array(row) for row in ROWS])
+    split = protocol.leave_last_out([np.array(row) for row in ROWS])
     asked = []
 
     def encode(histories):
         asked.append([row.tolist() for row in histories])
         return np.eye(5)[split.validation - 1]
 
-    assert ranking.evaluate(split, encode, np.eye(5), "validation") == {"HR@10": 1, "NDCG@10": 1}
+    assert protocol.evaluate(split, encode, np.eye(5), "validation") == {"HR@10": 1, "NDCG@10": 1}
     assert asked == [[[1, 3], [3], [2, 3, 4]]]
     # The states point at items seen by then, and all others tie.
     ranks = [2, 3, 1]
     expected = sum(1 / np.log2(rank + 1) for rank in ranks) / 3
-    assert ranking.evaluate(split, encode, np.eye(5), "test")["NDCG@10"] == pytest.approx(expected)
+    assert protocol.evaluate(split, encode, np.eye(5), "test")["NDCG@10"] == pytest.approx(expected)
 
 
 def test_requirements_hash_ignores_comments_alone(tmp_path):
@@ -341,9 +341,9 @@ FAKE_WORKER = """
 import sys, time
 sys.path.insert(0, {root!r})
 import numpy as np
-from benchmarks import ranking
+from benchmarks import protocol
 from benchmarks.worker import MeteredBatches, Worker
-split = ranking.leave_last_out([np.array(row) for row in {rows}])
+split = protocol.leave_last_out([np.array(row) for row in {rows}])
 worker = Worker(split)
 worker.set_model(lambda rows: np.eye(5)[split.validation - 1], lambda: np.eye(5))
 print("a library's own words")

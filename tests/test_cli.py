@@ -256,7 +256,7 @@ def error_of(capsys, argv):
         ("export OUT --output OUT", "There is no folder"),
         ("export RUN --output OUT --k 0", "k"),
         ("recommend OUT --history 1", "there is no such folder"),
-        ("recommend EXPORT", "missing: --history"),
+        ("recommend EXPORT", "The history is empty"),
         ("recommend EXPORT --history milk", "milk"),
         ("recommend EXPORT --history 101 --k 500", "500"),
     ],

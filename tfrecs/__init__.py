@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         optimizers,
         recipes,
         serving,
+        tasks,
         training,
     )
     from tfrecs.evaluation import evaluate
@@ -52,6 +53,7 @@ __all__ = [
     "optimizers",
     "recipes",
     "serving",
+    "tasks",
     "train",
     "training",
 ]

@@ -12,14 +12,14 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks import ranking
+from benchmarks import protocol
 from benchmarks.peers.torch_common import encode_in_batches
 from benchmarks.worker import MeteredBatches, Settings, Worker, parse_settings
 
 NAME = "log"
 
 
-def write_log(split: ranking.Split, folder: Path) -> None:
+def write_log(split: protocol.Split, folder: Path) -> None:
     """Writes the whole log, which RecBole splits itself.
 
     Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would lose
@@ -72,7 +72,7 @@ def main() -> None:
     settings = parse_settings()
     if settings.loss != "full":
         raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
-    split = ranking.leave_last_out(ranking.read_rows(settings.data))
+    split = protocol.leave_last_out(protocol.read_rows(settings.data))
     worker = Worker(split, evaluate=settings.evaluate)
     torch.set_num_threads(settings.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def main() -> None:
     tokens = [str(item) for item in range(1, split.num_items + 1)]
     numbers = np.concatenate([[0], dataset.token2id("item_id", tokens)])
 
-    def states(rows: ranking.Histories) -> torch.Tensor:
+    def states(rows: protocol.Histories) -> torch.Tensor:
         # RecBole pads on the right.
         table = np.zeros((len(rows), settings.max_length), np.int64)
         lengths = [min(len(row), settings.max_length) for row in rows]

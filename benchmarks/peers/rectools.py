@@ -10,7 +10,7 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
-from benchmarks import ranking
+from benchmarks import protocol
 from benchmarks.peers.torch_common import LightningTurns, encode_in_batches
 from benchmarks.worker import Settings, Worker, parse_settings
 
@@ -19,7 +19,7 @@ class Turns(LightningTurns, pytorch_lightning.Callback):
     """Tells the worker about Lightning's loop."""
 
 
-def training_log(split: ranking.Split) -> Dataset:
+def training_log(split: protocol.Split) -> Dataset:
     """The training rows as RecTools's data set; a row's order becomes its times."""
     lengths = [len(row) for row in split.train]
     frame = pd.DataFrame(
@@ -68,7 +68,7 @@ class Scores:
         max_length: Items of a history that the model reads.
     """
 
-    def __init__(self, model: SASRecModel, split: ranking.Split, max_length: int):
+    def __init__(self, model: SASRecModel, split: protocol.Split, max_length: int):
         self._model, self._split, self._max_length = model, split, max_length
 
     def _numbers(self) -> np.ndarray:
@@ -76,13 +76,13 @@ class Scores:
         known = self._model.data_preparator.item_id_map.to_internal
         return known.reindex(np.arange(self._split.num_items + 1), fill_value=0).to_numpy()
 
-    def encode(self, rows: ranking.Histories) -> np.ndarray:
+    def encode(self, rows: protocol.Histories) -> np.ndarray:
         """States; items unknown to RecTools are left out of a history, as it does itself."""
         numbers, network = self._numbers(), self._model.torch_model
 
-        def states(part: ranking.Histories) -> torch.Tensor:
+        def states(part: protocol.Histories) -> torch.Tensor:
             known = [numbers[row] for row in part]
-            table = ranking.padded([row[row > 0] for row in known], self._max_length)
+            table = protocol.padded([row[row > 0] for row in known], self._max_length)
             embeddings = network.item_model.get_all_embeddings()
             return network.encode_sessions({"x": torch.from_numpy(table)}, embeddings)[:, -1]
 
@@ -102,7 +102,7 @@ class Scores:
 def main() -> None:
     """Trains until the parent says stop."""
     settings = parse_settings()
-    split = ranking.leave_last_out(ranking.read_rows(settings.data))
+    split = protocol.leave_last_out(protocol.read_rows(settings.data))
     worker = Worker(split, evaluate=settings.evaluate)
     torch.set_num_threads(settings.threads)
     pytorch_lightning.seed_everything(settings.seed)

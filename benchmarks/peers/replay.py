@@ -28,7 +28,7 @@ from replay.nn.sequential import (
 from replay.nn.transform import UniformNegativeSamplingTransform
 from replay.nn.transform.template import make_default_sasrec_transforms
 
-from benchmarks import ranking
+from benchmarks import protocol
 from benchmarks.peers.torch_common import LightningTurns, encode_in_batches
 from benchmarks.worker import Settings, Worker, parse_settings
 
@@ -78,7 +78,7 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
 
 
 def data_module(
-    settings: Settings, split: ranking.Split, schema: TensorSchema, folder: str
+    settings: Settings, split: protocol.Split, schema: TensorSchema, folder: str
 ) -> ParquetModule:
     """Training rows with at least one target, as RePlay reads them: a Parquet file of lists."""
     rows = [row[-settings.max_length - 1 :] - 1 for row in split.train if len(row) > 1]
@@ -102,7 +102,7 @@ def data_module(
 def main() -> None:
     """Trains until the parent says stop."""
     settings = parse_settings()
-    split = ranking.leave_last_out(ranking.read_rows(settings.data))
+    split = protocol.leave_last_out(protocol.read_rows(settings.data))
     worker = Worker(split, evaluate=settings.evaluate)
     torch.set_num_threads(settings.threads)
     lightning.seed_everything(settings.seed, verbose=False)
@@ -110,7 +110,7 @@ def main() -> None:
 
     def states(rows: list[np.ndarray]) -> torch.Tensor:
         items = torch.from_numpy(
-            ranking.padded([row - 1 for row in rows], settings.max_length, split.num_items)
+            protocol.padded([row - 1 for row in rows], settings.max_length, split.num_items)
         )
         return model.body({"item_id": items}, items != split.num_items)[:, -1]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.ranking import Encoder, Histories
+from benchmarks.protocol import Encoder, Histories
 from benchmarks.worker import Worker
 
 

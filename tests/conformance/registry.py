@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import tfrecs
+from tests.conformance import features
 from tfrecs._keras import keras, tf
 
 RNG = np.random.default_rng(0)
@@ -22,12 +23,22 @@ MASK = np.asarray(tfrecs.layers.causal_mask(tf.constant(HISTORY > 0)))
 TARGETS = np.array([3, 1, 9, 3], np.int32)
 QUERIES = RNG.normal(size=(4, 8)).astype(np.float32)
 ITEMS = RNG.normal(size=(9, 8)).astype(np.float32)
+GRADES = np.array([[1, 0, 2, 0, -1], [0, 1, 0, -1, -1], [3, 1, 0, 0, 2], [0, 0, 0, 0, 0]], np.int32)
 
 # Public names that are no layers: bases, plain values, and functions with tests of their own.
 NO_CASE = {
     "layers": {"causal_mask", "unit_vectors"},
-    "negatives": {"Sample"},
-    "losses": {"Loss", "SampledLoss", "DotProductScores", "global_sum", "weighted_logsumexp"},
+    "negatives": {"Sample", "all_gather"},
+    "losses": {
+        "BatchLogits",
+        "DotProductScores",
+        "ListLoss",
+        "Loss",
+        "SampledLoss",
+        "global_sum",
+        "weighted_logsumexp",
+    },
+    "tasks": set(),
     "models": {"Model"},
 }
 
@@ -76,6 +87,59 @@ def _adapted(layer):
 
 def _numeric_case(make: Callable[[], Any]) -> Case:
     return Case(lambda: _adapted(make()), (VECTORS,), adapted=True)
+
+
+def _bags(layer, item, history, weights):
+    return layer({"item": item, "history": history}, weights={"history": weights})
+
+
+def _sif():
+    layer = layers.TextEmbedding(9, 8, "sif", seed=1)
+    layer.adapt(HISTORY)
+    return layer
+
+
+def _masked(layer, vectors, mask):
+    return layer(vectors, mask=mask)
+
+
+def _learning(frequency, ids):
+    frequency.update(ids)
+    return frequency(ids)
+
+
+def _retrieval(task, queries, candidates, ids, others):
+    return task(queries, candidates, candidate_ids=ids, positive_ids=others)
+
+
+def _mixed(task, queries, candidates, ids, items):
+    def item_vectors(drawn):
+        return tf.gather(items, drawn - 1)
+
+    return task(queries, candidates, candidate_ids=ids, item_vectors=item_vectors, num_items=9)
+
+
+def _multi(task, clicked, rating, click_score, rating_score):
+    labels = {"click": clicked, "rating": rating}
+    scores = {"click": click_score, "rating": rating_score}
+    return task(labels, scores, {"rating": tf.cast(clicked, tf.float32)})
+
+
+def _multi_task():
+    heads = {
+        "click": tfrecs.tasks.Ranking(keras.losses.BinaryCrossentropy(from_logits=True)),
+        "rating": tfrecs.tasks.Ranking(keras.losses.MeanSquaredError()),
+    }
+    return tfrecs.tasks.MultiTask(heads, "uncertainty")
+
+
+def _weighted(weighting, first, second):
+    return weighting({"a": tf.reduce_mean(first), "b": tf.reduce_mean(second)})
+
+
+def _list_case(make: Callable[[], Any]) -> Case:
+    # A Keras loss holds no weights to check: the task around it does, and its config has the loss.
+    return Case(lambda: tfrecs.tasks.Ranking(make()), (GRADES, VECTORS[..., 0]), float32=True)
 
 
 def _score(model, history):
@@ -131,7 +195,54 @@ CASES: dict[str, Case] = {
         lambda: layers.StepCounter(seed=3), (VECTORS,), lambda layer, x: layer.next_seed()
     ),
     "layers.ItemEmbedding": Case(lambda: layers.ItemEmbedding(9, 8, seed=1), (HISTORY,)),
+    "layers.StackedEmbedding": Case(
+        lambda: layers.StackedEmbedding([9] * 5, [8, 4, 8, 2, 2], hashed=[1], seed=1), (HISTORY,)
+    ),
+    "layers.StackedEmbedding, bags": Case(
+        lambda: layers.StackedEmbedding({"item": 9, "history": 9}, 8, seed=1),
+        (TARGETS, HISTORY, np.abs(VECTORS[..., 0])),
+        _bags,
+    ),
+    "layers.StackedEmbedding, TPU": Case(
+        lambda: layers.StackedEmbedding([9] * 5, 8, hashed=[1], seed=1, tpu="Adam"), (HISTORY,)
+    ),
+    "layers.TextEmbedding": Case(lambda: layers.TextEmbedding(8, 8, seed=1), (HISTORY,)),
+    "layers.TextEmbedding, sif": Case(_sif, (HISTORY,), adapted=True),
+    "layers.PretrainedEmbedding": Case(
+        lambda: layers.PretrainedEmbedding(ITEMS, 4, seed=1), (HISTORY,), adapted=True
+    ),
+    "layers.HistoryPooling": Case(layers.HistoryPooling, (VECTORS, HISTORY > 0), _masked),
+    "layers.HistoryPooling, recency": Case(
+        lambda: layers.HistoryPooling("recency"), (VECTORS, HISTORY > 0), _masked
+    ),
+    "layers.HistoryPooling, attention": Case(
+        lambda: layers.HistoryPooling("attention", num_heads=2, seed=1),
+        (VECTORS, HISTORY > 0),
+        _masked,
+    ),
+    "layers.LongShortHistory": Case(
+        lambda: layers.LongShortHistory(2, seed=1), (VECTORS, HISTORY > 0), _masked
+    ),
+    "layers.LongShortHistory, concat": Case(
+        lambda: layers.LongShortHistory(2, "recency", "attention", fusion="concat", seed=1),
+        (VECTORS, HISTORY > 0),
+        _masked,
+    ),
+    "layers.FeatureEncoder": Case(
+        features.encoder, features.item_columns(), features.encode, adapted=True
+    ),
+    "layers.FeatureLookup": Case(
+        lambda: layers.FeatureLookup(features.item_table()),
+        (features.ITEM_IDS,),
+        features.lookup,
+        adapted=True,
+        float32=True,
+    ),
+    "layers.Tower": Case(features.tower, (features.ITEM_IDS,), adapted=True),
     "layers.LayerNormalization": Case(layers.LayerNormalization, (VECTORS,)),
+    "layers.MMoE": Case(
+        lambda: layers.MMoE(2, 3, [6, 5], kernel_initializer=GlorotUniform(seed=1)), (QUERIES,)
+    ),
     "layers.SelfAttention": Case(
         lambda: layers.SelfAttention(2, 0.1, seed=1),
         (VECTORS, VECTORS[::-1].copy(), MASK),
@@ -145,10 +256,120 @@ CASES: dict[str, Case] = {
         (TARGETS,),
         lambda negatives, targets: negatives(targets, num_items=9),
     ),
+    "negatives.ItemFrequency": Case(
+        lambda: tfrecs.negatives.ItemFrequency([4, 0, 2, 1, 1, 1, 1, 1, 9]),
+        (HISTORY,),
+        float32=True,
+        adapted=True,
+    ),
+    "negatives.StreamingFrequency": Case(
+        lambda: tfrecs.negatives.StreamingFrequency(7, num_hashes=2),
+        (TARGETS,),
+        _learning,
+        float32=True,
+    ),
     "losses.FullSoftmax": _loss_case(lambda: losses.FullSoftmax(0.1)),
     "losses.SampledSoftmax": _loss_case(lambda: losses.SampledSoftmax(6, seed=1)),
     "losses.BinaryCrossEntropy": _loss_case(lambda: losses.BinaryCrossEntropy(2, seed=1)),
     "losses.GBCE": _loss_case(lambda: losses.GBCE(3, seed=1)),
+    "losses.InBatchSoftmax": Case(
+        lambda: losses.InBatchSoftmax(0.5), (QUERIES, QUERIES[::-1].copy()), float32=True
+    ),
+    "losses.PairwiseLogistic": _list_case(losses.PairwiseLogistic),
+    "losses.PairwiseHinge": _list_case(lambda: losses.PairwiseHinge(0.5)),
+    "losses.ListNet": _list_case(losses.ListNet),
+    "losses.ListNet, proportional": _list_case(lambda: losses.ListNet("proportional")),
+    "losses.ListMLE": _list_case(losses.ListMLE),
+    "losses.UncertaintyWeighting": Case(
+        lambda: losses.UncertaintyWeighting(["a", "b"]),
+        (QUERIES[:, 0], QUERIES[:, 1]),
+        _weighted,
+        float32=True,
+    ),
+    "tasks.Retrieval": Case(
+        lambda: tfrecs.tasks.Retrieval(
+            temperature=0.5,
+            learn_temperature=True,
+            remove_accidental_hits=True,
+            frequency=tfrecs.negatives.StreamingFrequency(16),
+            batch_metrics=[keras.metrics.TopKCategoricalAccuracy(2)],
+            loss_metrics=[keras.metrics.Mean("batch_loss")],
+        ),
+        (QUERIES, QUERIES[::-1].copy(), TARGETS, HISTORY),
+        _retrieval,
+        float32=True,
+    ),
+    "tasks.Retrieval, mixed and hard negatives": Case(
+        lambda: tfrecs.tasks.Retrieval(
+            keras.losses.CategoricalHinge(),
+            num_hard_negatives=3,
+            frequency=tfrecs.negatives.StreamingFrequency(16),
+            negatives=tfrecs.negatives.Uniform(5, seed=1),
+        ),
+        (QUERIES, QUERIES[::-1].copy(), TARGETS, ITEMS),
+        _mixed,
+        fixed=(3,),
+        float32=True,
+    ),
+    "tasks.Ranking": Case(
+        lambda: tfrecs.tasks.Ranking(
+            keras.losses.MeanSquaredError(), metrics=[keras.metrics.MeanAbsoluteError()]
+        ),
+        (TARGETS, QUERIES[:, 0], np.abs(QUERIES[:, 1])),
+        float32=True,
+        growth=1e10,
+    ),
+    "tasks.MultiTask": Case(
+        _multi_task, (TARGETS % 2, TARGETS, QUERIES[:, 0], QUERIES[:, 1]), _multi, float32=True
+    ),
+    "models.TwoTower": Case(
+        features.two_tower,
+        (features.USER_IDS, HISTORY),
+        features.two_tower_score,
+        float32=True,
+        adapted=True,
+    ),
+    "models.TwoTower, loss": Case(
+        features.two_tower,
+        (features.USER_IDS, HISTORY, TARGETS),
+        features.two_tower_loss,
+        float32=True,
+        adapted=True,
+    ),
+    "models.TwoTower, negatives of the batch": Case(
+        lambda: features.two_tower(
+            loss=tfrecs.tasks.Retrieval(
+                remove_accidental_hits=True,
+                frequency=tfrecs.negatives.StreamingFrequency(20),
+                negatives=tfrecs.negatives.Uniform(3, seed=1),
+            )
+        ),
+        (features.USER_IDS, HISTORY, TARGETS),
+        features.two_tower_loss,
+        float32=True,
+        adapted=True,
+    ),
+    "models.DeepCross": Case(
+        features.deep_cross,
+        (features.USER_IDS, features.ITEM_IDS, features.HOURS),
+        features.deep_cross_call,
+        float32=True,
+        adapted=True,
+    ),
+    "models.DeepCross, loss": Case(
+        features.deep_cross,
+        (features.USER_IDS, features.ITEM_IDS, features.HOURS, features.CLICKED),
+        features.deep_cross_loss,
+        float32=True,
+        adapted=True,
+    ),
+    "models.RetrieveThenRank": Case(
+        features.both,
+        (features.USER_IDS, HISTORY),
+        features.two_tower_score,
+        float32=True,
+        adapted=True,
+    ),
     "models.SASRec": Case(_sasrec, (HISTORY,), _score, float32=True),
     "models.SASRec, cosine and untied": Case(
         lambda: _sasrec(similarity="cosine", tied=False), (HISTORY,), _score, float32=True

@@ -23,8 +23,8 @@ class NumpyAdam:
             self.table[row] -= rate * self.m[row] / (np.sqrt(self.v[row]) + self.epsilon)
 
 
-@pytest.mark.parametrize("graph", [True, False])
-def test_sparse_rows(graph):
+@pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
+def test_sparse_rows(compiled):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(6, 3)).astype(np.float32)
     table, oracle = tf.Variable(start), NumpyAdam(start)
@@ -34,7 +34,8 @@ def test_sparse_rows(graph):
     def apply(values, rows):
         optimizer.apply_gradients([(tf.IndexedSlices(values, rows, tf.constant([6, 3])), table)])
 
-    apply = tf.function(apply) if graph else apply
+    if compiled != "eager":
+        apply = tf.function(apply, jit_compile=compiled == "xla")
     for _ in range(5):
         rows = rng.integers(0, 6, 4)  # repeated rows are summed first
         values = rng.normal(size=(4, 3)).astype(np.float32)

@@ -15,18 +15,13 @@ from tfrecs._keras import tf
 from tfrecs.training import CheckpointError, EpochProgress, Interrupted, Run, RunError
 
 # Dropout and sampled negatives: all that is random in a training.
-MODEL = functools.partial(
-    tfrecs.models.SASRec,
-    dim=8,
-    num_blocks=1,
-    max_length=6,
-    dropout=0.3,
-    loss=None,
-)
-
-
-def model(items):
-    return MODEL(items, loss=tfrecs.losses.SampledSoftmax(4))
+MODEL = {
+    "dim": 8,
+    "num_blocks": 1,
+    "max_length": 6,
+    "dropout": 0.3,
+    "loss": tfrecs.losses.SampledSoftmax(4),
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +29,7 @@ def train(log_file, quiet):
     return functools.partial(
         tfrecs.train,
         data=log_file,
-        model=model,
+        model_args=MODEL,
         epochs=4,
         batch_size=8,
         learning_rate=0.02,
@@ -90,8 +85,8 @@ def test_the_run_folder_holds_what_the_documentation_says(whole, log_file):
         "checkpoints",
         "config.yaml",
         "history.csv",
-        "items.txt",
         "metrics.json",
+        "model.json",
         "tensorboard",
         "training.png",
     ]
@@ -242,13 +237,15 @@ def test_resuming_with_other_settings_is_refused(train, whole):
     with pytest.raises(RunError, match=r"was started with learning_rate 0\.02, not 0\.5"):
         train(whole.folder, resume=True, learning_rate=0.5)
     with pytest.raises(RunError, match=r"was started with model\.dim 8, not 16"):
-        train(whole.folder, resume=True, model=lambda items: MODEL(items, dim=16))
+        train(whole.folder, resume=True, model_args={**MODEL, "dim": 16})
 
 
 def test_resuming_on_changed_data_is_refused(train, whole, tmp_path):
     shutil.copytree(whole.folder, tmp_path / "run")
-    items = tmp_path / "run" / "items.txt"
-    items.write_text(items.read_text() + "999\n")
+    path = tmp_path / "run" / "model.json"
+    content = json.loads(path.read_text())
+    content["config"]["items"]["ids"].append(999)
+    path.write_text(json.dumps(content))
     with pytest.raises(RunError, match="the data have changed"):
         train(tmp_path / "run", resume=True)
     with pytest.raises(RunError, match="the data have changed"):

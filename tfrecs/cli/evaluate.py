@@ -10,8 +10,9 @@ from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import new_parser, parse
-from tfrecs.evaluation import evaluate
-from tfrecs.training import CheckpointError, Run, RunError
+from tfrecs.data import RowSplit
+from tfrecs.evaluation import Report
+from tfrecs.training import CheckpointError, Run, RunError, evaluate_part
 
 EXAMPLE = """\
 tfrecs evaluate runs/first
@@ -59,11 +60,12 @@ def run(argv: Sequence[str]) -> None:
             raise UserError(f"there is no folder {Path(path).parent} to write {path} into")
     with user_errors(RunError, CheckpointError):
         source = Run(settings.run)
-        model = source.load_model()
-        dataset = getattr(source.load_split(), settings.on)
-    report = evaluate(model, dataset, ks=settings.ks, mask_seen=settings.mask_seen)
+        model, split = source.load_model(), source.load_split()
+        if settings.plot and isinstance(split, RowSplit):
+            raise UserError("--plot draws reports of ranked lists; this model predicts rows")
+    report = evaluate_part(model, split, settings.on, ks=settings.ks, mask_seen=settings.mask_seen)
     print(report)
-    if settings.plot:
+    if isinstance(report, Report) and settings.plot:
         report.plot(settings.plot)
     if settings.json:
         Path(settings.json).write_text(report.to_json(), encoding="utf-8")

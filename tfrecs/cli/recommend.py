@@ -30,9 +30,12 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--history",
         type=str,
-        required=True,
+        default="",
         help="Raw item ids, oldest first, separated by commas; quoted as in CSV where an id holds "
         "a comma.",
+    )
+    parser.add_argument(
+        "--user", type=str | None, help="Raw id of the user, for models that know users."
     )
     parser.add_argument(
         "--k", type=int | None, help="How many items; 10, or all that the export answers with."
@@ -60,7 +63,7 @@ def run(argv: Sequence[str]) -> None:
         warnings.simplefilter("always", UserWarning)
         recommender = Recommender(settings.export)
         k = min(10, recommender.k) if settings.k is None else settings.k
-        best = recommender.recommend(history, k=k)
+        best = recommender.recommend(history, k=k, user=settings.user)
     for warning in caught:
         print(f"tfrecs: {warning.message}", file=sys.stderr)
     for item, score in best:

@@ -11,7 +11,15 @@ from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
-from tfrecs.training import CheckpointError, RunError, build, train
+from tfrecs.models.base import OF_THE_SPLIT
+from tfrecs.training import (
+    CheckpointError,
+    RunError,
+    build,
+    built_arguments,
+    find_class,
+    train,
+)
 
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
 
@@ -48,12 +56,12 @@ def make_parser() -> ArgumentParser:
         "`--resume` added.",
     )
     parser.add_function_arguments(
-        train, skip={"model", "optimizer", "resume", "console"}, sub_configs=False
+        train, skip={"model", "model_args", "optimizer", "resume", "console"}, sub_configs=False
     )
     parser.add_subclass_arguments(
         models.Model,
         "model",
-        skip={"items", *_HIDDEN},
+        skip={*OF_THE_SPLIT, *_HIDDEN},
         default={"class_path": "tfrecs.models.SASRec"},
         help="The model and its arguments.",
     )
@@ -87,8 +95,10 @@ def run(argv: Sequence[str]) -> None:
     for name in ("config", "recipe"):
         settings.pop(name)
     with user_errors(RunError, CheckpointError, FloatingPointError):
+        model_class = find_class(model["class_path"])
         done = train(
-            model=lambda items: build(model, items),
+            model=model_class,
+            model_args=built_arguments(model),
             optimizer=lambda rate: build(optimizer, rate),
             **settings,
         )

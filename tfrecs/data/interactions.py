@@ -125,6 +125,7 @@ class Interactions:
         if checked.empty:
             raise ValueError(f"{name}: no row is left of {len(frame)}: {self._dropped_text()}.")
         self.frame = checked.reset_index(drop=True)
+        self._known: tuple[Vocabulary, Vocabulary] | None = None
         self.user_features = _feature_table(user_features, user, "user_id", name)
         self.item_features = _feature_table(item_features, item, "item_id", name)
 
@@ -139,11 +140,32 @@ class Interactions:
         return self.frame["item_id"].nunique()
 
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
-        """Vocabularies of all users and of all items of the log, each sorted by raw id."""
-        return (
-            Vocabulary.from_values(self.frame["user_id"]),
-            Vocabulary.from_values(self.frame["item_id"]),
-        )
+        """Vocabularies of all users and of all items of the log.
+
+        Each is sorted by raw id; for a log that continues another, see `continuing`.
+        """
+        columns = self.frame["user_id"], self.frame["item_id"]
+        if self._known is None:
+            return Vocabulary.from_values(columns[0]), Vocabulary.from_values(columns[1])
+        return self._known[0].grow(columns[0]), self._known[1].grow(columns[1])
+
+    def continuing(self, users: Vocabulary, items: Vocabulary) -> Interactions:
+        """The same log, for a model that knows users and items of an earlier one.
+
+        Its splits number known users and items as before, and new ones after them: what
+        `Model.grown` needs.
+
+        Args:
+            users: vocabulary of the users known.
+            items: vocabulary of the items known.
+
+        Returns:
+            A new log, whose vocabularies hold all known and all new ids.
+        """
+        log = object.__new__(Interactions)
+        log.__dict__.update(self.__dict__)
+        log._known = users, items
+        return log
 
     def filter_k_core(self, k: int) -> Interactions:
         """The log where every user and every item has at least k interactions.

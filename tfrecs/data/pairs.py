@@ -14,9 +14,11 @@ class Pairs:
 
     Args:
         train: the training part of a split.
+        max_history: items of the history before the interaction that go with it, the most recent
+            ones; None for no history.
 
     Raises:
-        ValueError: where there is no interaction.
+        ValueError: where there is no interaction, or `max_history` is less than 1.
 
     Example:
         >>> import tfrecs
@@ -27,19 +29,31 @@ class Pairs:
         [2, 1]
     """
 
-    def __init__(self, train: TrainSet) -> None:
+    def __init__(self, train: TrainSet, max_history: int | None = None) -> None:
         if not len(train.histories.values):
             raise ValueError("Pairs: there is no interaction to learn from.")
+        if max_history is not None and max_history < 1:
+            raise ValueError(f"Pairs: max_history must be at least 1, not {max_history}.")
+        lengths = train.histories.lengths
         self.item_id = train.histories.values
-        self.user_id = np.repeat(train.user_ids, train.histories.lengths)
+        self.user_id = np.repeat(train.user_ids, lengths)
+        self.max_history = max_history
+        # Where the history of each interaction's user begins among all values.
+        self._first = np.repeat(train.histories.offsets[:-1], lengths)
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.item_id)
 
+    @property
+    def num_targets(self) -> int:
+        """Number of targets of an epoch: one a pair."""
+        return len(self)
+
     def batch(self, batch_size: int, *, seed: int = 0, first_epoch: int = 0) -> tf.data.Dataset:
         """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
 
+        With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left.
         Each iteration is another epoch, in an order that follows from `seed` and the epoch's
         number. The last batch holds what is left over.
 
@@ -58,12 +72,19 @@ class Pairs:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         users, items = tf.constant(self.user_id), tf.constant(self.item_id)
         size = tf.constant(len(self), tf.int64)
+        first = tf.constant(self._first if self.max_history else [0], tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
             start = number * batch_size
             place = shuffled(
                 tf.range(start, tf.minimum(start + batch_size, size)), size, seed, epoch
             )
-            return {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
+            batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
+            if self.max_history:
+                before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
+                inside = before >= tf.gather(first, place)[:, tf.newaxis]
+                known = tf.gather(items, tf.where(inside, before, 0))
+                batch["history"] = tf.where(inside, known, 0)
+            return batch
 
         return epochs(-(-len(self) // batch_size), make_batch, first_epoch)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pandas as pd
 
 from tfrecs.data.candidates import draw_unseen
+from tfrecs.data.feature_table import FeatureTable
 from tfrecs.data.histories import Histories
 from tfrecs.data.vocabulary import Vocabulary
 
@@ -62,11 +65,15 @@ class TrainSet:
 
         return Sequences(self, max_length, windows)
 
-    def pairs(self) -> Pairs:
-        """Each interaction as a (user, item) pair; see `Pairs`."""
+    def pairs(self, max_history: int | None = None) -> Pairs:
+        """Each interaction as a (user, item) pair, with the history before it if asked for.
+
+        Args:
+            max_history: items of the history, see `Pairs`.
+        """
         from tfrecs.data.pairs import Pairs
 
-        return Pairs(self)
+        return Pairs(self, max_history)
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -198,6 +205,8 @@ class Split:
         items: vocabulary of items.
         protocol: the rule that made the split, in words.
         counts: what the rule left out or could not use, by name.
+        user_frame: features of the users as the log has them, indexed by raw id, or None.
+        item_frame: the same of the items.
     """
 
     train: TrainSet
@@ -207,6 +216,22 @@ class Split:
     items: Vocabulary
     protocol: str
     counts: dict[str, int]
+    user_frame: pd.DataFrame | None = None
+    item_frame: pd.DataFrame | None = None
+
+    @cached_property
+    def user_features(self) -> FeatureTable | None:
+        """Features of the users, encoded by the schema that their columns tell."""
+        return _table(self.user_frame, self.users)
+
+    @cached_property
+    def item_features(self) -> FeatureTable | None:
+        """Features of the items, encoded by the schema that their columns tell."""
+        return _table(self.item_frame, self.items)
 
     def __repr__(self) -> str:
         return f"Split({self.protocol}:\n  {self.train}\n  {self.validation}\n  {self.test})"
+
+
+def _table(frame: pd.DataFrame | None, vocabulary: Vocabulary) -> FeatureTable | None:
+    return None if frame is None else FeatureTable.from_frame(frame, vocabulary)

@@ -217,6 +217,7 @@ class _UserRows:
 
     def __init__(self, log: Interactions) -> None:
         self.name = log.name
+        self.user_frame, self.item_frame = log.user_features, log.item_features
         self.users, self.items = log.vocabularies()
         user = self.users.encode(log.frame["user_id"]) - 1
         self.order = np.argsort(user, kind="stable")
@@ -276,4 +277,6 @@ class _UserRows:
             items=self.items,
             protocol=protocol,
             counts=counts,
+            user_frame=self.user_frame,
+            item_frame=self.item_frame,
         )

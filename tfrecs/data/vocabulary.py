@@ -146,6 +146,25 @@ class Vocabulary:
             )
         return self.ids[ids.astype(np.int64) - 1]
 
+    def grow(self, values: Any) -> Vocabulary:
+        """The vocabulary with what is new in a column at its end, sorted.
+
+        Raw ids that it has keep their numbers, so that a model's rows of them stay theirs.
+
+        Args:
+            values: 1-D raw ids, repeated in any way.
+
+        Returns:
+            A new vocabulary, or this one where nothing is new.
+
+        Example:
+            >>> Vocabulary([20, 10]).grow([10, 40, 30]).ids
+            array([20, 10, 30, 40])
+        """
+        distinct = Vocabulary.from_values(values).ids
+        new = distinct[self.encode(distinct) == self.oov_id]
+        return Vocabulary([*self.ids.tolist(), *new.tolist()]) if len(new) else self
+
     def fingerprint(self) -> str:
         """sha256 of the ids and their kind: equal for equal vocabularies only."""
         kind = b"int64\n" if self.is_integer else b"str\n"

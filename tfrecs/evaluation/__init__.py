@@ -19,6 +19,7 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.resampling import bootstrap_means, randomization_test
+from tfrecs.evaluation.rows import RowReport, RowValidation, auc, evaluate_rows, log_loss
 
 __all__ = [
     "evaluate",
@@ -46,4 +47,9 @@ __all__ = [
     "popularity_bias",
     "bootstrap_means",
     "randomization_test",
+    "evaluate_rows",
+    "RowReport",
+    "RowValidation",
+    "auc",
+    "log_loss",
 ]

@@ -84,7 +84,7 @@ class CrossMixture(keras.layers.Layer):
             return self.add_weight(
                 name=name,
                 shape=(experts, *expert_shape),
-                initializer=_PerExpert(self.kernel_initializer, 1 + part * experts),
+                initializer=PerExpert(self.kernel_initializer, 1 + part * experts),
                 regularizer=self.kernel_regularizer,
             )
 
@@ -164,7 +164,7 @@ def clone(initializer: keras.initializers.Initializer, index: int = 0) -> Any:
     return type(initializer).from_config(config)
 
 
-class _PerExpert(keras.initializers.Initializer):
+class PerExpert(keras.initializers.Initializer):
     """Initializes each expert's matrix by itself: fans are those of one, not of the stack."""
 
     def __init__(self, initializer: keras.initializers.Initializer, first: int) -> None:
@@ -172,6 +172,7 @@ class _PerExpert(keras.initializers.Initializer):
         self.first = first
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+        """Returns the matrices of all experts, `shape`, the first axis that of the experts."""
         return tf.stack(
             [
                 clone(self.initializer, self.first + i)(shape[1:], dtype=dtype)

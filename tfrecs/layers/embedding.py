@@ -69,6 +69,10 @@ class ItemEmbedding(keras.layers.Layer):
         """Returns the table's float32 rows of `ids`, all of which must be in 1..n."""
         return tf.gather(self.table, ids - 1)
 
+    def grow_from(self, smaller: ItemEmbedding) -> None:
+        """Takes the vectors of a layer of fewer items; further items keep their initial ones."""
+        self.table.assign(tf.concat([smaller.table, self.table[smaller.num_items :]], axis=0))
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {

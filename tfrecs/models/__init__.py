@@ -1,6 +1,9 @@
 """Models: features in, recommendations out; each a `tfrs.Model`."""
 
 from tfrecs.models.base import Model
+from tfrecs.models.deep_cross import DeepCross
+from tfrecs.models.retrieve_then_rank import RetrieveThenRank
 from tfrecs.models.sasrec import SASRec
+from tfrecs.models.two_tower import TwoTower
 
-__all__ = ["Model", "SASRec"]
+__all__ = ["DeepCross", "Model", "RetrieveThenRank", "SASRec", "TwoTower"]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.data import EvaluationSet, Vocabulary
-from tfrecs.evaluation import CorpusValidation
+from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
+from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 
 Features = dict[str, tf.Tensor]
+Examples = Pairs | Sequences | Rows
+# Arguments of models that a split gives.
+OF_THE_SPLIT = ("items", "users", "user_features", "item_features", "context")
 
 
 class Model(tfrs.Model):
@@ -28,23 +33,29 @@ class Model(tfrs.Model):
       else ends the training with an error;
     - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`,
       ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
-      callback.
+      callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss`.
 
     Args:
-        items: Vocabulary of the items, or their number where raw ids play no part.
+        items: Vocabulary of the items, or their number where raw ids play no part; None for a model
+            that knows no items.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Raises:
         ValueError: If there are no items.
     """
 
-    def __init__(self, items: Vocabulary | int, **kwargs: Any) -> None:
+    # The rule that parts a log for such models, a function of `tfrecs.data`, if no other is named;
+    # and the validation metric by which the best epoch is chosen.
+    default_split = "leave_last_out"
+    monitor = "val_NDCG@10"
+
+    def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(items, dict):
             items = Vocabulary.from_config(items)
         self.items = items if isinstance(items, Vocabulary) else None
-        self.num_items = int(items) if isinstance(items, int) else len(items)
-        if self.num_items < 1:
+        self.num_items = items if isinstance(items, int) else len(items or ())
+        if items is not None and self.num_items < 1:
             raise ValueError("A model needs at least one item.")
         self.static_shapes = False
         self._mean_loss = keras.metrics.Mean("loss")
@@ -57,6 +68,77 @@ class Model(tfrs.Model):
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
+
+    @classmethod
+    def from_split(cls, split: Any, **kwargs: Any) -> Model:
+        """Returns a model for what a split holds.
+
+        Args:
+            split: A `Split`, or, for models of rows, a `RowSplit`.
+            **kwargs: Other arguments of the model.
+        """
+        return cls(split.items, **kwargs)
+
+    def grown(self, split: Any) -> Model:
+        """Returns this model for a split with new users and items; what was learned is kept.
+
+        Known users and items have the vectors that they had, and a new one those of an unknown
+        one, or initial ones where there is none; train on the new data from there. The split is
+        one of `log.continuing(users, items)`, with the vocabularies of this model.
+
+        Args:
+            split: The new split.
+
+        Raises:
+            ValueError: If the split numbers the items otherwise than this model does.
+        """
+        for name in ("items", "users"):
+            mine, theirs = getattr(self, name, None), getattr(split, name)
+            if mine is not None and not np.array_equal(theirs.ids[: len(mine)], mine.ids):
+                raise ValueError(
+                    f"The {name} of the split do not begin with those of the model: split "
+                    "log.continuing(users, items) with the model's own vocabularies."
+                )
+        config = self.get_config()
+        hyperparameters = {n: x for n, x in config.items() if n not in OF_THE_SPLIT}
+        model = type(self).from_split(split, **hyperparameters, **self._features_of(split))
+        grown = set()
+        for old, new in zip(self.submodules, model.submodules, strict=True):
+            if hasattr(new, "grow_from"):
+                new.grow_from(old)
+                grown |= {variable.ref() for variable in new.variables}
+        for old, new in zip(self.variables, model.variables, strict=True):
+            if new.ref() not in grown:
+                new.assign(old)
+        return model
+
+    def description(self) -> dict[str, Any]:
+        """Returns what `keras.utils.deserialize_keras_object` makes an untrained twin from.
+
+        As `keras.utils.serialize_keras_object`, less what it was compiled with.
+        """
+        described = keras.utils.serialize_keras_object(self)
+        described.pop("compile_config", None)
+        return described
+
+    def get_build_config(self) -> None:
+        """Returns None: a constructed model has all its weights."""
+        return
+
+    def _features_of(self, split: Any) -> dict[str, Any]:
+        """The arguments that a split gives, where they must be encoded as this model knows them."""
+        del split
+        return {}
+
+    def examples(self, train: TrainSet, windows: Literal["last", "all"] = "all") -> Examples:
+        """Returns what the model learns from, in its own form; the `batch` of that is for `fit`.
+
+        Args:
+            train: The training part of a split.
+            windows: For sequence models, see `Sequences`.
+        """
+        del windows
+        return train.pairs(self.max_history)
 
     @property
     def max_history(self) -> int | None:
@@ -141,7 +223,7 @@ class Model(tfrs.Model):
         Args:
             *args: As `keras.Model.fit`.
             validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
-                `val_NDCG@10`), or what Keras takes.
+                `val_NDCG@10`), `Rows` with labels (`val_AUC`, `val_LogLoss`), or what Keras takes.
             callbacks: Keras callbacks.
             **kwargs: As `keras.Model.fit`.
 
@@ -154,6 +236,9 @@ class Model(tfrs.Model):
         first: list[keras.callbacks.Callback] = [_NonFiniteWarning()]
         if isinstance(validation_data, EvaluationSet):
             first.append(CorpusValidation(validation_data))
+            validation_data = None
+        elif isinstance(validation_data, Rows):
+            first.append(RowValidation(validation_data))
             validation_data = None
         return super().fit(
             *args,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import Vocabulary
+from tfrecs.data import Sequences, TrainSet, Vocabulary
 from tfrecs.layers import (
     Dropout,
     ItemEmbedding,
@@ -133,6 +133,10 @@ class SASRec(Model):
         self.final_norm = LayerNormalization(name="final_norm")
         # All weights exist from here on: a checkpoint restores into them at once.
         self.states(tf.ones([1, 1], tf.int32))
+
+    def examples(self, train: TrainSet, windows: Literal["last", "all"] = "all") -> Sequences:
+        """Returns the training sequences of a split; see `Sequences`."""
+        return train.sequences(self.max_length, windows)
 
     @property
     def max_history(self) -> int:

@@ -48,13 +48,16 @@ class Recommender:
         self._model = tf.saved_model.load(str(self.path))
         self._recommend = self._model.signatures["serving_default"]
 
-    def recommend(self, history: Iterable[Any], k: int = 10) -> list[tuple[int | str, float]]:
+    def recommend(
+        self, history: Iterable[Any] = (), k: int = 10, *, user: Any = None
+    ) -> list[tuple[int | str, float]]:
         """Recommends items to somebody with this history.
 
         Args:
             history: Raw ids of what they interacted with, oldest first. Where the export's ids are
                 integers, strings of digits are read as such.
             k: How many items to recommend; at most the export's own k.
+            user: Raw id of who they are, for exports that know users; None for an unknown user.
 
         Returns:
             `(raw id, score)` of the best items outside the history, best first; fewer than `k`
@@ -62,7 +65,9 @@ class Recommender:
 
         Raises:
             ValueError: `k` is less than 1 or more than the export answers with, the history is
-                empty or holds no known id, or an id is no integer though the export's are.
+                empty or holds no known id (for exports that know users: and there is no user), the
+                user is unknown or the export knows none, or an id is no integer though the export's
+                are.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
@@ -74,16 +79,22 @@ class Recommender:
                 f"k = {k} is more than the {self.k} items that this export answers with. Ask for "
                 "fewer, or export the model with a larger k."
             )
+        request = {} if user is None and not self.knows_users else {"user_id": self._user(user)}
         ids = self._parse(history)
-        if not ids:
-            raise ValueError("The history is empty: give at least one item id.")
+        if not ids and user is None:
+            raise ValueError(
+                "The history is empty: give at least one item id."
+                if not self.knows_users
+                else "Neither history nor user: give at least one item id, or the user's."
+            )
         unknown = self.unknown(ids)
-        if len(unknown) == len(set(ids)):
+        if ids and len(unknown) == len(set(ids)) and user is None:
             raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
         if unknown:
             warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=2)
         dtype = self._tf.int64 if self.is_integer else self._tf.string
-        answer = self._recommend(history=self._tf.constant([ids], dtype))
+        rows = self._tf.reshape(self._tf.constant(ids, dtype), [1, len(ids)])
+        answer = self._recommend(history=rows, **request)
         items, scores = answer["item_id"].numpy()[0, :k], answer["score"].numpy()[0, :k]
         raw = items.tolist() if self.is_integer else [item.decode() for item in items]
         pairs = zip(raw, scores.tolist(), strict=True)
@@ -105,31 +116,55 @@ class Recommender:
             item for item in dict.fromkeys(self._parse(history)) if str(item) not in self._known
         ]
 
+    @property
+    def knows_users(self) -> bool:
+        """Whether the export knows users by their id."""
+        return "user_vocabulary" in self.manifest
+
+    def _user(self, user: Any) -> Any:
+        """The request's row for a user."""
+        if not self.knows_users:
+            raise ValueError(f"{self.manifest['model']} knows no users: give a history alone.")
+        is_integer = self.manifest["user_id_dtype"] == "int64"
+        if user is None:
+            raw = self.manifest["user_padding_id"]
+        else:
+            raw = _parse_one(user, is_integer, "a user id", "users")
+            if str(raw) not in self._known_users:
+                raise ValueError(f"The user {user!r} is not known to this export.")
+        return self._tf.constant([raw], self._tf.int64 if is_integer else self._tf.string)
+
     @cached_property
     def _known(self) -> frozenset[str]:
-        vocabulary = self.path / self.manifest["vocabulary"]
-        return frozenset(vocabulary.read_bytes().decode().split("\n")[:-1])
+        return self._lines("vocabulary")
+
+    @cached_property
+    def _known_users(self) -> frozenset[str]:
+        return self._lines("user_vocabulary")
+
+    def _lines(self, name: str) -> frozenset[str]:
+        path = self.path / self.manifest[name]
+        return frozenset(path.read_bytes().decode().split("\n")[:-1])
 
     def _parse(self, history: Iterable[Any]) -> list[Any]:
         if isinstance(history, str | bytes):
             raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
-        return [self._parse_one(item) for item in history]
-
-    def _parse_one(self, item: Any) -> int | str:
-        if not self.is_integer:
-            return item.decode() if isinstance(item, bytes) else str(item)
-        whole = int(item) if isinstance(item, float) and item.is_integer() else item
-        text = whole.decode() if isinstance(whole, bytes) else str(whole).strip()
-        if not re.fullmatch(r"-?[0-9]+", text) or not -(2**63) <= int(text) < 2**63:
-            raise ValueError(
-                f"{item!r} is not an item id: the ids of this export are integers (int64)."
-            )
-        return int(text)
+        return [_parse_one(item, self.is_integer, "an item id", "ids") for item in history]
 
     def __repr__(self) -> str:
         """What was loaded, from where."""
         m = self.manifest
         return f"Recommender({str(self.path)!r}: {m['model']}, {m['num_items']} items, k={m['k']})"
+
+
+def _parse_one(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
+    if not is_integer:
+        return raw.decode() if isinstance(raw, bytes) else str(raw)
+    whole = int(raw) if isinstance(raw, float) and raw.is_integer() else raw
+    text = whole.decode() if isinstance(whole, bytes) else str(whole).strip()
+    if not re.fullmatch(r"-?[0-9]+", text) or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"{raw!r} is not {what}: the {whose} of this export are integers (int64).")
+    return int(text)
 
 
 def _listed(ids: Sequence[Any], most: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""The graph that is served: raw ids of a history in, raw ids and scores of the best items out."""
+"""The graph that is served: raw ids of users in, raw ids and scores of the best items out."""
 
 from __future__ import annotations
 
@@ -22,66 +22,88 @@ def padding_id(items: Vocabulary) -> int | str:
     return padding
 
 
+def _tables(ids: Vocabulary, path: Path) -> tuple[Any, Any]:
+    """Tables from raw ids to line numbers (-1 if unknown), and back (`padding_id` if none)."""
+    key = tf.int64 if ids.is_integer else tf.string
+    # Integers are read as a column, strings as whole lines: they may hold any character.
+    whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+    raw = 0 if ids.is_integer else whole
+    fingerprint = ids.fingerprint()
+
+    def table(keys: Any, key_index: int, values: Any, value_index: int, default: Any) -> Any:
+        initializer = _Vocabulary(
+            str(path), keys, key_index, values, value_index, vocab_size=len(ids)
+        )
+        initializer.fingerprint = fingerprint
+        return tf.lookup.StaticHashTable(initializer, default)
+
+    return table(key, raw, tf.int64, line, -1), table(tf.int64, line, key, raw, padding_id(ids))
+
+
 class TopItems(tf.Module):  # type: ignore[misc]
-    """The signature `recommend` of a model that scores all items for a history.
+    """The signature `recommend` of a model that scores all items for a user.
 
     A product model's item vectors are computed here, once: a request costs a query vector, one
     matrix product and one top-k. Everything is plain TensorFlow: no Python, no custom operation, no
     compiled function, nothing that a stock server lacks.
 
     Args:
-        model: A model that scores items for `{"history": [batch, max_history]}`.
+        model: A model that scores items for `{"history": [batch, max_history]}`,
+            `{"user_id": [batch]}`, or both.
         items: The raw ids of its items.
-        max_history: How many items of a history it reads.
+        users: The raw ids of its users; None if it knows none.
+        max_history: How many items of a history it reads, 0 if none.
         k: Number of items to return.
-        vocabulary_file: `items`, one a line; becomes an asset of the SavedModel.
+        folder: Where `items.txt`, and `users.txt` where there are users, hold the raw ids, one a
+            line; they become assets of the SavedModel.
     """
 
     def __init__(
-        self, model: Model, items: Vocabulary, max_history: int, k: int, vocabulary_file: Path
+        self,
+        model: Model,
+        items: Vocabulary,
+        users: Vocabulary | None,
+        max_history: int,
+        k: int,
+        folder: Path,
     ) -> None:
         super().__init__(name="top_items")
         # Methods, not the model itself: `tf.Module` would save all that hangs on it.
         self._query_vectors, self._score = model.query_vectors, model.score
         self._k = k
         self._length = max_history
-        key, n = (tf.int64 if items.is_integer else tf.string), len(items)
-        # Integers are read as a column, strings as whole lines: they may hold any character.
-        whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-        raw = 0 if items.is_integer else whole
-        fingerprint = items.fingerprint()
-
-        def table(keys: Any, key_index: int, values: Any, value_index: int, default: Any) -> Any:
-            initializer = _Vocabulary(
-                str(vocabulary_file), keys, key_index, values, value_index, vocab_size=n
-            )
-            initializer.fingerprint = fingerprint
-            return tf.lookup.StaticHashTable(initializer, default)
-
-        self._lines = table(key, raw, tf.int64, line, -1)
-        self._raw_ids = table(tf.int64, line, key, raw, padding_id(items))
+        self._lines, self._raw_ids = _tables(items, folder / "items.txt")
+        self._users = None if users is None else _tables(users, folder / "users.txt")[0]
+        self._num_users = len(users or ())
         self._item_vectors = None
         if model.is_product:
             # Row i is item i, as column i of the scores; row 0 is padding.
             vectors = tf.pad(tf.cast(model.item_vectors(), tf.float32), [[1, 0], [0, 0]])
             self._item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
-        self.recommend = tf.function(
-            self._recommend,
-            input_signature=[tf.TensorSpec([None, None], key, name="history")],
-        )
+        signature = [tf.TensorSpec([None, None], self._lines.key_dtype, name="history")]
+        if self._users is not None:
+            signature.append(tf.TensorSpec([None], self._users.key_dtype, name="user_id"))
+        self.recommend = tf.function(self._recommend, input_signature=signature)
         # What the graph reads of the model is saved, and no more; in an order of their own (the
         # graph's is random), so that the same model always gives the same files.
         read = self.recommend.get_concrete_function().graph.variables
         self._weights = sorted(read, key=lambda weight: weight.name)
 
-    def _recommend(self, history: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _recommend(
+        self, history: tf.Tensor, user_id: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         # A TensorFlow session feeds any shape, whatever the signature says.
         history = tf.ensure_shape(history, [None, None])
         # The padding on the left makes every row as long as the model reads, and puts the id 0
         # among the ones never to be recommended.
         items = tf.cast(self._lines.lookup(history) + 1, tf.int32)
-        items = tf.pad(items, [[0, 0], [self._length, 0]])
-        scores = self._scores({"history": self._most_recent(items)})
+        items = tf.pad(items, [[0, 0], [max(self._length, 1), 0]])
+        features = {"history": self._most_recent(items)} if self._length else {}
+        if user_id is not None and self._users is not None:
+            line = self._users.lookup(tf.ensure_shape(user_id, [None]))
+            unknown = tf.constant(self._num_users, tf.int64)
+            features["user_id"] = tf.cast(tf.where(line < 0, unknown, line) + 1, tf.int32)
+        scores = self._scores(features)
         best, ids = tf.math.top_k(_without(scores, items), self._k)
         available = best > best.dtype.min
         raw_ids = self._raw_ids.lookup(tf.where(available, tf.cast(ids, tf.int64) - 1, -1))

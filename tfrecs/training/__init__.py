@@ -3,12 +3,12 @@
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import plot_history, write_history
-from tfrecs.training.job import train
+from tfrecs.training.job import evaluate_part, train
 from tfrecs.training.progress import EpochProgress
 from tfrecs.training.recorder import Interrupted, Recorder, fit
 from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, make_split
-from tfrecs.training.specs import build, describe
+from tfrecs.training.specs import build, built_arguments, describe, find_class
 
 __all__ = [
     "BestWeights",
@@ -20,7 +20,10 @@ __all__ = [
     "Run",
     "RunError",
     "build",
+    "built_arguments",
     "describe",
+    "evaluate_part",
+    "find_class",
     "fit",
     "load_log",
     "make_split",

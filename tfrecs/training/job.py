@@ -5,36 +5,39 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
-from tfrecs.data import Interactions, Split, Vocabulary, dataset_names
-from tfrecs.evaluation import evaluate
+from tfrecs.data import Interactions, RowSplit, Split, dataset_names
+from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
 from tfrecs.models import Model, SASRec
+from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.optimizers import Adam
 from tfrecs.training.callbacks import BestWeights
-from tfrecs.training.recorder import MONITOR, Recorder, fit
+from tfrecs.training.recorder import Recorder, fit
 from tfrecs.training.runs import Run, RunError, run_errors
 from tfrecs.training.sources import SplitName, load_log, make_split
 from tfrecs.training.specs import describe
 
 KS = (10, 20)
+ROW_SPLIT = "click_through"
 Windows = Literal["last", "all"]
 
 
 def train(
     output: str | os.PathLike[str],
     data: str | os.PathLike[str] = "ml-100k",
-    model: Callable[[Vocabulary], Model] = SASRec,
+    model: type[Model] = SASRec,
     *,
+    model_args: Mapping[str, Any] | None = None,
     data_args: Mapping[str, Any] | None = None,
     k_core: int | None = None,
-    split: SplitName = "leave_last_out",
+    split: SplitName | None = None,
     split_args: Mapping[str, Any] | None = None,
     windows: Windows = "all",
     batch_size: int = 32,
@@ -49,27 +52,29 @@ def train(
 ) -> Run:
     """Trains a model on a log, tests it once, and leaves a run folder.
 
-    Training stops when validation NDCG@10 no longer rises, and the weights of the best epoch are
-    those that are tested and kept. Every epoch leaves a checkpoint. A run that was stopped, by
-    Ctrl-C or a crash, goes on with `resume`, and then ends with the very weights that it would
-    have had without the stop.
+    Training stops when validation NDCG@10 (AUC for models of rows) no longer rises, and the weights
+    of the best epoch are those that are tested and kept. Every epoch leaves a checkpoint. A run
+    that was stopped, by Ctrl-C or a crash, goes on with `resume`, and then ends with the very
+    weights that it would have had without the stop.
 
     Args:
         output: The run folder; new or empty, unless `resume`. See `Run` for what it holds.
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
-        model: Makes the model from the vocabulary of items: a class, or a function.
+        model: The class of the model; its `from_split` makes it.
+        model_args: Arguments of the model, beside what the split gives.
         data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
             user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
             format, the delimiter.
         k_core: Drop users and items with fewer interactions than this, until none is left.
-        split: The rule that parts the log, a function of `tfrecs.data`.
+        split: The rule that parts the log, a function of `tfrecs.data`. The default is the model's:
+            leave_last_out, or click_through for models that predict the label of a row.
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
-        batch_size: Histories (or pairs, for models that read none) a batch.
+        batch_size: Histories (pairs of user and item, or rows, for models of these) a batch.
         epochs: The most epochs.
-        patience: Epochs without a better validation NDCG@10 that end the training; None never
+        patience: Epochs without a better validation metric that end the training; None never
             ends it.
         optimizer: Makes the optimizer from the learning rate: a class, or a function.
         learning_rate: The learning rate, at the start.
@@ -89,10 +94,9 @@ def train(
 
     Example:
         ```python
-        import functools, tfrecs
+        import tfrecs
 
-        model = functools.partial(tfrecs.models.SASRec, dim=32)
-        run = tfrecs.train("runs/first", data="ml-100k", model=model, epochs=20)
+        run = tfrecs.train("runs/first", data="ml-100k", model_args={"dim": 32}, epochs=20)
         print(run.metrics["test"]["NDCG@10"])
         ```
     """
@@ -105,14 +109,24 @@ def train(
                 f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
                 f"{learning_rate}."
             )
-        best = BestWeights(MONITOR, patience)
+        best = BestWeights(model.monitor, patience)
         log = load_log(data, data_args, k_core)
         console.print(str(log))
-        parts = make_split(log, split, split_args)
+        rule = cast(SplitName, split or model.default_split)
+        _check_kind(model, rule)
+        parts = make_split(log, rule, split_args)
         console.print(_describe_split(parts))
         keras.utils.set_random_seed(seed)
-        network = model(parts.items)
-        targets, batches_from = _inputs(network, parts, windows, batch_size, seed)
+        # Layers among them are made anew: one used in two trainings would remember the first.
+        fresh = {name: _fresh(value) for name, value in (model_args or {}).items()}
+        network = model.from_split(parts, **fresh)
+        examples: Examples = (
+            parts.train if isinstance(parts, RowSplit) else network.examples(parts.train, windows)
+        )
+
+        def batches_from(epoch: int) -> tf.data.Dataset:
+            return examples.batch(batch_size, seed=seed, first_epoch=epoch)
+
         rate: Any = learning_rate
         if schedule == "linear":
             steps = epochs * len(batches_from(0))
@@ -123,9 +137,9 @@ def train(
         "data": _portable(data),
         "data_args": dict(data_args) if data_args else None,
         "k_core": k_core,
-        "split": split,
+        "split": rule,
         "split_args": dict(split_args) if split_args else None,
-        "model": describe(network, skip=("items",)),
+        "model": describe(network, skip=OF_THE_SPLIT),
         "windows": windows,
         "batch_size": batch_size,
         "epochs": epochs,
@@ -136,10 +150,10 @@ def train(
         "seed": seed,
     }
     if resume:
-        _check_same(run, config, parts)
+        _check_same(run, config, network)
     else:
         with run_errors():
-            run.begin(config, parts.items)
+            run.begin(config, network)
 
     facts = _facts(network, config, log, parts)
     recorder = Recorder(run, run.checkpoints(network), best, facts)
@@ -149,12 +163,11 @@ def train(
         parts.validation,
         batches_from,
         epochs=epochs,
-        targets=targets,
+        targets=examples.num_targets,
         resume=resume,
         console=console,
     )
-    validation = evaluate(network, parts.validation, ks=KS, baselines=False)
-    test = evaluate(network, parts.test, ks=KS)
+    validation, test = (evaluate_part(network, parts, part) for part in ("validation", "test"))
     run.write_metrics(
         recorder.metrics(validation=validation.metrics, test=test.metrics, baselines=test.baselines)
     )
@@ -172,7 +185,51 @@ def _check_folder(run: Run, resume: bool) -> None:
         raise RunError(f"{run.folder} is not empty: {hint}name another output folder.")
 
 
-def _check_same(run: Run, config: dict[str, Any], parts: Split) -> None:
+def evaluate_part(
+    model: Model,
+    parts: Split | RowSplit,
+    part: Literal["validation", "test"],
+    *,
+    ks: Sequence[int] = KS,
+    mask_seen: bool = True,
+) -> Report | RowReport:
+    """Tests a model on a part of its split, in the way that belongs to the split.
+
+    Args:
+        model: The model.
+        parts: The split.
+        part: Which part.
+        ks: Lengths of lists, where lists are ranked.
+        mask_seen: Whether seen items are left out of them.
+
+    Returns:
+        The report; baselines are in that of the test alone.
+    """
+    dataset, baselines = getattr(parts, part), part == "test"
+    if isinstance(parts, RowSplit):
+        train = parts.train if baselines else None
+        return evaluate_rows(model, dataset, train=train, name=f"{part}, {parts.protocol}")
+    return evaluate(model, dataset, ks=ks, baselines=baselines, mask_seen=mask_seen)
+
+
+def _fresh(value: Any) -> Any:
+    """A layer like that one, with weights of its own; anything else as it is."""
+    if isinstance(value, keras.layers.Layer):
+        return type(value).from_config(value.get_config())
+    return value
+
+
+def _check_kind(model: type[Model], split: str) -> None:
+    """Models of rows and models of histories need splits of their own kind."""
+    if (model.default_split == ROW_SPLIT) != (split == ROW_SPLIT):
+        kind = "rows with a label" if model.default_split == ROW_SPLIT else "users' histories"
+        raise ValueError(
+            f"{model.__name__} learns from {kind}: it needs --split {model.default_split}, "
+            f"not {split}."
+        )
+
+
+def _check_same(run: Run, config: dict[str, Any], model: Model) -> None:
     """A resumed run ends as the uninterrupted one would, so nothing about it may differ."""
     different = _difference(run.config, config)
     if different:
@@ -180,7 +237,7 @@ def _check_same(run: Run, config: dict[str, Any], parts: Split) -> None:
             f"{run.folder} was started with {different}. Resume it by `tfrecs train --resume "
             f"{run.folder}` alone, or train into another folder."
         )
-    if parts.items != run.load_items():
+    if model.items != run.load_items():
         raise RunError(
             f"The items of {config['data']} are not those that {run.folder} was started with: "
             "the data have changed. Train into another folder."
@@ -198,20 +255,9 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return "" if before == now else f"{name.replace('.init_args', '')} {before}, not {now}"
 
 
-def _inputs(
-    model: Model, parts: Split, windows: Windows, batch_size: int, seed: int
-) -> tuple[int, Callable[[int], tf.data.Dataset]]:
-    """Targets an epoch, and the function that gives the batches from an epoch on."""
-    if model.max_history is None:
-        pairs = parts.train.pairs()
-        return len(pairs), lambda epoch: pairs.batch(batch_size, seed=seed, first_epoch=epoch)
-    sequences = parts.train.sequences(model.max_history, windows=windows)
-    return sequences.num_targets, lambda epoch: sequences.batch(
-        batch_size, seed=seed, first_epoch=epoch
-    )
-
-
-def _facts(model: Model, config: dict[str, Any], log: Interactions, parts: Split) -> dict[str, Any]:
+def _facts(
+    model: Model, config: dict[str, Any], log: Interactions, parts: Split | RowSplit
+) -> dict[str, Any]:
     """What metrics.json says that is known before the training."""
     packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
     return {
@@ -244,6 +290,6 @@ def _portable(data: str | os.PathLike[str]) -> str:
     return str(Path(data).resolve()) if is_file else str(data)
 
 
-def _describe_split(parts: Split) -> str:
+def _describe_split(parts: Split | RowSplit) -> str:
     counts = [f"{n:,} {name.replace('_', ' ')}" for name, n in parts.counts.items() if n]
     return f"{parts.protocol}: {', '.join(counts)}"

@@ -9,15 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import EvaluationSet
+from tfrecs.data import EvaluationSet, Rows
 from tfrecs.models import Model
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import Row, plot_history, write_history
 from tfrecs.training.progress import EpochProgress
 from tfrecs.training.runs import Run
-
-MONITOR = "val_NDCG@10"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -84,7 +82,7 @@ class Recorder(keras.callbacks.Callback):
                     f"WARNING: the checkpoint of the best epoch cannot be used: {error}. "
                     f"The best epoch is now epoch {done} until a better one comes."
                 )
-                best = {"best": self.rows[-1][MONITOR], "best_epoch": done, "wait": 0}
+                best = {"best": self.rows[-1][self.best.monitor], "best_epoch": done, "wait": 0}
             self.checkpoints.restore(done)
             weights = model.get_weights() if weights is None else weights
         self._kept_for = best["best_epoch"]
@@ -132,7 +130,7 @@ class Recorder(keras.callbacks.Callback):
 def fit(
     recorder: Recorder,
     model: Model,
-    validation: EvaluationSet,
+    validation: EvaluationSet | Rows,
     batches: Callable[[int], tf.data.Dataset],
     *,
     epochs: int,
@@ -172,7 +170,7 @@ def fit(
         return
     dataset = batches(recorder.done)
     progress = EpochProgress(
-        epochs, steps=len(dataset), targets=targets, monitor=MONITOR, console=console
+        epochs, steps=len(dataset), targets=targets, monitor=best.monitor, console=console
     )
     progress.best = float("-inf") if best.best is None else best.best
     board = keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False)
@@ -198,7 +196,7 @@ def fit(
             plot_history(
                 run.folder / "training.png",
                 recorder.rows,
-                metric=MONITOR,
+                metric=best.monitor,
                 best_epoch=best.best_epoch,
                 title=f"{recorder.facts['model']} on {recorder.facts['data']}",
             )

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from tfrecs.data import Split, Vocabulary
+from tfrecs._keras import keras
+from tfrecs.data import RowSplit, Split, Vocabulary
 from tfrecs.models import Model
 from tfrecs.training.checkpoints import Checkpoints
 from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import load_log, make_split
-from tfrecs.training.specs import build
 
 
 class RunError(ValueError):
@@ -39,7 +39,7 @@ class Run:
 
     ```
     config.yaml     all settings: `tfrecs train --config config.yaml --output elsewhere` repeats it
-    items.txt       the vocabulary of items, one raw id a line
+    model.json      the model without its weights: arguments, vocabularies, schemas
     metrics.json    validation and test metrics, baselines, times, versions
     history.csv     each epoch's loss, validation metrics and speed
     training.png    the same as a picture
@@ -94,15 +94,16 @@ class Run:
         path = self.folder / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def begin(self, config: dict[str, Any], items: Vocabulary) -> None:
+    def begin(self, config: dict[str, Any], model: Model) -> None:
         """Makes the folder, with all that is needed to take the run up again.
 
         Args:
             config: All settings.
-            items: The vocabulary of items.
+            model: The model.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        items.save(self.folder / "items.txt")
+        text = json.dumps(model.description(), ensure_ascii=False)
+        write_atomically(self.folder / "model.json", text + "\n")
         # Written last: where it stands, the run has begun.
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         write_atomically(self.folder / "config.yaml", text)
@@ -118,10 +119,16 @@ class Run:
 
     def load_items(self) -> Vocabulary:
         """The vocabulary of items that the model was trained with."""
-        path = self.folder / "items.txt"
-        if not path.is_file():
-            raise RunError(f"{self.folder} is not whole: items.txt is missing.")
-        return Vocabulary.load(path)
+        return Vocabulary.from_config(self._model_config()["config"]["items"])
+
+    def _model_config(self) -> dict[str, Any]:
+        path = self.folder / "model.json"
+        if self.config and not path.is_file():  # Without a config.yaml there is no run.
+            raise RunError(f"{self.folder} is not whole: model.json is missing.")
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
 
     def load_model(self) -> Model:
         """The trained model, with the weights of its best epoch.
@@ -133,9 +140,8 @@ class Run:
             RunError: If the folder holds no run, or one whose first epoch is not yet done.
             CheckpointError: If the checkpoint is damaged.
         """
-        config = self.config
         with run_errors():
-            model = build(config["model"], self.load_items())
+            model = keras.utils.deserialize_keras_object(self._model_config())
         checkpoints = self.checkpoints(model)
         epochs = checkpoints.epochs()
         best = checkpoints.state(epochs[-1])["best"]["best_epoch"] if epochs else 0
@@ -147,7 +153,7 @@ class Run:
         checkpoints.restore(best)
         return model
 
-    def load_split(self) -> Split:
+    def load_split(self) -> Split | RowSplit:
         """The split that the model was trained and tested on, made again from the data.
 
         Returns:

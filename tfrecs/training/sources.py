@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 from tfrecs import data as data_room
-from tfrecs.data import Interactions, Split
+from tfrecs.data import Interactions, RowSplit, Split
 
-SplitName = Literal["leave_last_out", "global_time", "random_ratio", "users_held_out"]
+SplitName = Literal[
+    "leave_last_out", "global_time", "random_ratio", "users_held_out", "click_through"
+]
 
 
 def load_log(
@@ -44,7 +46,7 @@ def load_log(
 
 def make_split(
     log: Interactions, split: SplitName = "leave_last_out", options: Mapping[str, Any] | None = None
-) -> Split:
+) -> Split | RowSplit:
     """Parts a log by the named rule.
 
     Args:
@@ -65,7 +67,7 @@ def make_split(
     """
     if split not in get_args(SplitName):
         raise ValueError(f"There is no split {split!r}, only {', '.join(get_args(SplitName))}.")
-    rule: Callable[..., Split] = getattr(data_room, split)
+    rule: Callable[..., Split | RowSplit] = getattr(data_room, split)
     _check(options, "split_args", rule, given="log")
     return rule(log, **(options or {}))
 

@@ -71,16 +71,28 @@ def build(spec: Spec, *arguments: Any, **more: Any) -> Any:
         >>> loss.num_negatives
         8
     """
-    module, _, name = spec["class_path"].rpartition(".")
+    return find_class(spec["class_path"])(*arguments, **built_arguments(spec), **more)
+
+
+def find_class(class_path: str) -> type:
+    """The class of that name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    module, _, name = class_path.rpartition(".")
     try:
-        cls = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"There is no class {spec['class_path']!r}: {error}") from error
-    given = {
+        raise ValueError(f"There is no class {class_path!r}: {error}") from error
+
+
+def built_arguments(spec: Spec) -> dict[str, Any]:
+    """The arguments of a spec, objects among them built."""
+    return {
         name: build(value) if _is_spec(value) else value
         for name, value in (spec.get("init_args") or {}).items()
     }
-    return cls(*arguments, **given, **more)
 
 
 def _is_spec(value: Any) -> bool:

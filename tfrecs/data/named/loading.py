@@ -11,7 +11,9 @@ import platformdirs
 from tfrecs.data.interactions import Interactions
 from tfrecs.data.named.catalogue import CATALOGUE, NamedDataset
 from tfrecs.data.named.download import file_sha256
+from tfrecs.data.named.movielens import is_ml_folder, ml_folder
 from tfrecs.data.readers import read
+from tfrecs.data.readers.sniffing import resolve
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -34,7 +36,9 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
     cache yourself is checked in the same way.
 
     Args:
-        source: one of `dataset_names()`, or a path, see `read`. "./ml-1m" is always a path.
+        source: one of `dataset_names()`, or a path, see `read`. "./ml-1m" is always a path. A
+            folder may also hold ML-1M's unpacked files, `ratings.dat` (or a `ratings.parquet`),
+            `users.dat` and `movies.dat`.
         progress: whether to show downloads on the standard error.
         **options: column names and other options of `read`, for paths only.
 
@@ -55,6 +59,8 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
     known = CATALOGUE.get(str(source))
     if known is None:
         try:
+            if is_ml_folder(resolve(source)):
+                return ml_folder(resolve(source))
             return read(source, **options)
         except FileNotFoundError as error:
             names = ", ".join(CATALOGUE)

@@ -20,6 +20,7 @@ import pyarrow.csv
 
 from tfrecs.data.interactions import Interactions
 from tfrecs.data.named.archives import read_members
+from tfrecs.data.readers.sniffing import read_bytes
 
 _RATINGS = {
     "user_id": pa.int64(),
@@ -27,6 +28,7 @@ _RATINGS = {
     "rating": pa.float64(),
     "timestamp": pa.int64(),
 }
+_USERS_1M = ["user_id", "gender", "age", "occupation", "zip_code"]
 _GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
@@ -70,9 +72,47 @@ def ml_1m(archive: Path) -> Interactions:
         content.decode("latin-1").replace("::", "\t").encode()
         for content in read_members(archive, names).values()
     )
-    users_table = _table(users, "\t", ["user_id", "gender", "age", "occupation", "zip_code"])
+    users_table = _table(users, "\t", _USERS_1M)
     items = _table(movies, "\t", ["item_id", "title", "genres"])
     return _log("ml-1m", _ratings(ratings, "\t"), users_table, _items(items, _parted(items)))
+
+
+def is_ml_folder(path: Path) -> bool:
+    """Whether a folder holds ML-1M's unpacked files, gzipped or not."""
+    return path.is_dir() and any(path.glob("movies.dat*"))
+
+
+def ml_folder(folder: Path) -> Interactions:
+    """ML-1M from a folder of its unpacked files, gzipped or not.
+
+    In place of ratings.dat there may be a ratings.parquet, with a column `timestamp`, or `order`:
+    the place of a row in its user's time order.
+
+    Raises:
+        FileNotFoundError: If one of the files is missing.
+    """
+    found: dict[str, Path] = {}
+    for part in ("ratings.parquet", "ratings.dat", "users.dat", "movies.dat"):
+        for path in (folder / part, folder / f"{part}.gz"):
+            if path.is_file():
+                found.setdefault(part.partition(".")[0], path)
+    missing = {"ratings", "users", "movies"} - set(found)
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} has no {', '.join(f'{part}.dat' for part in sorted(missing))}."
+        )
+    texts = {
+        part: read_bytes(path).decode("latin-1").replace("::", "\t").encode()
+        for part, path in found.items()
+        if path.suffix != ".parquet"
+    }
+    users = _table(texts["users"], "\t", _USERS_1M)
+    items = _table(texts["movies"], "\t", ["item_id", "title", "genres"])
+    if "ratings" in texts:
+        ratings = _ratings(texts["ratings"], "\t")
+    else:
+        ratings = pd.read_parquet(found["ratings"]).rename(columns={"order": "timestamp"})
+    return _log("ml-1m", ratings, users, _items(items, _parted(items)))
 
 
 def ml_csv(archive: Path) -> Interactions:

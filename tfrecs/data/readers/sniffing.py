@@ -49,6 +49,12 @@ def open_bytes(path: Path) -> BinaryIO:
     return gzip.open(path) if is_gzipped(path) else path.open("rb")  # type: ignore[return-value]
 
 
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a file, decompressed where they are gzip."""
+    with open_bytes(path) as file:
+        return file.read()
+
+
 def is_gzipped(path: Path) -> bool:
     """Whether a file begins as gzip does."""
     with path.open("rb") as file:

@@ -1,0 +1,187 @@
+"""The one split and the one evaluator for all trainers of `benchmarks.sequential`.
+
+It needs numpy alone, so that it runs in tfrecs's environment and in the peers'. It knows a trainer
+by two functions: histories to state vectors, and the vectors of all items.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+Histories = Sequence[np.ndarray]
+Encoder = Callable[[Histories], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Leave-last-out: a user's last item is for the test, the one before it for validation.
+
+    Item ids are `1..num_items`, in the order of the raw ids.
+
+    Attributes:
+        items: The raw id of item `i + 1` at place `i`.
+        train: One row a user, in time order.
+        validation: Validation targets, one a user.
+        test: Test targets, one a user; the test history is the row and the validation target.
+    """
+
+    items: np.ndarray
+    train: list[np.ndarray]
+    validation: np.ndarray
+    test: np.ndarray
+
+    @property
+    def num_items(self) -> int:
+        """How many items the whole log holds."""
+        return len(self.items)
+
+    def test_histories(self) -> list[np.ndarray]:
+        """The histories that precede the test targets."""
+        return [np.append(row, last) for row, last in zip(self.train, self.validation, strict=True)]
+
+    def num_targets(self, max_length: int) -> int:
+        """Training targets an epoch: all of a row but its first item, at most `max_length`."""
+        return int(sum(min(len(row) - 1, max_length) for row in self.train))
+
+
+def read_rows(path: str | Path) -> list[np.ndarray]:
+    """Reads a log in time order, gzipped or not: `user item item ...` or `user item` lines.
+
+    Args:
+        path: The file. It is of the second kind if every line has two fields.
+
+    Returns:
+        The raw item ids of each user, users in the order of their first line.
+    """
+    unzip = gzip.open if str(path).endswith(".gz") else open
+    with unzip(path, "rt", encoding="utf-8") as lines:
+        fields = [line.split() for line in lines if line.strip()]
+    if any(len(row) != 2 for row in fields):
+        return [np.array(row[1:], np.int64) for row in fields]
+    rows: dict[str, list[str]] = {}
+    for user, item in fields:
+        rows.setdefault(user, []).append(item)
+    return [np.array(row, np.int64) for row in rows.values()]
+
+
+def leave_last_out(rows: Histories) -> Split:
+    """Splits raw rows.
+
+    Args:
+        rows: Raw item ids of each user in time order, three or more.
+
+    Returns:
+        The split, over the items of the whole log.
+
+    Raises:
+        ValueError: A user has fewer than three items.
+    """
+    if min(len(row) for row in rows) < 3:
+        raise ValueError(
+            "leave-last-out here needs three or more items a user: filter the log first"
+        )
+    items, dense = np.unique(np.concatenate(rows), return_inverse=True)
+    ends = np.cumsum([len(row) for row in rows])[:-1]
+    numbered = np.split((dense + 1).astype(np.int32), ends)
+    return Split(
+        items=items,
+        train=[row[:-2] for row in numbered],
+        validation=np.array([row[-2] for row in numbered]),
+        test=np.array([row[-1] for row in numbered]),
+    )
+
+
+def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
+    """Left-pads histories, their most recent items kept.
+
+    Args:
+        histories: Rows of item ids.
+        length: Columns of the result.
+        padding: What stands where there is no item.
+
+    Returns:
+        int64 `[rows, length]`.
+    """
+    table = np.full((len(histories), length), padding, np.int64)
+    for row, history in zip(table, histories, strict=True):
+        kept = history[-length:]
+        if len(kept):
+            row[-len(kept) :] = kept
+    return table
+
+
+def ranks(
+    states: np.ndarray,
+    vectors: np.ndarray,
+    seen: Histories,
+    targets: np.ndarray,
+    *,
+    batch_size: int = 512,
+) -> np.ndarray:
+    """Ranks each target among all items that its user has not seen.
+
+    Args:
+        states: `[users, dim]`.
+        vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
+            the trainer cannot score: it comes last.
+        seen: Item ids that are no candidates, a row a user; a target always is one.
+        targets: One item id a user.
+        batch_size: Users scored at a time.
+
+    Returns:
+        int64 ranks from 1. A tie counts against the target.
+
+    Raises:
+        ValueError: A state is not finite.
+    """
+    if not np.isfinite(states).all():
+        raise ValueError("a state vector is not finite: the training diverged")
+    unknown = np.isnan(vectors).any(axis=1)
+    table = np.where(unknown[:, None], 0, vectors).astype(np.float32).T
+    result = np.empty(len(targets), np.int64)
+    for start in range(0, len(targets), batch_size):
+        rows = slice(start, start + batch_size)
+        scores = states[rows].astype(np.float32) @ table
+        scores[:, unknown] = -np.inf
+        user = np.arange(len(scores))
+        target = scores[user, targets[rows] - 1]
+        lengths = [len(row) for row in seen[rows]]
+        scores[np.repeat(user, lengths), np.concatenate(seen[rows]) - 1] = -np.inf
+        scores[user, targets[rows] - 1] = target
+        result[rows] = (scores >= target[:, None]).sum(axis=1)
+    return result
+
+
+def metrics(ranks_of_targets: np.ndarray, k: int = 10) -> dict[str, float]:
+    """HR and NDCG of one target a user.
+
+    Args:
+        ranks_of_targets: Ranks from 1.
+        k: Length of the list that is judged.
+
+    Returns:
+        The share of ranks up to `k`, and the mean gain `1 / log2(rank + 1)`, 0 beyond `k`.
+    """
+    gains = np.where(ranks_of_targets <= k, 1 / np.log2(ranks_of_targets + 1), 0)
+    return {f"HR@{k}": float((ranks_of_targets <= k).mean()), f"NDCG@{k}": float(gains.mean())}
+
+
+def evaluate(split: Split, encode: Encoder, vectors: np.ndarray, part: str) -> dict[str, float]:
+    """Full ranking with seen items masked.
+
+    Args:
+        split: The split.
+        encode: Histories to state vectors `[users, dim]`.
+        vectors: As in `ranks`.
+        part: `"validation"` or `"test"`.
+
+    Returns:
+        HR@10 and NDCG@10.
+    """
+    histories = split.train if part == "validation" else split.test_histories()
+    return metrics(ranks(encode(histories), vectors, histories, getattr(split, part)))

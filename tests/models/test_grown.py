@@ -1,0 +1,114 @@
+"""Models that take up new users and items."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tfrecs
+from tfrecs._keras import tf
+from tfrecs.data import Interactions, leave_last_out
+from tfrecs.models import SASRec, TwoTower
+
+
+def log(users, items, seed):
+    """Users of even ids like cheap items, the others dear ones; ids have no other meaning."""
+    rng = np.random.default_rng(seed)
+    price = {item: item * 7 % 20 for item in items}
+    rows = []
+    for user in users:
+        liked = [item for item in items if (price[item] < 10) == (user % 2 == 0)]
+        rows += [(user, item) for item in rng.permutation(liked)[:8].tolist()]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id"])
+    everybody, everything = range(120), range(60)
+    return Interactions(
+        frame,
+        user_features=pd.DataFrame(
+            {"user_id": everybody, "kind": [f"k{user % 2}" for user in everybody]}
+        ),
+        item_features=pd.DataFrame(
+            {"item_id": everything, "price": [float(item * 7 % 20) for item in everything]}
+        ),
+    )
+
+
+def fitted(model, split, epochs, rate=0.01):
+    model.compile(tfrecs.optimizers.Adam(rate))
+    model.fit(model.examples(split.train).batch(32), epochs=epochs, verbose=0)
+    return model
+
+
+def test_known_items_keep_their_vectors_and_new_ones_have_those_of_their_features():
+    before = leave_last_out(log(range(80), range(40), 0))
+    model = TwoTower.from_split(before, dim=8, pooling="mean", id_dropout=0.5, seed=1)
+    fitted(model, before, 30)
+    new_log = log(range(100), range(60), 1).continuing(before.users, before.items)
+    after = leave_last_out(new_log)
+    assert after.items.ids[:40].tolist() == before.items.ids.tolist()
+    grown = model.grown(after)
+    vectors = grown.item_vectors().numpy()
+    np.testing.assert_allclose(vectors[:40], model.item_vectors(), rtol=1e-5, atol=1e-6)
+    # Nobody has met items 41 to 60 yet: their features alone tell who likes them.
+    everybody = {
+        "user_id": tf.range(1, 81),
+        "history": tf.constant(after.test.history.padded(range(80), 50)),
+    }
+    scores = grown.score(everybody).numpy()[:, 40:]
+    cheap = after.items.ids[40:] * 7 % 20 < 10
+    even = before.users.ids % 2 == 0
+    assert scores[even][:, cheap].mean() > scores[even][:, ~cheap].mean() + 1
+    assert scores[~even][:, ~cheap].mean() > scores[~even][:, cheap].mean() + 1
+
+
+def test_sasrec_keeps_its_vectors():
+    before = leave_last_out(log(range(40), range(40), 0))
+    model = fitted(SASRec.from_split(before, dim=8, seed=1), before, 1)
+    after = leave_last_out(log(range(40), range(60), 1).continuing(before.users, before.items))
+    grown = model.grown(after)
+    assert grown.num_items == len(after.items) > 40
+    np.testing.assert_array_equal(grown.item_vectors()[:40], model.item_vectors())
+    history = {"history": tf.constant([[3, 9, 4]])}
+    np.testing.assert_allclose(
+        grown.query_vectors(history), model.query_vectors(history), rtol=1e-5, atol=1e-6
+    )
+    fitted(grown, after, 1)
+
+
+def test_a_split_of_other_numbers_is_refused():
+    before = leave_last_out(log(range(40), range(10, 40), 0))
+    model = SASRec.from_split(before, dim=8, seed=1)
+    with pytest.raises(ValueError, match="items of the split do not begin with those of the model"):
+        model.grown(leave_last_out(log(range(40), range(40), 1)))
+
+
+def test_features_may_not_be_missing():
+    before = leave_last_out(log(range(40), range(40), 0))
+    model = TwoTower.from_split(before, dim=8, seed=1)
+    bare = Interactions(log(range(40), range(40), 1).frame, timestamp=None)
+    with pytest.raises(ValueError, match="features of users, and the new log has none"):
+        model.grown(leave_last_out(bare.continuing(before.users, before.items)))
+
+
+@pytest.mark.slow
+def test_a_grown_model_beats_the_old_one_at_a_tenth_of_the_cost():
+    """ML-100K: the last tenth of the interactions comes later, with users and items of its own."""
+    whole = tfrecs.data.load("ml-100k")
+    rows = np.arange(len(whole))
+    cut = len(whole) * 9 // 10
+    before = leave_last_out(whole.take(rows < cut))
+    model = TwoTower.from_split(before, pooling="mean", seed=1)
+    started = time.perf_counter()
+    fitted(model, before, 10, 1e-3)
+    retrain = time.perf_counter() - started
+    new = whole.take(rows >= cut).continuing(before.users, before.items)
+    after = leave_last_out(new)
+    fresh = model.grown(after)
+    unchanged = tfrecs.evaluate(fresh, after.test, ks=(10,), baselines=False)
+    grown = model.grown(after)
+    started = time.perf_counter()
+    fitted(grown, after, 8, 1e-3)
+    seconds = time.perf_counter() - started
+    report = tfrecs.evaluate(grown, after.test, ks=(10,), baselines=False)
+    assert report.metrics["NDCG@10"] > 1.2 * unchanged.metrics["NDCG@10"]
+    assert seconds < retrain / 8

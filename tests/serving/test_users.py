@@ -1,0 +1,71 @@
+"""Exports of models that know users by their id."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfrecs
+from tfrecs._keras import tf
+from tfrecs.data import Vocabulary
+from tfrecs.models import TwoTower
+from tfrecs.serving import Recommender, export
+
+ITEMS = Vocabulary([f"film {i}" for i in range(20)])
+USERS = Vocabulary([5, 900, 17, -1])
+
+
+@pytest.fixture(scope="module", params=["mean", None], ids=["history", "no history"])
+def exported(request, tmp_path_factory):
+    model = TwoTower(ITEMS, USERS, dim=4, pooling=request.param, max_length=3, seed=4)
+    return model, export(model, tmp_path_factory.mktemp("users"), k=6)
+
+
+def test_answers_as_score_does(exported):
+    model, folder = exported
+    recommend = tf.saved_model.load(folder).signatures["serving_default"]
+    users = tf.constant([17, 12345], tf.int64)
+    histories = [["film 3", "film 8", "", "", ""], ["film 1", "film 2", "film 3", "film 4", ""]]
+    answer = recommend(history=tf.constant(histories), user_id=users)
+    ids = [[4, 9], [2, 3, 4, 5]]
+    features = {
+        "user_id": tf.constant([3, 5]),
+        "history": tf.constant([[0, 4, 9], [3, 4, 5]]),
+    }
+    scores = model.score(features).numpy()
+    for row, seen in enumerate(ids):
+        scores[row, np.array(seen) - 1] = -np.inf
+    order = np.argsort(-scores, axis=1)[:, :6]
+    assert [[raw.decode() for raw in row] for row in answer["item_id"].numpy()] == [
+        [f"film {i}" for i in row] for row in order
+    ]
+    np.testing.assert_allclose(answer["score"], np.take_along_axis(scores, order, 1), rtol=1e-4)
+
+
+def test_manifest_and_recommender(exported):
+    model, folder = exported
+    manifest = json.loads(Path(folder, "assets.extra", "tfrecs_manifest.json").read_text())
+    assert manifest["num_users"] == 4
+    assert manifest["user_padding_id"] == -2
+    inputs = manifest["signatures"]["serving_default"]["inputs"]
+    assert inputs["user_id"] == {"dtype": "int64", "shape": [None]}
+    recommender = Recommender(folder)
+    assert recommender.knows_users
+    alone = recommender.recommend(k=3, user="900")
+    scores = model.score({"user_id": tf.constant([2]), "history": tf.zeros([1, 3], tf.int32)})
+    assert [item for item, _ in alone] == [f"film {i}" for i in np.argsort(-scores[0])[:3]]
+    assert "film 7" not in [item for item, _ in recommender.recommend(["film 7"], k=6)]
+    with pytest.raises(ValueError, match="The user 901 is not known to this export"):
+        recommender.recommend(k=3, user=901)
+    with pytest.raises(ValueError, match="'x' is not a user id: the users of this export are int"):
+        recommender.recommend(k=3, user="x")
+    with pytest.raises(ValueError, match="Neither history nor user"):
+        recommender.recommend(k=3)
+
+
+def test_a_model_without_users_takes_none(tmp_path):
+    model = tfrecs.models.SASRec(ITEMS, dim=4, max_length=3, seed=1)
+    recommender = Recommender(export(model, tmp_path, k=3))
+    with pytest.raises(ValueError, match="SASRec knows no users: give a history alone"):
+        recommender.recommend(["film 1"], k=3, user=5)

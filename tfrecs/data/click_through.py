@@ -1,0 +1,147 @@
+"""A log with ratings as examples of what was liked and what was not, in three random parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.columns import Label
+from tfrecs.data.feature_table import FeatureTable
+from tfrecs.data.interactions import Interactions
+from tfrecs.data.rows import Rows
+from tfrecs.data.schema import Schema
+from tfrecs.data.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RowSplit:
+    """Rows in three parts, with the vocabularies and features of their users and items.
+
+    Args:
+        train: What models learn from. Columns `user_id`, `item_id`, those of `context`, and the
+            label.
+        validation: What models and their settings are chosen on.
+        test: What is reported.
+        users: Vocabulary of users.
+        items: Vocabulary of items.
+        context: Schema of the columns beside the ids, the label among them.
+        user_features: Features of the users, or None.
+        item_features: Features of the items, or None.
+        protocol: The rule that made the split, in words.
+        counts: What the rule left out, by name.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    users: Vocabulary
+    items: Vocabulary
+    context: Schema
+    user_features: FeatureTable | None
+    item_features: FeatureTable | None
+    protocol: str
+    counts: dict[str, int]
+
+
+def click_through(
+    log: Interactions,
+    *,
+    label: str = "rating",
+    positive_from: float = 4.0,
+    negative_to: float | None = 2.0,
+    context: Schema | None = None,
+    skip: Collection[str] = (),
+    user_schema: Schema | None = None,
+    item_schema: Schema | None = None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> RowSplit:
+    """Makes examples of a log with ratings, or clicks, and parts them at random.
+
+    Args:
+        log: The log, with the label among its columns.
+        label: The column to predict.
+        positive_from: Rows of at least this are positive ones, label 1.
+        negative_to: Rows of at most this are negative ones, label 0, and those in between are left
+            out; None takes all that are not positive for negative.
+        context: What the other columns of a row are, such as its time; default none of them.
+        skip: Features of users and items to leave out.
+        user_schema: What the columns of the users' features are; default read from them.
+        item_schema: The same of the items'.
+        validation: Share of rows for validation.
+        test: Share of rows for the test.
+        seed: The same seed parts in the same way.
+
+    Returns:
+        The split. Its counts hold "rows", "rows_left_out" and "positives".
+
+    Raises:
+        ValueError: If the log has no such column, shares leave nothing to train on, or all rows
+            have one label.
+    """
+    if label not in log.frame.columns:
+        raise ValueError(
+            f"{log.name} has no column {label!r} to predict, only "
+            f"{', '.join(map(repr, log.frame.columns))}. Name it with label=."
+        )
+    if min(validation, test) <= 0 or validation + test >= 1:
+        raise ValueError(
+            f"Shares must be positive and together below 1, not {validation} (validation) and "
+            f"{test} (test)."
+        )
+    values = log.frame[label].to_numpy(np.float64)
+    positive = values >= positive_from
+    negative = ~positive if negative_to is None else values <= negative_to
+    used = positive | negative
+    if not positive[used].any() or positive[used].all():
+        raise ValueError(
+            f"{log.name}: with {label} from {positive_from} positive there are "
+            f"{int(positive.sum())} positive rows and {int(negative.sum())} negative ones."
+        )
+    kept = log.take(used, "rating_between") if not used.all() else log
+    users, items = kept.vocabularies()
+    context = (context or Schema({})).with_columns(**{label: Label(positive_from)})
+    columns = {
+        "user_id": users.encode(kept.frame["user_id"]),
+        "item_id": items.encode(kept.frame["item_id"]),
+        **context.encode(kept.frame),
+    }
+    rows = Rows(columns, label)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    tested, validated = int(len(rows) * test), int(len(rows) * validation)
+    if not tested or not validated:
+        raise ValueError(f"{log.name} has {len(rows)} rows: too few for these shares.")
+    parts = np.split(order, [tested, tested + validated])
+
+    def table(
+        features: pd.DataFrame | None, ids: Vocabulary, schema: Schema | None
+    ) -> FeatureTable | None:
+        if features is None:
+            return None
+        features = features.drop(columns=[name for name in skip if name in features])
+        return FeatureTable.from_frame(features, ids, schema) if len(features.columns) else None
+
+    between = "" if negative_to is None else f", to {negative_to:g} negative"
+    return RowSplit(
+        train=rows.take(np.sort(parts[2])),
+        validation=rows.take(parts[1]),
+        test=rows.take(parts[0]),
+        users=users,
+        items=items,
+        context=context,
+        user_features=table(kept.user_features, users, user_schema),
+        item_features=table(kept.item_features, items, item_schema),
+        protocol=(
+            f"click-through: {label} from {positive_from:g} positive{between}; random "
+            f"{1 - validation - test:g}, {validation:g} and {test:g}, seed {seed}"
+        ),
+        counts={
+            "rows": len(rows),
+            "rows_left_out": int((~used).sum()),
+            "positives": int(positive.sum()),
+        },
+    )

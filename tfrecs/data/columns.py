@@ -1,0 +1,336 @@
+"""The kinds of columns that a schema knows, and how the values of each become numbers."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from tfrecs._keras import tf
+from tfrecs.data.calendar import CALENDAR, calendar_ids
+from tfrecs.data.ids import id_column
+from tfrecs.data.text import Tokenizer
+from tfrecs.data.times import parse_times
+from tfrecs.data.vocabulary import Vocabulary
+
+
+class Column(abc.ABC):
+    """Base of the kinds of columns: what a column means and how it is encoded.
+
+    A column becomes one array with a row for each of its values. Ids follow the package's
+    convention: 0 is missing (or padding, where a row holds several), 1..n are the values known and
+    n + 1 is any other.
+    """
+
+    kinds: ClassVar[dict[str, type[Column]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Column.kinds[cls.__name__] = cls
+
+    @abc.abstractmethod
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the column's array, int32 or float32, the first axis that of `values`."""
+
+    @property
+    @abc.abstractmethod
+    def spec(self) -> tf.TensorSpec:
+        """Type and shape of a batch of the encoded column."""
+
+    @property
+    def missing(self) -> float:
+        """What stands for a missing value."""
+        return 0
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns `{"kind": .., argument: ..}`, ready for JSON."""
+        config: dict[str, Any] = {"kind": type(self).__name__}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            config[field.name] = value.get_config() if hasattr(value, "get_config") else value
+        return config
+
+    @staticmethod
+    def from_config(config: dict[str, Any]) -> Column:
+        """Returns the column that `get_config` described.
+
+        Raises:
+            ValueError: If there is no such kind.
+        """
+        arguments = dict(config)
+        kind = Column.kinds.get(arguments.pop("kind", ""))
+        if kind is None:
+            raise ValueError(
+                f"There is no kind of column {config.get('kind')!r}, only "
+                f"{', '.join(sorted(Column.kinds))}."
+            )
+        for name, cls in (("vocabulary", Vocabulary), ("tokenizer", Tokenizer)):
+            if arguments.get(name) is not None:
+                arguments[name] = cls.from_config(arguments[name])
+        if isinstance(arguments.get("parts"), list):
+            arguments["parts"] = tuple(arguments["parts"])
+        return kind(**arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical(Column):
+    """One of a set of values, or, with `max_values`, several of them.
+
+    Encoded as int32 `[rows]`, or `[rows, max_values]` with 0 after the last one. Values are strings
+    or integers by the rule of raw ids (`tfrecs.data.ids`); truth values are "False" and "True".
+
+    Args:
+        vocabulary: The values known.
+        max_values: Most values of a row; 0 for columns of single values. Rows with more keep their
+            first ones.
+
+    Example:
+        >>> import pandas as pd, tfrecs
+        >>> genres = Categorical(tfrecs.data.Vocabulary(["comedy", "drama"]), max_values=2)
+        >>> genres.encode(pd.Series([["drama"], [], ["comedy", "drama", "war"]])).tolist()
+        [[2, 0], [0, 0], [1, 2]]
+    """
+
+    vocabulary: Vocabulary
+    max_values: int = 0
+
+    @classmethod
+    def from_values(
+        cls, values: Any, min_count: int = 1, max_values: int | None = None
+    ) -> Categorical:
+        """Returns the column whose vocabulary is the values that stand there.
+
+        Args:
+            values: The column, of single values or of lists of them.
+            min_count: Values that stand there less often are unknown ones.
+            max_values: As in the constructor; None takes the longest row of lists.
+        """
+        series = pd.Series(values)
+        lists = holds_lists(series)
+        flat = _plain(series.explode() if lists else series)
+        column, missing = id_column(flat)
+        counts = pd.Series(column[~missing]).value_counts()
+        known = counts.index[counts >= min_count]
+        if max_values is None:
+            max_values = int(series.map(_length).max()) if lists else 0
+        return cls(Vocabulary.from_values(pd.Series(known.to_numpy())), max_values)
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the ids, `[rows]` or `[rows, max_values]` int32."""
+        if not self.max_values:
+            return self._ids(values)
+        lengths = np.minimum(values.map(_length).to_numpy(np.int64), self.max_values)
+        ids = np.zeros((len(values), self.max_values), np.int32)
+        inside = np.arange(self.max_values) < lengths[:, np.newaxis]
+        if inside.any():
+            kept = [
+                value
+                for row, length in zip(values, lengths, strict=True)
+                if length
+                for value in _listed(row)[:length]
+            ]
+            ids[inside] = self._ids(pd.Series(kept, dtype=object))
+        return ids
+
+    def _ids(self, values: pd.Series) -> np.ndarray:
+        values = _plain(values)
+        ids = self.vocabulary.encode(values)
+        ids[id_column(values)[1]] = 0
+        return ids
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """int32, `[None]` or `[None, max_values]`."""
+        return tf.TensorSpec([None, self.max_values] if self.max_values else [None], tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Numeric(Column):
+    """A number, encoded as float32 `[rows]`, NaN where it is missing or cannot be read.
+
+    Args:
+        encoding: How models take it in: "piecewise" (`layers.PiecewiseLinearEmbedding`),
+            "squashing" (`Squashing`), "discretization" (`Discretization`), "periodic"
+            (`PeriodicEncoding`), or "standard" (mean 0, variance 1).
+    """
+
+    encoding: str = "piecewise"
+
+    def __post_init__(self) -> None:
+        known = ("piecewise", "squashing", "discretization", "periodic", "standard")
+        if self.encoding not in known:
+            raise ValueError(f"encoding must be one of {', '.join(known)}, not {self.encoding!r}.")
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the numbers, `[rows]` float32."""
+        return _numbers(values)
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """float32 `[None]`."""
+        return tf.TensorSpec([None], tf.float32)
+
+    @property
+    def missing(self) -> float:
+        """NaN."""
+        return float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Timestamp(Column):
+    """A time as calendar features, in UTC: int32 `[rows, len(parts)]` of ids from 1.
+
+    Numbers are seconds since 1970; datetimes and ISO 8601 strings are read.
+
+    Args:
+        parts: Of "hour" (24), "weekday" (7, Monday first), "day" (of the month, 31), "month" (12).
+
+    Raises:
+        ValueError: If a part is unknown, or there is none.
+
+    Example:
+        >>> import pandas as pd
+        >>> Timestamp().encode(pd.Series(["1970-01-01T13:30:00"])).tolist()
+        [[14, 4, 1]]
+    """
+
+    parts: tuple[str, ...] = ("hour", "weekday", "month")
+
+    def __post_init__(self) -> None:
+        if not self.parts or not set(self.parts) <= set(CALENDAR):
+            raise ValueError(f"parts are some of {', '.join(CALENDAR)}, not {self.parts!r}.")
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the ids of each time's parts, 0 where it is missing or unreadable."""
+        times, invalid = parse_times(values)
+        ids = calendar_ids(np.floor(times).astype(np.int64), self.parts)
+        ids[invalid] = 0
+        return ids
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """int32 `[None, len(parts)]`."""
+        return tf.TensorSpec([None, len(self.parts)], tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(Column):
+    """A text as the ids of its words: int32 `[rows, max_tokens]`, padded with 0.
+
+    Args:
+        tokenizer: Parts a text into words and knows their ids.
+        max_tokens: Words of a text that count, the first ones.
+    """
+
+    tokenizer: Tokenizer
+    max_tokens: int = 32
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the ids of the words, 0 after the last one."""
+        texts = ["" if _is_missing(value) else str(value) for value in values]
+        return self.tokenizer.encode(texts, self.max_tokens)
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """int32 `[None, max_tokens]`."""
+        return tf.TensorSpec([None, self.max_tokens], tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class History(Column):
+    """Lists of raw item ids, oldest first: int32 `[rows, max_length]`, padded on the left with 0.
+
+    Args:
+        vocabulary: The items.
+        max_length: Items that count, the most recent ones.
+    """
+
+    vocabulary: Vocabulary
+    max_length: int = 50
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the ids of the items, the most recent in the last column."""
+        rows = [_listed(row)[-self.max_length :] for row in values]
+        ids = np.zeros((len(rows), self.max_length), np.int32)
+        lengths = np.array([len(row) for row in rows], np.int64)
+        inside = np.arange(self.max_length) >= self.max_length - lengths[:, np.newaxis]
+        if inside.any():
+            flat = np.array(list(itertools.chain.from_iterable(rows)), object)
+            ids[inside] = self.vocabulary.encode(flat)
+        return ids
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """int32 `[None, max_length]`."""
+        return tf.TensorSpec([None, self.max_length], tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Label(Column):
+    """What is to be predicted: float32 `[rows]`.
+
+    Args:
+        positive_from: Values of at least this are 1 and smaller ones 0; None keeps the numbers.
+    """
+
+    positive_from: float | None = None
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the labels.
+
+        Raises:
+            ValueError: If one is missing or no number.
+        """
+        numbers = _numbers(values)
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            raise ValueError(
+                f"The label {values.name!r} of row {int(bad.argmax())} is no finite number: "
+                f"{values.iloc[int(bad.argmax())]!r}. Leave out rows without a label."
+            )
+        if self.positive_from is None:
+            return numbers
+        return (numbers >= self.positive_from).astype(np.float32)
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """float32 `[None]`."""
+        return tf.TensorSpec([None], tf.float32)
+
+
+def holds_lists(values: pd.Series) -> bool:
+    """Whether a column's rows are lists of values."""
+    if values.dtype != object:
+        return False
+    present = values.dropna()
+    return bool(len(present)) and isinstance(present.iloc[0], list | tuple | set | np.ndarray)
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Truth values as strings; everything else as it is."""
+    return values.astype(object).map(str) if values.dtype == bool else values
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers.to_numpy(np.float64, na_value=np.nan).astype(np.float32)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (bool(np.isscalar(value)) and bool(pd.isna(value)))
+
+
+def _listed(row: Any) -> list[Any]:
+    """A row of lists as a list; one that is missing as an empty one."""
+    if isinstance(row, Iterable) and not isinstance(row, str):
+        return list(row)
+    return [] if _is_missing(row) else [row]
+
+
+def _length(row: Any) -> int:
+    return len(_listed(row))

@@ -1,0 +1,122 @@
+"""The features of users or items, encoded, a row an id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.schema import Schema
+from tfrecs.data.vocabulary import Vocabulary
+
+
+class FeatureTable:
+    """The encoded features of n users or items: row i belongs to id i.
+
+    Row 0 (padding) and row n + 1 (an unknown id) hold missing values. A model looks the features of
+    a batch up by the ids, so that its input needs ids alone.
+
+    Args:
+        schema: What the columns are.
+        columns: The array `[n + 2, ...]` of each column, as `Schema.encode` gives them.
+
+    Raises:
+        ValueError: If columns and schema, or the lengths of the columns, disagree.
+
+    Example:
+        >>> import pandas as pd, tfrecs
+        >>> frame = pd.DataFrame({"age": [30.0, 40.0]}, index=[7, 9])
+        >>> table = tfrecs.data.FeatureTable.from_frame(frame, tfrecs.data.Vocabulary([7, 8, 9]))
+        >>> table.columns["age"].tolist(), table.without_row
+        ([nan, 30.0, nan, 40.0, nan], 1)
+    """
+
+    def __init__(
+        self, schema: Schema, columns: dict[str, np.ndarray], without_row: int = 0
+    ) -> None:
+        lengths = {len(column) for column in columns.values()}
+        if set(columns) != set(schema) or len(lengths) != 1:
+            raise ValueError(
+                f"FeatureTable: one array a column of the schema ({', '.join(schema)}), all as "
+                f"long, not { ({name: len(column) for name, column in columns.items()}) }."
+            )
+        for name, column in columns.items():
+            spec = schema[name].spec
+            if column.dtype != spec.dtype.as_numpy_dtype or not spec.shape.is_compatible_with(
+                column.shape
+            ):
+                raise ValueError(
+                    f"FeatureTable: column {name!r} is {column.dtype} {list(column.shape)}, not "
+                    f"{spec.dtype.name} {spec.shape.as_list()}."
+                )
+        self.schema = schema
+        self.columns = columns
+        self.without_row = without_row
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        vocabulary: Vocabulary,
+        schema: Schema | None = None,
+    ) -> FeatureTable:
+        """Encodes a table of features.
+
+        Args:
+            frame: The features, indexed by raw id, as `Interactions.user_features`. Ids that are
+                not in the vocabulary are left out.
+            vocabulary: The ids.
+            schema: What the columns are; by default read from the rows of the vocabulary's ids.
+
+        Returns:
+            The table. Ids that the frame lacks have missing values; `without_row` counts them.
+
+        Raises:
+            ValueError: If an id stands twice, no id of the vocabulary is there, the schema has a
+                label, or no column.
+        """
+        if not frame.index.is_unique:
+            twice = frame.index[frame.index.duplicated()].tolist()[0]
+            raise ValueError(f"FeatureTable: id {twice!r} stands twice.")
+        ids = vocabulary.encode(frame.index)
+        known = ids <= len(vocabulary)
+        if not known.any():
+            raise ValueError("FeatureTable: none of the vocabulary's ids is in the table.")
+        frame, ids = frame[known], ids[known]
+        schema = Schema.from_frame(frame) if schema is None else schema
+        if schema.label is not None or not len(schema):
+            raise ValueError(f"FeatureTable: needs columns, and no label, not {schema}.")
+        columns = {}
+        for name, values in schema.encode(frame).items():
+            column = np.full(
+                (len(vocabulary) + 2, *values.shape[1:]), schema[name].missing, values.dtype
+            )
+            column[ids] = values
+            columns[name] = column
+        return cls(schema, columns, len(vocabulary) - len(ids))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns schema and size, ready for JSON; the values are left to weights."""
+        return {"schema": self.schema.get_config(), "size": len(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FeatureTable:
+        """Returns a table of missing values, of the schema and size that `get_config` told."""
+        schema = Schema.from_config(config["schema"])
+        columns = {
+            name: np.full(
+                [config["size"] + 2, *column.spec.shape[1:]],
+                column.missing,
+                column.spec.dtype.as_numpy_dtype,
+            )
+            for name, column in schema.items()
+        }
+        return cls(schema, columns)
+
+    def __len__(self) -> int:
+        """Number of ids, n."""
+        return len(next(iter(self.columns.values()))) - 2
+
+    def __repr__(self) -> str:
+        return f"FeatureTable({len(self)} ids, {self.schema})"

@@ -1,0 +1,237 @@
+"""Rows of Parquet files as batches, for tables that do not fit into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecs._keras import tf
+from tfrecs.data.rows import Rows
+from tfrecs.data.schema import Schema
+from tfrecs.data.sequences import Features
+
+# Rows that are decoded and encoded at a time: enough to make what Python does for each of them
+# cheap, and a few MB of memory.
+_CHUNK = 2**15
+Columns = dict[str, np.ndarray]
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class ParquetRows:
+    """Rows of Parquet files, read and encoded while a model trains: `Rows` beyond memory.
+
+    In memory are at most about `buffer_rows` encoded rows and a few chunks of 32,768 on their way.
+    Rows are in random order twice over: row groups are read in a random order, and a row leaves the
+    buffer at random. So a file sorted by time or label needs a buffer of many row groups, or to be
+    shuffled once when it is written.
+
+    Args:
+        path: A Parquet file, a folder of them (its `*.parquet`, in the order of their names), or a
+            list of files.
+        schema: What the columns are. Other columns of the files are not read.
+        buffer_rows: Rows among which the next is drawn.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If a file lacks a column of the schema, there are no rows, or `buffer_rows` is
+            less than 1.
+
+    Example:
+        >>> import pandas as pd, pathlib, tempfile, tfrecs
+        >>> frame = pd.DataFrame({"age": [31.0, 58.0, 40.0], "liked": [1, 0, 1]})
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.parquet"
+        >>> frame.to_parquet(path)
+        >>> rows = ParquetRows(path, tfrecs.data.Schema.from_frame(frame, label="liked"))
+        >>> [batch["age"].shape[0] for batch in rows.batch(2)]
+        [2, 1]
+    """
+
+    def __init__(self, path: Paths, schema: Schema, buffer_rows: int = 2**18) -> None:
+        if buffer_rows < 1:
+            raise ValueError(f"buffer_rows must be at least 1, not {buffer_rows}.")
+        self.paths = _files(path)
+        self.schema = schema
+        self.buffer_rows = buffer_rows
+        self._groups: list[tuple[Path, int]] = []
+        self._size = 0
+        for file in self.paths:
+            with pq.ParquetFile(file) as parquet:
+                names = set(parquet.schema_arrow.names)
+                missing = [name for name in schema if name not in names]
+                if missing:
+                    raise ValueError(
+                        f"{file} has no column {', '.join(map(repr, missing))}, only "
+                        f"{', '.join(map(repr, parquet.schema_arrow.names))}."
+                    )
+                self._groups += [(file, group) for group in range(parquet.num_row_groups)]
+                self._size += parquet.metadata.num_rows
+        if not self._size:
+            raise ValueError(f"There are no rows in {', '.join(map(str, self.paths))}.")
+
+    @property
+    def label(self) -> str | None:
+        """Name of the column to predict, or None."""
+        return self.schema.label
+
+    @property
+    def num_targets(self) -> int:
+        """Number of targets of an epoch: one a row."""
+        return len(self)
+
+    def sample(self, size: int, seed: int = 0) -> Rows:
+        """Returns some of the rows, held in memory: what a model can `adapt` to.
+
+        Args:
+            size: How many; all if there are fewer. They are drawn from the first row groups of a
+                random order.
+            seed: Seed of the choice.
+
+        Raises:
+            ValueError: If `size` is less than 1.
+        """
+        if size < 1:
+            raise ValueError(f"size must be at least 1, not {size}.")
+        rng = np.random.default_rng(seed)
+        columns = next(_cut(_mixed(self._chunks(rng), max(size, self.buffer_rows), rng), size))
+        return Rows(columns, self.label)
+
+    def batch(
+        self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches `{name: [B, ...]}` of all rows.
+
+        Each iteration is another epoch, in an order that follows from `seed` and the epoch's
+        number. The last batch holds what is left over.
+
+        Args:
+            batch_size: Rows of a batch.
+            seed: Seed of the order; None keeps the order of the rows.
+            first_epoch: Number of the first iteration's epoch, for a resumed run.
+
+        Raises:
+            ValueError: If `batch_size` is less than 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        # Python hands over blocks of several batches, which the graph cuts: small batches are cheap
+        # too.
+        block = batch_size * -(-_CHUNK // batch_size)
+        epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
+        signature = self.schema.signature()
+        if self.label is not None:
+            spec = self.schema[self.label].spec
+            signature[self.label] = tf.TensorSpec(spec.shape, spec.dtype, name=self.label)
+
+        def blocks(number: int) -> Iterator[Columns]:
+            if seed is None:
+                return _cut(self._chunks(None), block)
+            rng = np.random.default_rng([seed, number])
+            return _cut(_mixed(self._chunks(rng), self.buffer_rows, rng), block)
+
+        def cut(columns: Features) -> tf.data.Dataset:
+            size = tf.shape(next(iter(columns.values())), tf.int64)[0]
+            return tf.data.Dataset.range(0, size, batch_size).map(
+                lambda start: {name: x[start : start + batch_size] for name, x in columns.items()}
+            )
+
+        def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
+            read = tf.data.Dataset.from_generator(
+                blocks, args=(epoch.assign_add(1),), output_signature=signature
+            )
+            return read.prefetch(1).flat_map(cut)
+
+        dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
+        count = tf.data.experimental.assert_cardinality(-(-len(self) // batch_size))
+        dataset = dataset.apply(count).prefetch(4)
+        # As in `sequences.epochs`: nothing is left to tune, and the tuner holds up the end of fit.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = dataset.with_options(options)
+        dataset.epoch = epoch
+        return dataset
+
+    def _chunks(self, rng: np.random.Generator | None) -> Iterator[Columns]:
+        """Reads and encodes the rows, row groups in random order."""
+        order = np.arange(len(self._groups)) if rng is None else rng.permutation(len(self._groups))
+        for index in order:
+            file, group = self._groups[index]
+            with pq.ParquetFile(file) as parquet:
+                first = 0
+                for part in parquet.iter_batches(_CHUNK, [group], columns=list(self.schema)):
+                    yield self._encode(part, f"{file}, row group {group}, from row {first}")
+                    first += part.num_rows
+
+    def _encode(self, part: pa.RecordBatch, place: str) -> Columns:
+        try:
+            return self.schema.encode(part.to_pandas())
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label {self.label}"
+        return f"ParquetRows({len(self)} rows of {', '.join(self.schema)}{label})"
+
+
+def _files(path: Paths) -> list[Path]:
+    given = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    files = [
+        file for one in given for file in (sorted(one.glob("*.parquet")) if one.is_dir() else [one])
+    ]
+    absent = [str(file) for file in files if not file.is_file()]
+    if absent or not files:
+        raise FileNotFoundError(
+            f"There is no Parquet file {', '.join(absent or map(str, given))}: name a file, a "
+            "folder of *.parquet files, or a list of files."
+        )
+    return files
+
+
+def _mixed(chunks: Iterator[Columns], size: int, rng: np.random.Generator) -> Iterator[Columns]:
+    """Draws rows at random from a buffer of `size`, of which a half is renewed at a time."""
+    held: list[Columns] = []
+    count = 0
+    for chunk in chunks:
+        held.append(chunk)
+        count += _length(chunk)
+        if count >= size:
+            pool = _permuted(held, rng)
+            keep = size // 2
+            yield {name: values[keep:] for name, values in pool.items()}
+            held, count = [{name: values[:keep] for name, values in pool.items()}], keep
+    if count:
+        yield _permuted(held, rng)
+
+
+def _permuted(parts: list[Columns], rng: np.random.Generator) -> Columns:
+    order = rng.permutation(sum(map(_length, parts)))
+    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
+    """Cuts columns anew, into parts of `size` rows; the last one holds what is left over."""
+    held: list[Columns] = []
+    count = 0
+    for part in parts:
+        held.append(part)
+        count += _length(part)
+        if count < size:
+            continue
+        whole = {name: np.concatenate([one[name] for one in held]) for name in part}
+        stop = count - count % size
+        for start in range(0, stop, size):
+            yield {name: values[start : start + size] for name, values in whole.items()}
+        held, count = [{name: values[stop:] for name, values in whole.items()}], count - stop
+    if count:
+        yield {name: np.concatenate([one[name] for one in held]) for name in held[0]}
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values())))

@@ -1,0 +1,108 @@
+"""Rows of a table, encoded, as batches: what ranking models learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfrecs._keras import tf
+from tfrecs.data.schema import Schema
+from tfrecs.data.sequences import Features, epochs, shuffled
+
+
+class Rows:
+    """Encoded columns, all as long: examples for models that take in a row at a time.
+
+    Args:
+        columns: Arrays `[rows, ...]` by name, as `Schema.encode` gives them.
+        label: Name of the column to predict, or None.
+
+    Raises:
+        ValueError: If there are no rows, columns differ in length, or the label is no column.
+
+    Example:
+        >>> import pandas as pd, tfrecs
+        >>> frame = pd.DataFrame({"age": [31.0, 58.0, 40.0], "liked": [1, 0, 1]})
+        >>> schema = tfrecs.data.Schema.from_frame(frame, label="liked")
+        >>> rows = tfrecs.data.Rows.from_frame(frame, schema)
+        >>> [batch["age"].shape[0] for batch in rows.batch(2)]
+        [2, 1]
+    """
+
+    def __init__(self, columns: Mapping[str, np.ndarray], label: str | None = None) -> None:
+        self.columns = dict(columns)
+        self.label = label
+        lengths = {len(column) for column in self.columns.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                "Rows: columns must be all as long, and at least one row, not "
+                f"{ ({name: len(column) for name, column in self.columns.items()}) }."
+            )
+        if label is not None and label not in self.columns:
+            raise ValueError(f"Rows: no column {label!r}, only {', '.join(self.columns)}.")
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, schema: Schema) -> Rows:
+        """Returns the rows of a DataFrame, encoded as a schema says."""
+        columns = schema.encode(frame)
+        return cls(columns, schema.label if schema.label in columns else None)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The column to predict, `[rows]`.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.label is None:
+            raise ValueError("Rows: they have no label.")
+        return self.columns[self.label]
+
+    @property
+    def num_targets(self) -> int:
+        """Number of targets of an epoch: one a row."""
+        return len(self)
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Returns some of the rows: their positions, or a bool array that marks them."""
+        return Rows({name: column[rows] for name, column in self.columns.items()}, self.label)
+
+    def batch(
+        self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches `{name: [B, ...]}` of all rows.
+
+        Each iteration is another epoch, in an order that follows from `seed` and the epoch's
+        number. The last batch holds what is left over.
+
+        Args:
+            batch_size: Rows of a batch.
+            seed: Seed of the order; None keeps the order of the rows.
+            first_epoch: Number of the first iteration's epoch, for a resumed run.
+
+        Raises:
+            ValueError: If `batch_size` is less than 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        columns = {name: tf.constant(column) for name, column in self.columns.items()}
+        size = tf.constant(len(self), tf.int64)
+
+        def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
+            start = number * batch_size
+            stop = tf.minimum(start + batch_size, size)
+            if seed is None:
+                return {name: column[start:stop] for name, column in columns.items()}
+            place = shuffled(tf.range(start, stop), size, seed, epoch)
+            return {name: tf.gather(column, place) for name, column in columns.items()}
+
+        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label {self.label}"
+        return f"Rows({len(self)} rows of {', '.join(self.columns)}{label})"

@@ -1,0 +1,225 @@
+"""The typed description of a table's columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs._keras import tf
+from tfrecs.data.columns import (
+    Categorical,
+    Column,
+    Label,
+    Numeric,
+    Text,
+    Timestamp,
+    holds_lists,
+)
+from tfrecs.data.text import Tokenizer
+
+# An integer column of at most so many different values is taken for categories.
+_FEW = 32
+
+
+class Schema(Mapping[str, Column]):
+    """What the columns of a table are, and so how they are encoded and what a model takes in.
+
+    A mapping from names to columns (`Categorical`, `Numeric`, `Text`, `Timestamp`, `History`,
+    `Label`), in the order in which models take them. `from_frame` reads one from data, and
+    `with_columns` changes it.
+
+    Args:
+        columns: The columns by name.
+        left_out: Names of columns of the data that are no part of it, and why.
+
+    Raises:
+        ValueError: If there is more than one label.
+
+    Example:
+        >>> import pandas as pd, tfrecs
+        >>> frame = pd.DataFrame({"age": [31.0, None], "job": ["cook", "cook"], "liked": [1, 0]})
+        >>> schema = tfrecs.data.Schema.from_frame(frame, label="liked")
+        >>> schema
+        Schema(age: Numeric, job: Categorical of 1, liked: Label)
+        >>> {name: array.tolist() for name, array in schema.encode(frame).items()}
+        {'age': [31.0, nan], 'job': [1, 1], 'liked': [1.0, 0.0]}
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Column], left_out: Mapping[str, str] | None = None
+    ) -> None:
+        self._columns = dict(columns)
+        self.left_out = dict(left_out or {})
+        labels = [name for name, column in columns.items() if isinstance(column, Label)]
+        if len(labels) > 1:
+            raise ValueError(f"A schema has one label, not {', '.join(labels)}.")
+        self.label = labels[0] if labels else None
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        label: str | None = None,
+        skip: Collection[str] = (),
+        min_count: int = 2,
+    ) -> Schema:
+        """Reads a schema from the types and values of a DataFrame's columns.
+
+        - floats, and integers of more than 32 different values: `Numeric`;
+        - other integers, truth values, categories: `Categorical`;
+        - datetimes: `Timestamp`;
+        - lists: `Categorical` of several values;
+        - strings: `Text` where most differ and have several words, else `Categorical`;
+        - a column without values, or one of categories that never repeat, is left out: see
+          `left_out`.
+
+        Args:
+            frame: The data.
+            label: Name of the column to predict.
+            skip: Names of columns to leave out.
+            min_count: A category's value that stands there less often counts as unknown, which
+                gives unknown values something to learn from.
+
+        Raises:
+            ValueError: If `label` or a name in `skip` is no column.
+        """
+        for name in [*skip, *([label] if label is not None else [])]:
+            if name not in frame.columns:
+                raise ValueError(
+                    f"There is no column {name!r}, only {', '.join(map(repr, frame.columns))}."
+                )
+        columns: dict[str, Column] = {}
+        left_out = dict.fromkeys(skip, "as asked")
+        for name in frame.columns:
+            if name in left_out:
+                continue
+            if name == label:
+                columns[name] = Label()
+                continue
+            column = _read(frame[name], min_count)
+            if isinstance(column, Column):
+                columns[name] = column
+            else:
+                left_out[name] = column
+        return cls(columns, left_out)
+
+    def with_columns(self, **changes: Column | None) -> Schema:
+        """Returns the schema with columns added, replaced, or (None) left out.
+
+        Example:
+            >>> from tfrecs.data import Numeric, Schema
+            >>> Schema({"year": Numeric()}).with_columns(year=Numeric("squashing"), rank=Numeric())
+            Schema(year: Numeric, rank: Numeric)
+        """
+        columns = {**self._columns, **changes}
+        gone = {name: "as asked" for name, column in changes.items() if column is None}
+        return Schema(
+            {name: column for name, column in columns.items() if column is not None},
+            {name: why for name, why in self.left_out.items() if name not in changes} | gone,
+        )
+
+    def encode(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Returns the array of each column; see the kinds of columns for their forms.
+
+        Raises:
+            ValueError: If the frame lacks a column. The label may be missing: then it is left out.
+        """
+        missing = [name for name in self if name not in frame.columns and name != self.label]
+        if missing:
+            raise ValueError(
+                f"The data have no column {', '.join(map(repr, missing))}, only "
+                f"{', '.join(map(repr, frame.columns))}."
+            )
+        return {
+            name: column.encode(frame[name])
+            for name, column in self.items()
+            if name in frame.columns
+        }
+
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        """Returns type and shape of what a model takes in: each column but the label, encoded."""
+        return {
+            name: tf.TensorSpec(column.spec.shape, column.spec.dtype, name=name)
+            for name, column in self.items()
+            if name != self.label
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes the schema, vocabularies included, as JSON."""
+        text = json.dumps(self.get_config(), ensure_ascii=False, indent=1)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Schema:
+        """Returns the schema that `save` wrote."""
+        return cls.from_config(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` makes it from, ready for JSON."""
+        columns = {name: column.get_config() for name, column in self.items()}
+        return {"columns": columns, "left_out": self.left_out}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Schema:
+        """Returns the schema that `get_config` described."""
+        columns = {name: Column.from_config(c) for name, c in config["columns"].items()}
+        return cls(columns, config.get("left_out"))
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schema):
+            return NotImplemented
+        mine, others = (schema.get_config()["columns"] for schema in (self, other))
+        return list(mine.items()) == list(others.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Schema({', '.join(f'{n}: {_describe(c)}' for n, c in self.items())})"
+
+
+def _describe(column: Column) -> str:
+    words = type(column).__name__
+    if isinstance(column, Categorical):
+        words += f" of {len(column.vocabulary)}"
+        words += f", up to {column.max_values} a row" if column.max_values else ""
+    return words
+
+
+def _read(values: pd.Series, min_count: int) -> Column | str:
+    """The column that the values look like, or why there is none."""
+    if values.isna().all():
+        return "it has no values"
+    if holds_lists(values):
+        return _categories(values, min_count)
+    kind = values.dtype.kind
+    if kind == "M":
+        return Timestamp()
+    if kind == "f" or (kind in "iu" and values.nunique() > _FEW):
+        return Numeric()
+    if kind in "iub" or isinstance(values.dtype, pd.CategoricalDtype):
+        return _categories(values, min_count)
+    texts = values.dropna().astype(str)
+    words = texts.str.count(r"\S+")
+    if texts.nunique() > len(texts) / 2 and words.mean() >= 1.5:
+        return Text(Tokenizer.from_texts(texts, min_count=min_count))
+    return _categories(values, min_count)
+
+
+def _categories(values: pd.Series, min_count: int) -> Column | str:
+    column = Categorical.from_values(values, min_count)
+    return column if len(column.vocabulary) else "none of its values repeats"

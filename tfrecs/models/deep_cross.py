@@ -1,0 +1,284 @@
+"""DCN-V2: ranking by explicit feature crosses beside a deep network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.data import Categorical, FeatureTable, Label, Rows, RowSplit, Schema, Vocabulary
+from tfrecs.layers import CrossNetwork, FeatureEncoder, FeatureLookup
+from tfrecs.models.base import Features, Model
+from tfrecs.tasks import Ranking
+
+_IDS = ("user_id", "item_id")
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class DeepCross(Model):
+    """DCN-V2 (Wang et al., "DCN V2", WWW 2021): predicts a label from the features of a row.
+
+        x_0 = [embeddings of categories, numbers, texts]
+        y = w [crosses(x_0), deep(x_0)] + b,   or w deep(crosses(x_0)) + b where stacked
+
+    A row has columns of its own (`context`) and, where the model knows users and items, `user_id`
+    and `item_id`, whose features it looks up. Such a model scores any item for a user, and so ranks
+    what a retrieval model found. See `layers.CrossNetwork` for the crosses.
+
+    Args:
+        context: Schema of the columns of a row beside the ids. Its label is what is predicted.
+        items: Vocabulary of the items, or None for rows without `item_id`.
+        users: Vocabulary of the users, or None for rows without `user_id`.
+        user_features: Features of the users.
+        item_features: Features of the items.
+        dim: Size of the vectors of ids, categories and numbers.
+        cross_layers: Number of cross layers.
+        projection_dim: Rank of their matrices; None for full ones.
+        num_experts: Experts of each cross layer (DCN-Mix); None for plain crosses.
+        deep_units: Widths of the deep network's layers.
+        structure: "parallel" or "stacked".
+        dropout: Rate of the dropout in the deep network.
+        embedding_regularization: Weight of the squared length of the batch's own embeddings,
+            a mean over the batch, in the loss.
+        task: What the model is trained for: takes labels and log-odds; default `tasks.Ranking` with
+            binary cross-entropy.
+        seed: Seed of initial weights and dropout.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If there is no label, or features are given without the ids they belong to.
+
+    Example:
+        >>> import numpy as np, pandas as pd, tfrecs
+        >>> frame = pd.DataFrame({"age": [31.0, 58.0, 40.0, 22.0], "liked": [1, 0, 1, 0]})
+        >>> schema = tfrecs.data.Schema.from_frame(frame, label="liked")
+        >>> rows = tfrecs.data.Rows.from_frame(frame, schema)
+        >>> model = tfrecs.models.DeepCross(schema, dim=4, deep_units=[8], seed=1)
+        >>> model.adapt(rows)
+        >>> model.compile(tfrecs.optimizers.Adam(0.01))
+        >>> history = model.fit(rows.batch(2), epochs=2, verbose=0)
+        >>> model.predict(rows.batch(2, seed=None), verbose=0).shape
+        (4,)
+    """
+
+    default_split = "click_through"
+    monitor = "val_AUC"
+
+    def __init__(
+        self,
+        context: Schema,
+        items: Vocabulary | None = None,
+        users: Vocabulary | None = None,
+        user_features: FeatureTable | None = None,
+        item_features: FeatureTable | None = None,
+        dim: int = 16,
+        cross_layers: int = 3,
+        projection_dim: int | None = None,
+        num_experts: int | None = None,
+        deep_units: Sequence[int] = (256, 256),
+        structure: str = "parallel",
+        dropout: float = 0.2,
+        embedding_regularization: float = 0.0,
+        task: Ranking | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(items, **kwargs)
+        if isinstance(context, dict):
+            context = Schema.from_config(context)
+        if isinstance(users, dict):
+            users = Vocabulary.from_config(users)
+        if isinstance(task, dict):
+            task = keras.utils.deserialize_keras_object(task)
+        if context.label is None:
+            raise ValueError(f"The context has no label, only {context}.")
+        if (user_features is not None and users is None) or (
+            item_features is not None and self.items is None
+        ):
+            raise ValueError("Features of users and items need their vocabularies.")
+        self.context = context
+        self.label: str = context.label
+        self.users = users
+        self.dim = dim
+        self.cross_layers = cross_layers
+        self.projection_dim = projection_dim
+        self.num_experts = num_experts
+        self.deep_units = list(deep_units)
+        self.structure = structure
+        self.dropout = dropout
+        self.embedding_regularization = embedding_regularization
+        self.task = task or Ranking(keras.losses.BinaryCrossentropy(from_logits=True))
+        self.seed = seed
+
+        columns: dict[str, Any] = {}
+        for name, vocabulary in zip(_IDS, (users, self.items), strict=True):
+            if vocabulary is not None:
+                columns[name] = Categorical(vocabulary)
+        self.lookups: dict[str, FeatureLookup] = {}
+        for name, table in zip(_IDS, (user_features, item_features), strict=True):
+            if table is not None:
+                lookup = FeatureLookup(table, name=f"{name}_features")
+                self.lookups[name] = lookup
+                columns |= {
+                    _qualified(name, column): kind for column, kind in lookup.schema.items()
+                }
+        columns |= {name: kind for name, kind in context.items() if not isinstance(kind, Label)}
+        self.encoder = FeatureEncoder(Schema(columns), dim, seed=seed, name="features")
+        self.crosses = CrossNetwork(
+            cross_layers,
+            projection_dim,
+            num_experts,
+            deep_units=deep_units,
+            structure=structure,
+            dropout=dropout,
+            seed=None if seed is None else 1000 * seed + 1,
+            name="crosses",
+        )
+        self.output_layer = keras.layers.Dense(
+            1,
+            kernel_initializer=keras.initializers.GlorotUniform(
+                None if seed is None else 1000 * seed + 2
+            ),
+            name="output",
+        )
+        # All weights exist from here on: a checkpoint restores into them at once.
+        self.output_layer(self.crosses(tf.zeros([1, self.encoder.width])))
+
+    @classmethod
+    def from_split(cls, split: RowSplit, **kwargs: Any) -> DeepCross:
+        """Returns a model of a split's users, items and columns, adapted to its training part.
+
+        Args:
+            split: What it is to be trained on.
+            **kwargs: Other arguments of the model.
+        """
+        given = {
+            "context": split.context,
+            "items": split.items,
+            "users": split.users,
+            "user_features": split.user_features,
+            "item_features": split.item_features,
+        }
+        model = cls(**{**given, **kwargs})
+        model.adapt(split.train)
+        return model
+
+    def adapt(self, rows: Rows) -> None:
+        """Learns from rows what the encoding of numbers needs (bins, means).
+
+        Args:
+            rows: Training rows, with all columns that the model reads.
+        """
+        columns = dict(rows.columns)
+        for name, lookup in self.lookups.items():
+            for column, values in lookup.table().columns.items():
+                columns[_qualified(name, column)] = values[columns[name]]
+        self.encoder.adapt(columns)
+
+    def logits(self, features: Features, training: bool = False) -> tf.Tensor:
+        """Returns the float32 log-odds of rows, `[batch]`.
+
+        Args:
+            features: The columns of the rows by name, encoded.
+            training: Whether dropout applies.
+        """
+        return self._logits(self._embedded(features), training)
+
+    def _embedded(self, features: Features) -> tf.Tensor:
+        columns = dict(features)
+        for name, lookup in self.lookups.items():
+            found = lookup(features[name])
+            columns |= {_qualified(name, column): values for column, values in found.items()}
+        return self.encoder(columns)
+
+    def _logits(self, embedded: tf.Tensor, training: bool) -> tf.Tensor:
+        crossed = self.crosses(embedded, training=training)
+        return tf.cast(self.output_layer(crossed)[:, 0], tf.float32)
+
+    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the probability of label 1 of each row, `[batch]` float32."""
+        return tf.sigmoid(self.logits(inputs, training))
+
+    def score(self, features: Features, items: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the log-odds of items for each user, as `Model.score`.
+
+        Args:
+            features: `"user_id"` `[batch]`, and columns of `context`; those that are not there
+                count as missing.
+            items: `[batch, c]` item ids; None for all.
+        """
+        if self.items is None:
+            raise TypeError("This DeepCross knows no items: use logits() or call it.")
+        batch = tf.shape(next(iter(features.values())))[0]
+        if items is None:
+            everything = tf.range(1, self.num_items + 1)
+            items = tf.tile(everything[tf.newaxis], [batch, 1])
+        count = tf.shape(items)[1]
+        missing = self._missing_row()
+        rows = {
+            name: tf.repeat(features[name], count, axis=0)
+            if name in features
+            else tf.repeat(missing[name], batch * count, axis=0)
+            for name in missing
+        }
+        rows["item_id"] = tf.reshape(items, [-1])
+        return tf.reshape(self.logits(rows), [batch, count])
+
+    @property
+    def inputs_of_rows(self) -> frozenset[str]:
+        """Names of the columns that a row has for the model, its label left out."""
+        return frozenset(self._missing_row())
+
+    def _missing_row(self) -> Features:
+        """One row of missing values, of all that the model takes in."""
+        signature = self.context.signature()
+        row = {
+            name: tf.fill([1, *spec.shape[1:]], tf.constant(self.context[name].missing, spec.dtype))
+            for name, spec in signature.items()
+        }
+        for name, vocabulary in zip(_IDS, (self.users, self.items), strict=True):
+            if vocabulary is not None:
+                row[name] = tf.zeros([1], tf.int32)
+        return row
+
+    def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the task's loss of a batch of rows, their label among the columns."""
+        embedded = self._embedded(inputs)
+        logits = self._logits(embedded, training)
+        loss = self.task(inputs[self.label], logits, training=training)
+        if training and self.embedding_regularization:
+            squares = tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), -1))
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss += self.embedding_regularization * squares / replicas
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; of the features what `FeatureTable` tells."""
+        tables = {
+            f"{name.removesuffix('_id')}_features": self.lookups[name].get_config()["table"]
+            if name in self.lookups
+            else None
+            for name in _IDS
+        }
+        return {
+            "name": self.name,
+            "context": self.context.get_config(),
+            "items": self.items.get_config() if self.items else None,
+            "users": self.users.get_config() if self.users else None,
+            **tables,
+            "dim": self.dim,
+            "cross_layers": self.cross_layers,
+            "projection_dim": self.projection_dim,
+            "num_experts": self.num_experts,
+            "deep_units": list(self.deep_units),
+            "structure": self.structure,
+            "dropout": self.dropout,
+            "embedding_regularization": self.embedding_regularization,
+            "task": keras.utils.serialize_keras_object(self.task),
+            "seed": self.seed,
+        }
+
+
+def _qualified(id_name: str, column: str) -> str:
+    """The name of a feature among the columns of a row."""
+    return f"{id_name.removesuffix('_id')}.{column}"

@@ -1,0 +1,319 @@
+"""The two-tower model: users and items with features, matched by the product of their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.data import FeatureTable, Split, Vocabulary
+from tfrecs.layers import HistoryPooling, LongShortHistory, Tower, unit_vectors
+from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.models.base import Features, Model
+from tfrecs.models.sasrec import SIMILARITIES
+from tfrecs.negatives import StreamingFrequency, Uniform
+from tfrecs.tasks import Retrieval
+
+# Up to so many items, the vectors of all are computed once a step, for histories and loss.
+_SMALL_CATALOGUE = 20_000
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class TwoTower(Model):
+    """Two towers: one makes a vector of a user, the other of an item (DSSM, Huang et al., 2013).
+
+        score(u, i) = <user_tower(u), item_tower(i)>
+
+    A tower reads the embedding of an id and the features of a table, by dense layers and, with
+    `cross_layers`, explicit feature crosses (see `layers.Tower`). With `pooling` the user tower
+    also reads the user's items, as a pool of the item tower's own vectors. An item never seen in
+    training gets its vector from its features; `id_dropout` prepares the towers for that.
+
+    Args:
+        items: Vocabulary of the items, or their number.
+        users: Vocabulary of the users, or their number; None for a model that knows users by their
+            history alone.
+        user_features: Features of the users.
+        item_features: Features of the items.
+        dim: Size of vectors.
+        id_dim: Size of the ids' embeddings; default `dim`, 0 for no embedding of ids.
+        feature_dim: Size of the vectors of categories and numbers among the features.
+        hidden_units: Widths of each tower's dense layers before the last.
+        cross_layers: Cross layers of each tower.
+        pooling: How the history is pooled: "mean", "recency" or "attention", see
+            `layers.HistoryPooling`; "long_short", see `layers.LongShortHistory`; None to read none.
+        max_length: Items of a history that are read, the most recent ones.
+        dropout: Rate of the dropout of what enters a tower's dense layers.
+        id_dropout: Rate at which an id is taken for an unknown one in training.
+        similarity: "dot" or "cosine".
+        temperature: What cosines are divided by; unused with "dot".
+        loss: What the model is trained to minimise: a loss over the catalogue, or a
+            `tasks.Retrieval` for negatives from the batch. The default is `losses.FullSoftmax()` up
+            to 20,000 items, and above `tasks.Retrieval` with 1,024 uniform negatives beside those
+            of the batch, corrected for their probabilities, which it estimates on the way.
+        seed: Seed of initial weights, dropouts and the default loss; None to draw them.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or there is nothing to know a user by.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> model = tfrecs.models.TwoTower(items=100, users=20, dim=8, pooling="mean", seed=1)
+        >>> batch = {"user_id": tf.constant([4, 9]), "history": tf.constant([[0, 7], [3, 12]])}
+        >>> model.score(batch).shape
+        TensorShape([2, 100])
+    """
+
+    def __init__(
+        self,
+        items: Vocabulary | int,
+        users: Vocabulary | int | None = None,
+        user_features: FeatureTable | None = None,
+        item_features: FeatureTable | None = None,
+        dim: int = 64,
+        id_dim: int | None = None,
+        feature_dim: int = 16,
+        hidden_units: Sequence[int] = (128,),
+        cross_layers: int = 0,
+        pooling: str | None = "attention",
+        max_length: int = 50,
+        dropout: float = 0.1,
+        id_dropout: float = 0.1,
+        similarity: str = "cosine",
+        temperature: float = 0.07,
+        loss: Loss | Retrieval | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(items, **kwargs)
+        if users is None and user_features is not None:
+            raise ValueError("user_features need the users: their vocabulary or number.")
+        if users is None and pooling is None:
+            raise ValueError("Without users and history there is nothing to know a user by.")
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, not {max_length}.")
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be dot or cosine, not {similarity!r}.")
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, not {temperature!r}.")
+        if isinstance(users, dict):
+            users = Vocabulary.from_config(users)
+        if isinstance(loss, dict):
+            loss = keras.utils.deserialize_keras_object(loss)
+        self.users = users if isinstance(users, Vocabulary) else None
+        self.num_users = None if users is None else self._size(users)
+        self.dim = dim
+        self.id_dim = id_dim
+        self.feature_dim = feature_dim
+        self.hidden_units = list(hidden_units)
+        self.cross_layers = cross_layers
+        self.pooling = pooling
+        self.max_length = max_length
+        self.dropout = dropout
+        self.id_dropout = id_dropout
+        self.similarity = similarity
+        self.temperature = temperature
+        self.loss_function = loss or self._default_loss(seed)
+        self.seed = seed
+
+        def tower(
+            size: int, features: FeatureTable | None, beside_dim: int, index: int, name: str
+        ) -> Tower:
+            return Tower(
+                size,
+                dim,
+                features,
+                dim if id_dim is None else id_dim,
+                feature_dim,
+                beside_dim,
+                hidden_units,
+                cross_layers,
+                dropout,
+                id_dropout,
+                seed=None if seed is None else 10 * seed + index,
+                name=name,
+            )
+
+        self.item_tower = tower(self.num_items, item_features, 0, 0, "item_tower")
+        self.history_pooling = None
+        if pooling is not None:
+            pooling_seed = None if seed is None else 10 * seed + 2
+            self.history_pooling = (
+                LongShortHistory(seed=pooling_seed, name="history")
+                if pooling == "long_short"
+                else HistoryPooling(pooling, seed=pooling_seed, name="history")
+            )
+            # All weights exist from here on: a checkpoint restores into them at once.
+            self.history_pooling(tf.zeros([1, 1, dim]))
+        self.user_tower = None
+        if self.num_users is not None:
+            beside_dim = 0 if pooling is None else dim
+            self.user_tower = tower(self.num_users, user_features, beside_dim, 1, "user_tower")
+
+    def _default_loss(self, seed: int | None) -> Loss | Retrieval:
+        if self.num_items <= _SMALL_CATALOGUE:
+            return FullSoftmax()
+        return Retrieval(
+            remove_accidental_hits=True,
+            frequency=StreamingFrequency(2 * self.num_items),
+            negatives=Uniform(1024, seed=seed),
+        )
+
+    @staticmethod
+    def _size(ids: Vocabulary | int) -> int:
+        return ids if isinstance(ids, int) else len(ids)
+
+    @classmethod
+    def from_split(cls, split: Split, **kwargs: Any) -> TwoTower:
+        """Returns a model of a split's users and items, with their features.
+
+        Args:
+            split: What it is to be trained on.
+            **kwargs: Other arguments of the model.
+        """
+        given = {
+            "users": split.users,
+            "user_features": split.user_features,
+            "item_features": split.item_features,
+        }
+        return cls(split.items, **{**given, **kwargs})
+
+    def _features_of(self, split: Split) -> dict[str, Any]:
+        # Columns and categories stay those that the towers learned.
+        tables = {}
+        for name, tower in (("user", self.user_tower), ("item", self.item_tower)):
+            lookup = None if tower is None else tower.lookup
+            frame, ids = getattr(split, f"{name}_frame"), getattr(split, f"{name}s")
+            if lookup is not None and frame is None:
+                raise ValueError(f"The model has features of {name}s, and the new log has none.")
+            tables[f"{name}_features"] = (
+                None if lookup is None else FeatureTable.from_frame(frame, ids, lookup.schema)
+            )
+        return tables
+
+    @property
+    def max_history(self) -> int | None:
+        """Number of positions of `"history"` that the model reads; None if it reads none."""
+        return None if self.pooling is None else self.max_length
+
+    def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
+        return self._item_vectors(items, training=False)
+
+    def query_vectors(self, features: Features) -> tf.Tensor:
+        """Returns the float32 vectors `[batch, dim]` of users.
+
+        Args:
+            features: `"user_id"` `[batch]`, and `"history"` `[batch, length]`, padded on the left,
+                where the model reads it.
+        """
+        return self._query_vectors(features, lambda ids: self._item_vectors(ids, False), False)
+
+    def user_vectors(self, user_ids: tf.Tensor, history: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the float32 vectors of users by their ids; see `query_vectors`."""
+        features = {"user_id": tf.convert_to_tensor(user_ids)}
+        if history is not None:
+            features["history"] = tf.convert_to_tensor(history)
+        return self.query_vectors(features)
+
+    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the scores of all items for each user: `score(inputs)`."""
+        return self.score(inputs)
+
+    def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the mean loss over the pairs of a batch.
+
+        Args:
+            inputs: `"user_id"`, `"item_id"` and, where the model reads it, `"history"`, as `Pairs`
+                makes them.
+            training: Whether dropouts apply.
+        """
+        catalogue = _Catalogue(self, training)
+        queries = self._query_vectors(inputs, catalogue.rows, training)
+        items = inputs["item_id"]
+        if isinstance(self.loss_function, Retrieval):
+            return self.loss_function(
+                queries,
+                catalogue.rows(items),
+                candidate_ids=items,
+                positive_ids=inputs.get("history"),
+                item_vectors=catalogue.rows,
+                num_items=self.num_items,
+                compute_metrics=not training,
+                training=training,
+            )
+        scores = DotProductScores(queries, self.num_items, catalogue.rows, catalogue.table)
+        return self.loss_function(items, scores)
+
+    def _query_vectors(self, features: Features, rows: Any, training: bool) -> tf.Tensor:
+        pooled = None
+        if self.history_pooling is not None:
+            history = features["history"][:, -self.max_length :]
+            valid = (history > 0) & (history <= self.num_items)
+            vectors = rows(tf.where(valid, history, 1))
+            pooled = self.history_pooling(vectors, mask=valid)
+        vectors = pooled
+        if self.user_tower is not None:
+            vectors = self.user_tower(features["user_id"], pooled, training=training)
+        vectors = self._finish(vectors)
+        return vectors / self.temperature if self.similarity == "cosine" else vectors
+
+    def _item_vectors(self, items: tf.Tensor | None, training: bool) -> tf.Tensor:
+        if items is None:
+            items = tf.range(1, self.num_items + 1)
+        vectors = self._finish(self.item_tower(tf.reshape(items, [-1]), training=training))
+        return tf.reshape(vectors, tf.concat([tf.shape(items), [self.dim]], axis=0))
+
+    def _finish(self, vectors: tf.Tensor) -> tf.Tensor:
+        vectors = tf.cast(vectors, tf.float32)
+        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; of the features what `FeatureTable` tells."""
+        towers = {"user_features": self.user_tower, "item_features": self.item_tower}
+        return {
+            "name": self.name,
+            "items": self.items.get_config() if self.items else self.num_items,
+            "users": self.users.get_config() if self.users else self.num_users,
+            **{n: None if t is None else t.get_config()["features"] for n, t in towers.items()},
+            "dim": self.dim,
+            "id_dim": self.id_dim,
+            "feature_dim": self.feature_dim,
+            "hidden_units": list(self.hidden_units),
+            "cross_layers": self.cross_layers,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "dropout": self.dropout,
+            "id_dropout": self.id_dropout,
+            "similarity": self.similarity,
+            "temperature": self.temperature,
+            "loss": keras.utils.serialize_keras_object(self.loss_function),
+            "seed": self.seed,
+        }
+
+
+class _Catalogue:
+    """Item vectors of one training step: the same dropout for all who ask for them.
+
+    Args:
+        model: The model.
+        training: Whether dropouts apply.
+    """
+
+    def __init__(self, model: TwoTower, training: bool) -> None:
+        self._model = model
+        self._training = training
+        self._all: tf.Tensor | None = None
+
+    def table(self) -> tf.Tensor:
+        """Returns the vectors of all items."""
+        if self._all is None:
+            self._all = self._model._item_vectors(None, self._training)
+        return self._all
+
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors of `ids`, each in 1..n."""
+        if self._all is None and self._model.num_items > _SMALL_CATALOGUE:
+            return self._model._item_vectors(ids, self._training)
+        return tf.gather(self.table(), ids - 1)

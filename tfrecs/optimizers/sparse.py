@@ -1,0 +1,50 @@
+"""Sparse gradients whose rows stand once each."""
+
+from __future__ import annotations
+
+from tfrecs._keras import tf
+
+
+def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Returns a sparse gradient in which each row stands once, its repetitions summed."""
+    rows, place = tf.unique(gradient.indices)
+    values = gradient.values
+    shape = tf.shape(values)
+    count = tf.size(rows)
+    if not _can_multiply(values):
+        summed = tf.math.unsorted_segment_sum(values, place, count)
+        return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+    # On CPUs the product with the sparse matrix that has a 1 at [place[i], i] sums rows several
+    # times faster than the segment sum, which sets up a loop for each of them.
+    number = tf.cast(shape[0], tf.int64)
+    ones = tf.stack([tf.cast(place, tf.int64), tf.range(number)], axis=1)
+    summed = tf.raw_ops.SparseTensorDenseMatMul(
+        a_indices=ones,
+        a_values=tf.ones([number], values.dtype),
+        a_shape=tf.stack([tf.cast(count, tf.int64), number]),
+        b=tf.reshape(values, [shape[0], tf.reduce_prod(shape[1:])]),
+    )
+    summed = tf.reshape(summed, tf.concat([[count], shape[1:]], axis=0))
+    return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+
+
+def _can_multiply(values: tf.Tensor) -> bool:
+    """Whether there is a kernel for the product: on CPUs, where XLA does not compile the step."""
+    on_cpu = not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU")
+    return on_cpu and values.dtype in (tf.float32, tf.float64) and not _compiled_by_xla()
+
+
+def _compiled_by_xla() -> bool:
+    """Whether the function that is being traced has `jit_compile=True`."""
+    # TensorFlow has no public way to tell; this is the one that Keras takes.
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False

@@ -1,0 +1,127 @@
+"""Several ranking tasks trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfrecs._keras import keras, tf, tfrs
+from tfrecs.losses import UncertaintyWeighting
+from tfrecs.tasks.metrics import check_names
+from tfrecs.tasks.ranking import Ranking
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
+    """Several heads, such as click, rating and watch time, each with loss and metrics of its own.
+
+    The loss is the weighted sum of the heads'. `layers.MMoE` makes the heads' inputs from shared
+    experts.
+
+    Args:
+        heads: The heads' tasks by name.
+        weights: Weight of each head's loss by name; None for 1 each; or "uncertainty" to learn them
+            (`losses.UncertaintyWeighting`).
+        name: Name of the task.
+        **kwargs: As every Keras layer.
+
+    Raises:
+        ValueError: If `weights`, or what a call brings, does not fit the heads, or metrics of two
+            heads have one name.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> click = tfrecs.tasks.Ranking(metrics=[tf.keras.metrics.AUC(name="click_auc")])
+        >>> rating = tfrecs.tasks.Ranking(tf.keras.losses.MeanSquaredError())
+        >>> task = tfrecs.tasks.MultiTask({"click": click, "rating": rating}, {"rating": 0.5})
+        Traceback (most recent call last):
+        ValueError: multi_task: weights must name the heads click, rating, not rating.
+        >>> task = tfrecs.tasks.MultiTask({"click": click, "rating": rating}, "uncertainty")
+        >>> loss = task(
+        ...     {"click": tf.constant([1.0, 0.0]), "rating": tf.constant([3.0, 5.0])},
+        ...     {"click": tf.constant([0.5, 0.5]), "rating": tf.constant([3.0, 4.0])},
+        ... )
+        >>> round(float(loss), 4)  # log(2) + 1 / 2
+        1.1931
+    """
+
+    def __init__(
+        self,
+        heads: Mapping[str, Ranking],
+        weights: Mapping[str, float] | str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
+        self.heads = {
+            head: keras.utils.deserialize_keras_object(task) if isinstance(task, dict) else task
+            for head, task in heads.items()
+        }
+        self.loss_weights: dict[str, float] | None = None
+        self._weighting = None
+        if isinstance(weights, Mapping):
+            self._check("weights", weights)
+            self.loss_weights = dict(weights)
+        elif weights == "uncertainty":
+            self._weighting = UncertaintyWeighting(list(heads), name=f"{self.name}_weighting")
+        elif weights is not None:
+            raise ValueError(
+                f"{self.name}: weights must be numbers by head, None or 'uncertainty', "
+                f"not {weights!r}."
+            )
+        check_names(self, self.metrics)
+
+    def call(
+        self,
+        labels: Mapping[str, tf.Tensor],
+        predictions: Mapping[str, tf.Tensor],
+        sample_weight: tf.Tensor | Mapping[str, tf.Tensor] | None = None,
+        training: bool = False,
+        compute_metrics: bool = True,
+    ) -> tf.Tensor:
+        """Returns the weighted sum of the heads' losses, and updates their metrics.
+
+        Args:
+            labels: The heads' labels by name.
+            predictions: The heads' predictions by name.
+            sample_weight: `[batch]` weights for all heads, or by name for those that have some: 0
+                where a row has no label of the head.
+            training: As `Ranking`.
+            compute_metrics: Whether to compute the metrics.
+        """
+        self._check("labels", labels)
+        self._check("predictions", predictions)
+        own = sample_weight if isinstance(sample_weight, Mapping) else None
+        losses = {
+            head: task(
+                labels[head],
+                predictions[head],
+                sample_weight if own is None else own.get(head),
+                training=training,
+                compute_metrics=compute_metrics,
+            )
+            for head, task in self.heads.items()
+        }
+        if self._weighting is not None:
+            return self._weighting(losses)
+        if self.loss_weights is None:
+            return tf.add_n(list(losses.values()))
+        return tf.add_n([self.loss_weights[head] * loss for head, loss in losses.items()])
+
+    def _check(self, what: str, given: Mapping[str, Any]) -> None:
+        if set(given) != set(self.heads):
+            raise ValueError(
+                f"{self.name}: {what} must name the heads {', '.join(sorted(self.heads))}, "
+                f"not {', '.join(sorted(given))}."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        learned = None if self._weighting is None else "uncertainty"
+        return {
+            **super().get_config(),
+            "heads": {
+                head: keras.utils.serialize_keras_object(task) for head, task in self.heads.items()
+            },
+            "weights": learned if self.loss_weights is None else dict(self.loss_weights),
+        }

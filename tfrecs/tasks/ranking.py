@@ -1,0 +1,118 @@
+"""The ranking task: predictions against labels, one by one, in pairs or as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfrecs._keras import keras, tf, tfrs
+from tfrecs.losses import ListLoss
+from tfrecs.tasks.metrics import check_names, serialized, task_metrics
+from tfrecs.tasks.reduction import keras_loss, reduce_losses
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class Ranking(keras.layers.Layer, tfrs.tasks.Task):
+    """A ranking task: stands in for `tfrs.tasks.Ranking`, with the same call.
+
+    Computes a loss of labels and predictions and updates metrics. Any Keras loss judges predictions
+    one by one; `losses.PairwiseLogistic`, `PairwiseHinge`, `ListNet` and `ListMLE` judge the order
+    of `[batch, list]` with labels of -1 for padding. All is computed in float32.
+
+    The loss is the weighted mean over the whole batch, that of all replicas of a `tf.distribute`
+    strategy: the sum of weighted losses over the sum of weights. (TFRS divides by the number of
+    rows, and on several replicas by each replica's own.) A loss with `reduction="sum"` gives the
+    sum. A metric that is not computed reads NaN.
+
+    Args:
+        loss: Keras loss with its reduction; default `BinaryCrossentropy()`, of probabilities.
+        metrics: Keras metrics of labels and predictions.
+        prediction_metrics: Keras metrics that summarise the predictions.
+        label_metrics: Keras metrics that summarise the labels.
+        loss_metrics: Keras metrics that summarise the loss.
+        name: Name of the task.
+        **kwargs: As every Keras layer.
+
+    Raises:
+        ValueError: If two metrics have one name.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> task = tfrecs.tasks.Ranking(tfrecs.losses.PairwiseLogistic())
+        >>> loss = task(tf.constant([[1, 0], [2, -1]]), tf.constant([[2.0, 2.0], [1.0, 5.0]]))
+        >>> round(float(loss), 4)  # log(2): the second list has nothing to order
+        0.6931
+    """
+
+    def __init__(
+        self,
+        loss: keras.losses.Loss | None = None,
+        metrics: Sequence[keras.metrics.Metric] | None = None,
+        prediction_metrics: Sequence[keras.metrics.Metric] | None = None,
+        label_metrics: Sequence[keras.metrics.Metric] | None = None,
+        loss_metrics: Sequence[keras.metrics.Metric] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
+        self._loss = keras_loss(loss, keras.losses.BinaryCrossentropy())
+        self._ranking_metrics = task_metrics(metrics)
+        self._prediction_metrics = task_metrics(prediction_metrics)
+        self._label_metrics = task_metrics(label_metrics)
+        self._loss_metrics = task_metrics(loss_metrics)
+        check_names(self, self.metrics)
+
+    def call(
+        self,
+        labels: tf.Tensor,
+        predictions: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = False,
+        compute_metrics: bool = True,
+    ) -> tf.Tensor:
+        """Returns the loss, and updates the metrics.
+
+        Args:
+            labels: `[batch]`, `[batch, 1]`, or `[batch, list]`.
+            predictions: `[batch]`, `[batch, 1]`, or `[batch, list]`.
+            sample_weight: `[batch]` weights.
+            training: Not used; TFRS's task has it.
+            compute_metrics: Whether to compute the metrics.
+        """
+        del training
+        # Keras takes the mean over the last axis: without one, over the batch, past the weights.
+        labels, predictions = _columns(labels), tf.cast(_columns(predictions), tf.float32)
+        weight = None if sample_weight is None else tf.reshape(sample_weight, [-1])
+        loss_weight = weight
+        if isinstance(self._loss, ListLoss):
+            loss_weight = self._loss.list_weight(labels)
+            if weight is not None:
+                loss_weight *= tf.cast(weight, tf.float32)
+        losses = self._loss.call(labels, predictions)
+        reduced = reduce_losses(losses, loss_weight, self._loss.reduction)
+        if compute_metrics:
+            for metric in self._ranking_metrics:
+                metric.update_state(labels, predictions, sample_weight=weight)
+            for metric in self._prediction_metrics:
+                metric.update_state(predictions, sample_weight=weight)
+            for metric in self._label_metrics:
+                metric.update_state(labels, sample_weight=weight)
+            for metric in self._loss_metrics:
+                metric.update_state(reduced.reported, sample_weight=reduced.weight)
+        return reduced.loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "loss": keras.losses.serialize(self._loss),
+            "metrics": serialized(self._ranking_metrics),
+            "prediction_metrics": serialized(self._prediction_metrics),
+            "label_metrics": serialized(self._label_metrics),
+            "loss_metrics": serialized(self._loss_metrics),
+        }
+
+
+def _columns(x: tf.Tensor) -> tf.Tensor:
+    x = tf.convert_to_tensor(x)
+    return x[:, tf.newaxis] if x.shape.rank == 1 else x
