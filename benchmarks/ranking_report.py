@@ -138,9 +138,9 @@ def section(
         parts += ["### Aims", table(["what", "is", "at least"], reached)]
     shapes = ", ".join(f"{shape} {speed:.0f}" for shape, speed in peaks.items())
     parts.append(
-        "Useful FLOP a sample: 6 (3 w² + w 256 + 256² + w + 256), w the width of a row; embeddings, "
-        "products element by element, loss and optimizer count as nothing. Peak: the best float32 "
-        f"matrix product of this run, {peak:.0f} GFLOP/s; by shape: {shapes}."
+        "Useful FLOP a sample: 6 (3 w² + w 256 + 256² + w + 256), w the width of a row; "
+        "embeddings, products element by element, loss and optimizer count as nothing. Peak: the "
+        f"best float32 matrix product of this run, {peak:.0f} GFLOP/s; by shape: {shapes}."
     )
     parts += [f"{record.name} failed: {record.failure}." for record in records if record.failure]
     versions: dict[str, str] = {}

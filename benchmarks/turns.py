@@ -28,7 +28,7 @@ class Record:
         label: Its name in tables.
         module: The worker's module.
         settings: What it trains.
-        turns: Targets, steps and seconds of each turn.
+        turns: Targets, steps, seconds and processor seconds of each turn.
         epochs: The worker's epoch events.
         ready: Its ready event.
         done: Its last event.

@@ -6,7 +6,7 @@ output with events:
 
     {"event": "ready", ...}      libraries loaded, data read, model built
     {"event": "epoch", ...}      an epoch has ended: seconds trained so far, quality
-    {"event": "turn", ...}       the turn is over: targets, steps and seconds of training in it
+    {"event": "turn", ...}       the turn is over: targets, steps, seconds and processor seconds
     {"event": "done", ...}       training is over: peak memory
 
 Between turns a worker sleeps, so that trainers alternate on a machine and are never timed beside
@@ -138,6 +138,7 @@ class Worker:
         self._allotted: float | None = None
         self._clock = 0.0
         self._turn = {"targets": 0, "steps": 0, "seconds": 0.0}
+        self._cpu = 0.0
         self._trained = 0.0
         self._epochs = 0
         self._best = -1.0
@@ -226,7 +227,7 @@ class Worker:
         self._trained += seconds
 
     def _end_turn(self) -> None:
-        self._say("turn", **self._turn)
+        self._say("turn", **self._turn, cpu_seconds=time.process_time() - self._cpu)
         self._turn = {"targets": 0, "steps": 0, "seconds": 0.0}
         self._allotted = None
 
@@ -236,6 +237,7 @@ class Worker:
         if "stop" in order:
             raise Finished
         self._allotted = order["train"]
+        self._cpu = time.process_time()
 
     def _say(self, event: str, **fields: Any) -> None:
         print(json.dumps({"event": event, **fields}), file=self._events, flush=True)

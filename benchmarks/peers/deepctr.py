@@ -25,9 +25,10 @@ def main() -> None:
         SparseFeat(name, size + 1, settings.dim)
         for name, size in zip(CATEGORY_NAMES, sizes, strict=True)
     ] + [DenseFeat(name, 1) for name in NUMBER_NAMES]
-    # No linear part, and no regularisers, which read whole tables: the others have neither.
+    # No linear part of the categories (it cannot do without one of the numbers), and no
+    # regularisers, which read whole tables: the others have neither.
     model = DCN(
-        [],
+        columns[len(sizes) :],
         columns,
         cross_num=settings.cross_layers,
         cross_parameterization="matrix",

@@ -75,6 +75,18 @@ def write_log(path: Path, columns: dict[str, np.ndarray], rows: int) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def interaction(columns: dict[str, np.ndarray]) -> Interaction:
+    """All rows in RecBole's form: a number is a value and the place of its column's embedding."""
+    tensors = {}
+    for name, values in columns.items():
+        if name in CATEGORY_NAMES:
+            values = values.astype(np.int64)
+        elif name != "label":
+            values = np.stack([values, np.ones_like(values)], axis=-1)
+        tensors[name] = torch.from_numpy(values)
+    return Interaction(tensors)
+
+
 def main() -> None:
     """Trains until the parent says stop."""
     settings = parse_settings(RankingSettings)
@@ -94,17 +106,8 @@ def main() -> None:
         sizes = vocabulary_sizes(settings.ids).tolist()
         for name, size in zip(CATEGORY_NAMES, sizes, strict=True):
             dataset.field2id_token[name] = np.arange(size + 1)
-        # A number is a value and the place of its column's embedding.
-        dataset.inter_feat = Interaction(
-            {
-                name: torch.from_numpy(values.astype(np.int64))
-                if name in CATEGORY_NAMES
-                else torch.from_numpy(
-                    np.stack([values, np.ones_like(values)], -1) if name != "label" else values
-                )
-                for name, values in columns.items()
-            }
-        )
+        everything = interaction(columns)
+        dataset._dataframe_to_interaction = lambda frame: everything
         train, _, _ = data_preparation(config, dataset)
         model = get_model("DCNV2")(config, train.dataset)
         trainer = get_trainer(config["MODEL_TYPE"], "DCNV2")(config, model)

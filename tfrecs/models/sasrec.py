@@ -63,6 +63,9 @@ class SASRec(Model):
         TensorShape([1, 100])
     """
 
+    # Histories, each of many targets.
+    default_batch_size = 32
+
     def __init__(
         self,
         items: Vocabulary | int,

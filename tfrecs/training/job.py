@@ -40,7 +40,7 @@ def train(
     split: SplitName | None = None,
     split_args: Mapping[str, Any] | None = None,
     windows: Windows = "all",
-    batch_size: int = 32,
+    batch_size: int | None = None,
     epochs: int = 100,
     patience: int | None = 10,
     optimizer: Callable[[Any], keras.optimizers.Optimizer] = Adam,
@@ -72,7 +72,8 @@ def train(
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
-        batch_size: Histories (pairs of user and item, or rows, for models of these) a batch.
+        batch_size: Histories (pairs of user and item, or rows, for models of these) a batch; the
+            default is the model's: 32 histories, 1,024 pairs or rows.
         epochs: The most epochs.
         patience: Epochs without a better validation metric that end the training; None never
             ends it.
@@ -110,6 +111,7 @@ def train(
                 f"{learning_rate}."
             )
         best = BestWeights(model.monitor, patience)
+        size = model.default_batch_size if batch_size is None else batch_size
         log = load_log(data, data_args, k_core)
         console.print(str(log))
         rule = cast(SplitName, split or model.default_split)
@@ -125,7 +127,7 @@ def train(
         )
 
         def batches_from(epoch: int) -> tf.data.Dataset:
-            return examples.batch(batch_size, seed=seed, first_epoch=epoch)
+            return examples.batch(size, seed=seed, first_epoch=epoch)
 
         rate: Any = learning_rate
         if schedule == "linear":
@@ -141,7 +143,7 @@ def train(
         "split_args": dict(split_args) if split_args else None,
         "model": describe(network, skip=OF_THE_SPLIT),
         "windows": windows,
-        "batch_size": batch_size,
+        "batch_size": size,
         "epochs": epochs,
         "patience": patience,
         "optimizer": describe(network.optimizer, skip=("learning_rate",)),
