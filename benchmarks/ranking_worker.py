@@ -126,7 +126,12 @@ def main() -> None:
     worker = Worker(None, evaluate=False)
     targets = settings.epoch_steps * settings.batch_size
     turns = Turns(worker, targets)
-    fit = {"steps_per_epoch": settings.epoch_steps, "epochs": 10**6, "callbacks": [turns]}
+    fit = {
+        "steps_per_epoch": settings.epoch_steps,
+        "epochs": 10**6,
+        "callbacks": [turns],
+        "verbose": 0,
+    }
     width = settings.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
     if settings.model == "tutorial":
         keras.utils.set_random_seed(settings.seed)

@@ -36,9 +36,7 @@ WITHOUT_FEATURES = {"user_features": None, "item_features": None}
 def loss(split: Split, logq: bool) -> Retrieval:
     """In-batch softmax, with counted probabilities or without."""
     counts = split.train.item_counts[1:-1]
-    return Retrieval(
-        remove_accidental_hits=True, frequency=ItemFrequency(counts) if logq else None
-    )
+    return Retrieval(remove_accidental_hits=True, frequency=ItemFrequency(counts) if logq else None)
 
 
 def trained(
@@ -63,9 +61,7 @@ def trained(
     return model, time.perf_counter() - started, best.best_epoch
 
 
-def section(
-    options: argparse.Namespace, rows: list[tuple[str, Report, Report, float, int]]
-) -> str:
+def section(options: argparse.Namespace, rows: list[tuple[str, Report, Report, float, int]]) -> str:
     """The section of RESULTS.md."""
     (_, _, first, _, _), *others = rows
     lines = [
@@ -78,7 +74,7 @@ def section(
         f"{options.learning_rate:g}, the best of at most {options.epochs} epochs on validation. "
         "The test was looked at once a model.",
         "",
-        "| model | epochs, best | training, s | validation HR@10 / NDCG@10 | test HR@10 / NDCG@10 |",
+        "| model | best epoch | training, s | validation HR@10 / NDCG@10 | test HR@10 / NDCG@10 |",
         "|---|---|---|---|---|",
     ]
     for name, validation, test, seconds, epoch in rows:

@@ -44,11 +44,10 @@ class Model(tfrs.Model):
         ValueError: If there are no items.
     """
 
-    # The rule that parts a log in `tfrecs.train`, a function of `tfrecs.data`, if no other is named;
-    # and the validation metric by which the best epoch is chosen.
+    # What `tfrecs.train` takes if nothing else is named: the rule that parts a log, a function of
+    # `tfrecs.data`; the validation metric by which the best epoch is chosen; examples of a batch.
     default_split = "leave_last_out"
     monitor = "val_NDCG@10"
-    # Examples of a batch in `tfrecs.train`, if no other number is named.
     default_batch_size = 1024
 
     def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
