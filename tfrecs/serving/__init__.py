@@ -1,29 +1,27 @@
 """Exports: from a trained model to a SavedModel that serves, and recommendations out of one.
 
-Both names load at their first use: reading an export needs TensorFlow alone.
+All names load at their first use: reading an export needs TensorFlow alone.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfrecs.serving.exporter import export
     from tfrecs.serving.recommender import Recommender
+    from tfrecs.serving.vectors import write_vectors
 
-__all__ = ["Recommender", "export"]
+__all__ = ["Recommender", "export", "write_vectors"]
+
+_FILES = {"Recommender": "recommender", "export": "exporter", "write_vectors": "vectors"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for."""
-    if name == "export":
-        from tfrecs.serving.exporter import export
-
-        return export
-    if name == "Recommender":
-        from tfrecs.serving.recommender import Recommender
-
-        return Recommender
+    if name in _FILES:
+        return getattr(importlib.import_module(f"tfrecs.serving.{_FILES[name]}"), name)
     raise AttributeError(f"module 'tfrecs.serving' has no attribute {name!r}")
 
 
