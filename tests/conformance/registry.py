@@ -189,6 +189,7 @@ CASES: dict[str, Case] = {
         lambda: layers.PiecewiseLinearEmbedding(4, 4, seed=1)
     ),
     "layers.Squashing": _numeric_case(lambda: layers.Squashing()),
+    "layers.Standardization": _numeric_case(layers.Standardization),
     "layers.Discretization": _numeric_case(lambda: layers.Discretization(4, 4, seed=1)),
     "layers.PeriodicEncoding": _numeric_case(lambda: layers.PeriodicEncoding(4, seed=1)),
     "layers.StepCounter": Case(

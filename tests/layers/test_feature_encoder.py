@@ -15,7 +15,7 @@ from tfrecs.data import (
     Tokenizer,
     Vocabulary,
 )
-from tfrecs.layers import FeatureEncoder, FeatureLookup, Tower
+from tfrecs.layers import FeatureEncoder, FeatureLookup, Standardization, Tower
 
 FRAME = pd.DataFrame(
     {
@@ -27,6 +27,7 @@ FRAME = pd.DataFrame(
         "size": [1.0, None, 2.0, 2.0],
         "weight": [3.0, 4.0, 5.0, 6.0],
         "age": [20.0, 30.0, 30.0, 50.0],
+        "height": [1.0, 2.0, None, 3.0],
     }
 )
 SCHEMA = Schema(
@@ -39,6 +40,7 @@ SCHEMA = Schema(
         "size": Numeric("squashing"),
         "weight": Numeric("discretization"),
         "age": Numeric("periodic"),
+        "height": Numeric("standard"),
     }
 )
 
@@ -53,7 +55,7 @@ def encoder():
 def test_what_stands_where(encoder):
     columns = SCHEMA.encode(FRAME)
     got = encoder({name: tf.constant(x) for name, x in columns.items()}).numpy()
-    assert got.shape == (4, encoder.width) == (4, 5 * 4 + 4 + 1 + 4 + 4)
+    assert got.shape == (4, encoder.width) == (4, 5 * 4 + 4 + 1 + 4 + 4 + 1)
     table = encoder.categories.table.numpy()
     rows = {n: table[encoder.categories.rows_of(n)] for n in encoder.categories.names}
     assert list(rows) == ["colour", "tags", "title", "at/hour", "at/weekday"]
@@ -71,11 +73,19 @@ def test_what_stands_where(encoder):
         ("squashing", "size"),
         ("discretization", "weight"),
         ("periodic", "age"),
+        ("standard", "height"),
     ):
         alone = encoder.numbers[encoding](tf.constant(columns[name])[:, tf.newaxis])
         alone = alone.numpy().reshape(4, -1)
         np.testing.assert_allclose(got[:, start : start + alone.shape[1]], alone, rtol=1e-6)
         start += alone.shape[1]
+
+
+def test_standardised_numbers():
+    layer = Standardization()
+    layer.adapt(np.array([[1.0, 5.0], [2.0, 5.0], [np.nan, 5.0], [3.0, 5.0]]))
+    got = layer(tf.constant([[3.0, 7.0], [np.nan, np.inf]])).numpy()
+    np.testing.assert_allclose(got, [[1 / np.std([1, 2, 3]), 2.0], [0.0, 1e3]], rtol=1e-6)
 
 
 def test_nothing_to_encode():

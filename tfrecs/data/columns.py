@@ -156,7 +156,7 @@ class Numeric(Column):
     Args:
         encoding: How models take it in: "piecewise" (`layers.PiecewiseLinearEmbedding`),
             "squashing" (`Squashing`), "discretization" (`Discretization`), "periodic"
-            (`PeriodicEncoding`), or "standard" (mean 0, variance 1).
+            (`PeriodicEncoding`), or "standard" (`Standardization`).
     """
 
     encoding: str = "piecewise"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,16 +88,26 @@ class Rows:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        columns = {name: tf.constant(column) for name, column in self.columns.items()}
+        # Columns of one value a row and of one type lie side by side: a row of them all is gathered
+        # at once, which for many columns is several times faster than each alone.
+        groups: dict[Any, list[str]] = {}
+        for name, column in self.columns.items():
+            groups.setdefault(column.dtype if column.ndim == 1 else name, []).append(name)
+        tables = [
+            (names, tf.constant(np.stack([self.columns[name] for name in names], axis=1)))
+            for names in groups.values()
+        ]
         size = tf.constant(len(self), tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
             start = number * batch_size
             stop = tf.minimum(start + batch_size, size)
-            if seed is None:
-                return {name: column[start:stop] for name, column in columns.items()}
-            place = shuffled(tf.range(start, stop), size, seed, epoch)
-            return {name: tf.gather(column, place) for name, column in columns.items()}
+            place = None if seed is None else shuffled(tf.range(start, stop), size, seed, epoch)
+            batch = {}
+            for names, table in tables:
+                rows = table[start:stop] if place is None else tf.gather(table, place)
+                batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
+            return {name: batch[name] for name in self.columns}
 
         return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
 

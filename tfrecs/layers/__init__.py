@@ -12,6 +12,7 @@ from tfrecs.layers.normalization import LayerNormalization, unit_vectors
 from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding, PiecewiseLinearEncoding
 from tfrecs.layers.stacked_embedding import StackedEmbedding
+from tfrecs.layers.standardization import Standardization
 from tfrecs.layers.text import PretrainedEmbedding, TextEmbedding
 from tfrecs.layers.tower import Tower
 from tfrecs.layers.transformer import SASRecBlock, SelfAttention, causal_mask
@@ -37,6 +38,7 @@ __all__ = [
     "SelfAttention",
     "Squashing",
     "StackedEmbedding",
+    "Standardization",
     "StepCounter",
     "Tower",
     "TextEmbedding",

@@ -13,6 +13,7 @@ from tfrecs.data.calendar import CALENDAR
 from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding
 from tfrecs.layers.stacked_embedding import StackedEmbedding
+from tfrecs.layers.standardization import Standardization
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -92,8 +93,8 @@ class FeatureEncoder(keras.layers.Layer):
     def _numeric_layer(self, encoding: str, index: int) -> Any:
         common = {"dtype": self.dtype_policy, "name": encoding}
         seed = None if self.seed is None else self.seed + 10 * (index + 1)
-        if encoding == "squashing":
-            return Squashing(**common)
+        if encoding in ("squashing", "standard"):
+            return (Squashing if encoding == "squashing" else Standardization)(**common)
         if encoding == "periodic":
             return PeriodicEncoding(max(self.dim // 2, 1), seed=seed, **common)
         if encoding == "discretization":
@@ -101,7 +102,7 @@ class FeatureEncoder(keras.layers.Layer):
         return PiecewiseLinearEmbedding(self.dim, self.num_bins, seed=seed, **common)
 
     def _numeric_width(self, encoding: str) -> int:
-        if encoding == "squashing":
+        if encoding in ("squashing", "standard"):
             return 1
         return 2 * max(self.dim // 2, 1) if encoding == "periodic" else self.dim
 

@@ -116,11 +116,11 @@ class Squashing(Numeric):
         self.shift = self._per_feature("shift", "zeros", trainable=True)
 
     def _learn(self, values: np.ndarray, target: np.ndarray | None) -> None:
-        _learn_standard(self, values)
+        learn_standard(self, values)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the squashed numbers, `[..., num_features]`."""
-        x = _standardised(self, self._checked(inputs))
+        x = standardised(self, self._checked(inputs))
         # Wide enough for a sigmoid of 0 or 1, and finite: infinity would make NaN of a scale of 0.
         x = tf.clip_by_value(x, -1e6, 1e6)
         return tf.cast(tf.sigmoid(self.scale * x + self.shift), self.compute_dtype)
@@ -256,13 +256,13 @@ class PeriodicEncoding(Numeric):
         )
 
     def _learn(self, values: np.ndarray, target: np.ndarray | None) -> None:
-        _learn_standard(self, values)
+        learn_standard(self, values)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the encoding `[..., num_features, 2 * num_frequencies]`, cosines first."""
         x = self._checked(inputs)
         usable = tf.math.is_finite(x)
-        z = _standardised(self, tf.where(usable, x, self.mean))
+        z = standardised(self, tf.where(usable, x, self.mean))
         angle = 2 * math.pi * self.frequencies * z[..., tf.newaxis]
         encoded = tf.concat([tf.cos(angle), tf.sin(angle)], axis=-1)
         encoded *= tf.cast(usable, tf.float32)[..., tf.newaxis]
@@ -292,7 +292,7 @@ class _NormalWithin3(keras.initializers.Initializer):
         return tf.constant(self.sigma * np.clip(first, -3, 3), dtype or tf.float32)
 
 
-def _learn_standard(layer: Any, values: np.ndarray) -> None:
+def learn_standard(layer: Any, values: np.ndarray) -> None:
     """Sets mean and standard deviation of a layer; 1 where a column does not vary."""
     columns = _without_infinite(values)
     deviation = np.array([column.std() for column in columns])
@@ -300,7 +300,7 @@ def _learn_standard(layer: Any, values: np.ndarray) -> None:
     layer.deviation.assign(np.where(deviation > 0, deviation, 1.0))
 
 
-def _standardised(layer: Any, x: tf.Tensor) -> tf.Tensor:
+def standardised(layer: Any, x: tf.Tensor) -> tf.Tensor:
     """Returns `(x - mean) / deviation`; 0 where missing."""
     z = (x - layer.mean) / layer.deviation
     return tf.where(tf.math.is_nan(z), 0.0, z)
