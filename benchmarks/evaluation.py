@@ -1,6 +1,6 @@
 """Evaluating every user of Amazon Beauty over every item: tfrecs beside TFRS's FactorizedTopK.
 
-`TFRECS_DATA=../shared/data python -m benchmarks.evaluation` ranks the test item of all 22,363 users
+`TFRECS_DATA=path/to/data python -m benchmarks.evaluation` ranks the test item of all 22,363 users
 among 12,101 items by an untrained SASRec (dim 64), in turns with TFRS's metric over the same query
 and item vectors, and writes its section of RESULTS.md. The aim is under 3 s on 2 cores, and 10
 times as fast as FactorizedTopK.

@@ -1,10 +1,10 @@
 """Numbers as targets see them: plain standardised numbers against piecewise linear embeddings.
 
-`TFRECS_DATA=../shared/data python -m benchmarks.numeric` trains the same multilayer perceptron on
+`TFRECS_DATA=path/to/data python -m benchmarks.numeric` trains the same multilayer perceptron on
 California housing and Adult, 5 seeds each: on standardised numbers, and on
 `PiecewiseLinearEmbedding` with target-aware bins; and writes its section of RESULTS.md. `--tune`
-tries the settings of each instead, looks at validation alone, and prints what it finds: the
-settings below are its choice.
+tries the settings of each instead, looks at validation alone, and prints what it finds: those of
+California housing below are its choice, those of Adult the only ones that were tried.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Settings:
         return words
 
 
-# Chosen on validation.
+# California housing: chosen on validation by --tune. Adult: not tuned.
 SETTINGS = {
     "California housing": (Settings(0.1, 1e-2), Settings(0.1, 1e-4, 128, 16, 24)),
     "Adult": (Settings(0.1, 1e-4), Settings(0.3, 1e-2, 128, 16, 8)),
