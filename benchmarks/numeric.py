@@ -202,8 +202,8 @@ def section(results: dict[str, tuple[list[Run], list[Run]]]) -> str:
         '`bins="tree"` (PLE-t + linear + ReLU). Categories one-hot. California housing: RMSE in '
         "100,000 dollars, 64/16/20% of the rows; Adult: accuracy on its published test. Training "
         "stops after 16 epochs without a better validation, and the best epoch is kept. Settings "
-        "are chosen on validation (`--tune`); the test is looked at once a run. Published: "
-        "Gorishniy et al., NeurIPS 2022.",
+        "of California housing are chosen on validation (`--tune`), those of Adult are not tuned; "
+        "the test is looked at once a run. Published: Gorishniy et al., NeurIPS 2022.",
         "",
         "| data | numbers | settings | epochs | s | validation | test of each seed | test | "
         "published |",

@@ -25,8 +25,8 @@ from tfrecs.training import BestWeights
 SETTINGS = {
     "dim": 64,
     "hidden_units": [128],
-    "pooling": "attention",
-    "max_length": 50,
+    "pooling": "mean",
+    "max_length": 30,
     "dropout": 0.1,
     "temperature": 0.1,
 }
@@ -69,7 +69,7 @@ def section(options: argparse.Namespace, rows: list[tuple[str, Report, Report, f
         "",
         f"`python -m benchmarks.two_tower --seed {options.seed}`: leave-last-out, the whole "
         "catalogue ranked, seen items masked. Towers of ids, features (gender, age, occupation, "
-        "zip code; title, year, genres) and an attention-pooled history; in-batch softmax with the "
+        "zip code; title, year, genres) and a history; in-batch softmax with the "
         f"logQ correction counted from the log. {SETTINGS}, batch {options.batch_size}, Adam at "
         f"{options.learning_rate:g}, the best of at most {options.epochs} epochs on validation. "
         "The test was looked at once a model.",
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--data", help="folder of the data (the environment's TFRECS_DATA)")
-    add("--epochs", type=int, default=8, help="most epochs (%(default)s)")
+    add("--epochs", type=int, default=5, help="most epochs (%(default)s)")
     add("--batch_size", type=int, default=1024, help="pairs a batch (%(default)s)")
     add("--learning_rate", type=float, default=1e-3, help="of Adam (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
