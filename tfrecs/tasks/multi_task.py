@@ -33,9 +33,9 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
         >>> import tensorflow as tf, tfrecs
         >>> click = tfrecs.tasks.Ranking(metrics=[tf.keras.metrics.AUC(name="click_auc")])
         >>> rating = tfrecs.tasks.Ranking(tf.keras.losses.MeanSquaredError())
-        >>> task = tfrecs.tasks.MultiTask({"click": click, "rating": rating}, {"rating": 0.5})
+        >>> task = tfrecs.tasks.MultiTask({"click": click}, {"rating": 0.5}, name="both")
         Traceback (most recent call last):
-        ValueError: multi_task: weights must name the heads click, rating, not rating.
+        ValueError: both: weights must name the heads click, not rating.
         >>> task = tfrecs.tasks.MultiTask({"click": click, "rating": rating}, "uncertainty")
         >>> loss = task(
         ...     {"click": tf.constant([1.0, 0.0]), "rating": tf.constant([3.0, 5.0])},
