@@ -103,7 +103,7 @@ class Rows:
             start = number * batch_size
             stop = tf.minimum(start + batch_size, size)
             place = None if seed is None else shuffled(tf.range(start, stop), size, seed, epoch)
-            batch = {}
+            batch: Features = {}
             for names, table in tables:
                 rows = table[start:stop] if place is None else tf.gather(table, place)
                 batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
