@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--data", help="folder of the data (the environment's TFRECS_DATA)")
-    add("--epochs", type=int, default=5, help="most epochs (%(default)s)")
+    add("--epochs", type=int, default=4, help="most epochs (%(default)s)")
     add("--batch_size", type=int, default=1024, help="pairs a batch (%(default)s)")
     add("--learning_rate", type=float, default=1e-3, help="of Adam (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
