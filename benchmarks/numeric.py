@@ -194,10 +194,12 @@ def tune(table: Table, seeds: int) -> None:
 def section(results: dict[str, tuple[list[Run], list[Run]]]) -> str:
     """The section of RESULTS.md, from the runs on plain numbers and on embedded ones."""
     units = "-".join(map(str, _UNITS))
+    seeds = len(next(iter(results.values()))[0])
     lines = [
         "## Numeric encodings: plain numbers and piecewise linear embeddings",
         "",
-        f"`python -m benchmarks.numeric`: the same perceptron ({units}, ReLU), AdamW at .001, "
+        f"`python -m benchmarks.numeric --seeds {seeds}`: the same perceptron ({units}, ReLU), "
+        "AdamW at .001, "
         f"batch {_BATCH}, on standardised numbers and on `PiecewiseLinearEmbedding` with "
         '`bins="tree"` (PLE-t + linear + ReLU). Categories one-hot. California housing: RMSE in '
         "100,000 dollars, 64/16/20% of the rows; Adult: accuracy on its published test. Training "
