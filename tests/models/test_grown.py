@@ -6,8 +6,8 @@ import pytest
 
 import tfrecs
 from tfrecs._keras import tf
-from tfrecs.data import Interactions, leave_last_out
-from tfrecs.models import SASRec, TwoTower
+from tfrecs.data import Interactions, Numeric, click_through, leave_last_out
+from tfrecs.models import DeepCross, SASRec, TwoTower
 
 
 def log(users, items, seed):
@@ -86,6 +86,27 @@ def test_features_may_not_be_missing():
     bare = Interactions(log(range(40), range(40), 1).frame, timestamp=None)
     with pytest.raises(ValueError, match="features of users, and the new log has none"):
         model.grown(leave_last_out(bare.continuing(before.users, before.items)))
+
+
+def test_rows_must_be_encoded_as_the_model_knows_them():
+    def rated(items, seed):
+        made = log(range(40), items, seed)
+        made.frame["rating"] = np.where(np.arange(len(made)) % 3, 5.0, 1.0)
+        return made
+
+    before = click_through(rated(range(40), 0))
+    model = DeepCross.from_split(before, dim=4, deep_units=[4], seed=1)
+    new = rated(range(60), 1).continuing(before.users, before.items)
+    schemas = {
+        "user_schema": model.lookups["user_id"].schema,
+        "item_schema": model.lookups["item_id"].schema,
+    }
+    grown = model.grown(click_through(new, **schemas))
+    known = {"user_id": tf.constant([1, 2]), "item_id": tf.constant([3, 9])}
+    np.testing.assert_allclose(grown.logits(known), model.logits(known), rtol=1e-5, atol=1e-6)
+    other = before.item_features.schema.with_columns(price=Numeric("squashing"))
+    with pytest.raises(ValueError, match=r"item features .* pass item_schema=model\.lookups"):
+        model.grown(click_through(new, **{**schemas, "item_schema": other}))
 
 
 @pytest.mark.slow

@@ -163,6 +163,21 @@ class DeepCross(Model):
         model.adapt(split.train)
         return model
 
+    def _features_of(self, split: RowSplit) -> dict[str, Any]:
+        # The split is encoded already: with other columns or categories it would be misread.
+        schemas = {"user": "user_id", "item": "item_id"}
+        for name, key in schemas.items():
+            table = getattr(split, f"{name}_features")
+            mine = self.lookups[key].schema if key in self.lookups else None
+            if mine != (None if table is None else table.schema):
+                raise ValueError(
+                    f"The split's {name} features are encoded otherwise than this model's: pass "
+                    f"{name}_schema=model.lookups[{key!r}].schema to click_through."
+                )
+        if self.context != split.context:
+            raise ValueError("The split's context is not this model's: pass it to click_through.")
+        return {}
+
     def adapt(self, rows: Rows) -> None:
         """Learns from rows what the encoding of numbers needs (bins, means).
 
