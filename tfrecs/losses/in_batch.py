@@ -320,10 +320,17 @@ def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
 def _contained(ids: tf.Tensor, sets: tf.Tensor) -> tf.Tensor:
     """Returns for each row of `sets`, `[rows, p]`, which of `ids`, `[c]`, it holds; 0 is in none.
 
-    By binary search: comparing each with each would take `[rows, c, p]` of memory.
+    Each member of a set marks its place among the sorted `ids`, and each id looks there: comparing
+    each with each would take `[rows, c, p]` of memory.
     """
-    # A set of nothing is padded too, so that there is a place to look at.
-    sets = tf.sort(tf.pad(tf.cast(sets, ids.dtype), [[0, 0], [0, 1]]), axis=1)
-    wanted = tf.tile(ids[tf.newaxis], [tf.shape(sets)[0], 1])
-    place = tf.minimum(tf.searchsorted(sets, wanted), tf.shape(sets)[1] - 1)
-    return (tf.gather(sets, place, batch_dims=1) == wanted) & (wanted != 0)
+    sets = tf.cast(sets, ids.dtype)
+    num_ids, num_rows = tf.size(ids), tf.shape(sets)[0]
+    ordered = tf.sort(ids)
+    places = tf.reshape(tf.searchsorted(ordered, tf.reshape(sets, [-1])), tf.shape(sets))
+    places = tf.minimum(places, num_ids - 1)
+    found = (tf.gather(ordered, places) == sets) & (sets != 0)
+    cells = tf.reshape(places * num_rows + tf.range(num_rows)[:, tf.newaxis], [-1, 1])
+    marks = tf.scatter_nd(cells, tf.cast(tf.reshape(found, [-1]), tf.int32), [num_ids * num_rows])
+    marks = tf.reshape(marks > 0, [num_ids, num_rows])
+    # Rows are copied whole, which gathering columns would not do.
+    return tf.transpose(tf.gather(marks, tf.searchsorted(ordered, ids)))
