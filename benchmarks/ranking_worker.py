@@ -153,7 +153,7 @@ def main() -> None:
         return
     model = make_tfrecs(settings, schema)
     model.adapt(rows if isinstance(rows, Rows) else rows.sample(2**16))
-    worker.ready(["tfrecs", *PACKAGES], targets, width=model.encoder.width)
+    worker.ready(["tfrecs", *PACKAGES], targets, width=width)
     worker.run(lambda: model.fit(batches.repeat(), **fit))
 
 

@@ -75,28 +75,26 @@ class Cross(keras.layers.Layer):
         """Creates the weights for inputs `[..., dim]`."""
         super().build(input_shape)
 
-        def dense(units: int, name: str, **arguments: Any) -> keras.layers.Dense:
-            return keras.layers.Dense(
-                units,
-                kernel_initializer=clone(self.kernel_initializer, int(name == "down")),
-                kernel_regularizer=self.kernel_regularizer,
-                dtype=self.dtype_policy,
+        def kernel(name: str, rows: int, columns: int) -> tf.Variable:
+            return self.add_weight(
                 name=name,
-                **arguments,
+                shape=[rows, columns],
+                initializer=clone(self.kernel_initializer, int(name == "down")),
+                regularizer=self.kernel_regularizer,
             )
 
         dim = input_shape[-1]
-        self._down = (
-            dense(self.projection_dim, "down", use_bias=False) if self.projection_dim else None
-        )
-        self._dense = dense(
-            dim,
-            "dense",
-            activation=self.preactivation,
-            use_bias=self.use_bias,
-            bias_initializer=self.bias_initializer,
-            bias_regularizer=self.bias_regularizer,
-        )
+        rank = self.projection_dim
+        self._down = kernel("down", dim, rank) if rank else None
+        self._kernel = kernel("kernel", rank or dim, dim)
+        self._bias = None
+        if self.use_bias:
+            self._bias = self.add_weight(
+                name="bias",
+                shape=[dim],
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+            )
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the crosses of `x0` with `x`.
@@ -108,11 +106,21 @@ class Cross(keras.layers.Layer):
         Returns:
             `[..., dim]`.
         """
+        squared = x is None or x is x0
         x = second_input(x0, x)
-        product = self._dense(x if self._down is None else self._down(x))
+        product = _times(x if self._down is None else _times(x, self._down), self._kernel)
+        # x0 * p + x0 = x0 * (p + 1): the 1 is added to the bias, not to each row.
+        joined = squared and self._bias is not None and self._is_linear()
+        if self._bias is not None:
+            bias = tf.cast(self._bias, product.dtype)
+            product = tf.nn.bias_add(product, bias + 1 if joined else bias)
+        product = self.preactivation(product)
         if self.diag_scale:
             product += self.diag_scale * x
-        return x0 * product + x
+        return x0 * product if joined else x0 * product + x
+
+    def _is_linear(self) -> bool:
+        return self.preactivation is keras.activations.linear
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -127,6 +135,11 @@ class Cross(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
         }
+
+
+def _times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Returns the product for `x` of any rank."""
+    return tf.matmul(x, kernel) if x.shape.rank == 2 else tf.einsum("...d,de->...e", x, kernel)
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -220,15 +233,20 @@ class CrossNetwork(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns the network's output for `inputs`, `[..., dim]`."""
+        parts = self.parts(inputs, training)
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
+
+    def parts(self, inputs: tf.Tensor, training: bool | None = None) -> list[tf.Tensor]:
+        """Returns what `call` puts side by side, for a caller that need not copy it."""
         x = inputs
         for layer in self.crosses:
             x = layer(inputs, x)
         if not self.deep:
-            return x
+            return [x]
         deep = x if self.structure == "stacked" else inputs
         for layer in self.deep:
             deep = layer(deep, training=training) if isinstance(layer, Dropout) else layer(deep)
-        return deep if self.structure == "stacked" else tf.concat([x, deep], axis=-1)
+        return [deep] if self.structure == "stacked" else [x, deep]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
