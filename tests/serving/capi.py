@@ -5,9 +5,9 @@ TF_LoadSessionFromSavedModel wraps the same one. Usage:
 
     python capi.py FOLDER_OF_LIBTENSORFLOW EXPORT < requests.json
 
-with requests `[{"inputs": {tensor: {"dtype": "int64" | "string", "shape": [..], "values": [..]}},
-"outputs": [tensor, ..]}, ..]`, tensors by the names that the signature gives. Prints a list of
-`{tensor: {"shape": [..], "values": [..]}}`, or `{"error": message}`.
+with requests `[{"inputs": {tensor: {"dtype": "int64" | "string" | "float32", "shape": [..],
+"values": [..]}}, "outputs": [tensor, ..]}, ..]`, tensors by the names that the signature gives.
+Prints a list of `{tensor: {"shape": [..], "values": [..]}}`, or `{"error": message}`.
 """
 
 import ctypes
@@ -52,12 +52,14 @@ class Library:
 
 def to_tensor(tf: Library, dtype: str, shape: list, values: list) -> c_void_p:
     dims = (c_int64 * len(shape))(*shape)
-    kind, width = (INT64, 8) if dtype == "int64" else (STRING, STRING_SLOT)
+    types = {"int64": (INT64, 8), "float32": (FLOAT, 4), "string": (STRING, STRING_SLOT)}
+    kind, width = types[dtype]
     size = c_size_t(width * len(values))
     tensor = c_void_p(tf("TF_AllocateTensor")(kind, dims, len(shape), size))
     data = tf("TF_TensorData")(tensor)
-    if kind == INT64:
-        ctypes.memmove(data, struct.pack(f"{len(values)}q", *values), size.value)
+    if kind != STRING:
+        code = {INT64: "q", FLOAT: "f"}[kind]
+        ctypes.memmove(data, struct.pack(f"{len(values)}{code}", *values), size.value)
     else:
         for i, value in enumerate(values):
             slot, raw = c_void_p(data + STRING_SLOT * i), value.encode()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tfrecs
@@ -50,6 +51,21 @@ def test_answers_as_plain_python_does(ids, product, make_model, reference, answe
     nobody, scores = answer(folder, np.zeros((0, 4), object))
     assert nobody == []
     assert scores.shape == (0, 5)
+
+
+def test_vectors_of_a_model_without_features(make_model, tmp_path):
+    model, table = make_model(INTEGERS, max_length=2)
+    recommender = tfrecs.serving.Recommender(export(model, tmp_path))
+    items = recommender.item_vectors(pd.DataFrame({"item_id": [3, 999, 7]}))
+    np.testing.assert_allclose(items, [table[:, 1], np.zeros(8), table[:, 0]])
+    frame = pd.DataFrame({"history": [[3, 12, 999, 7], [], [-2]]})
+    want = np.zeros((3, 8))
+    want[0, 0], want[0, 3], want[2, 5] = 1.0, 0.5, 1.0
+    np.testing.assert_allclose(recommender.query_vectors(frame), want)
+    with pytest.raises(ValueError, match="no column 'item_id', only 'history'"):
+        recommender.item_vectors(frame)
+    with pytest.raises(ValueError, match="DecayProduct has no signature 'score', only serving_def"):
+        recommender.score(frame)
 
 
 def test_sasrec_answers_as_score_does(answer, tmp_path):
@@ -102,6 +118,9 @@ def test_manifest(make_model, answer, tmp_path):
     folder = export(model, tmp_path, k=5, version=3)
     assert folder == str(tmp_path / "3")
     content = manifest(folder)
+    ids = {"dtype": "string", "missing": "", "unknown": " "}
+    history = {**ids, "shape": [None, None], "column": "history", "kind": "History"}
+    vector = {"vector": {"dtype": "float32", "shape": [None, 8]}}
     expected = {
         "tfrecs": tfrecs.__version__,
         "tensorflow": tf.__version__,
@@ -114,18 +133,24 @@ def test_manifest(make_model, answer, tmp_path):
         "vocabulary": "assets/items.txt",
         "signatures": {
             "serving_default": {
-                "inputs": {"history": {"dtype": "string", "shape": [None, None]}},
+                "inputs": {"history": history},
                 "outputs": {
                     "item_id": {"dtype": "string", "shape": [None, 5]},
                     "score": {"dtype": "float32", "shape": [None, 5]},
                 },
-            }
+            },
+            "query_vectors": {"inputs": {"history": history}, "outputs": vector},
+            "item_vectors": {
+                "inputs": {"item_id": {**ids, "shape": [None], "column": "item_id", "kind": "Id"}},
+                "outputs": vector,
+            },
         },
     }
     assert {key: content[key] for key in expected} == expected
     written = {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
     assert set(content["files"]) == written - {"assets.extra/tfrecs_manifest.json"}
-    (golden,) = content["golden"]
+    golden, *vectors = content["golden"]
+    assert [golden["signature"] for golden in vectors] == ["query_vectors", "item_vectors"]
     found, scores = answer(folder, golden["inputs"]["history"])
     assert golden["outputs"]["item_id"] == found
     np.testing.assert_allclose(golden["outputs"]["score"], scores, rtol=1e-6)
@@ -160,6 +185,9 @@ def test_refusals(make_model, tmp_path):
             export(model, remote)
     with pytest.raises(ValueError, match="no vocabulary"):
         export(tfrecs.models.SASRec(5, dim=4, max_length=3), tmp_path)
+    users = tfrecs.models.TwoTower(Vocabulary([1, 2]), users=4, dim=4)
+    with pytest.raises(ValueError, match="knows its users by number"):
+        export(users, tmp_path)
     model.max_length = None
     with pytest.raises(ValueError, match="DecayProduct reads no history"):
         export(model, tmp_path)

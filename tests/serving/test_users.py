@@ -49,7 +49,14 @@ def test_manifest_and_recommender(exported):
     assert manifest["num_users"] == 4
     assert manifest["user_padding_id"] == -2
     inputs = manifest["signatures"]["serving_default"]["inputs"]
-    assert inputs["user_id"] == {"dtype": "int64", "shape": [None]}
+    assert inputs["user_id"] == {
+        "dtype": "int64",
+        "shape": [None],
+        "column": "user_id",
+        "kind": "Id",
+        "missing": -2,
+        "unknown": -3,
+    }
     recommender = Recommender(folder)
     assert recommender.knows_users
     alone = recommender.recommend(k=3, user="900")

@@ -49,5 +49,9 @@ def run(argv: Sequence[str]) -> None:
     with user_errors(ValueError, OSError):
         folder = serving.export(model, settings.output, k=settings.k, version=settings.version)
     print(f"Exported to {folder}. Next:")
-    some = ",".join(str(item) for item in items.ids[:3])
-    print(f"  tfrecs recommend {settings.output} --history {some} --k 10")
+    users = getattr(model, "users", None)
+    if model.max_history is None and users is not None:
+        who = f"--user {users.ids[0]}"
+    else:
+        who = f"--history {','.join(str(item) for item in items.ids[:3])}"
+    print(f"  tfrecs recommend {settings.output} {who} --k 10")

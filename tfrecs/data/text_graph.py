@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 
 from tfrecs._keras import tf
 from tfrecs.data.folding import ALONE, OTHER, SPACE, fold_table
@@ -14,16 +15,26 @@ class TokenizerModule(tf.Module):
     Args:
         words: The words, id 1 first.
         max_tokens: Words of a text that count.
+        ids: Maps words to their ids, n + 1 for others, such as from a file; by default the words
+            are constants of the graph.
     """
 
-    def __init__(self, words: Sequence[str], max_tokens: int) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        max_tokens: int,
+        ids: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__(name="tokenizer")
         starts, kinds, others = fold_table()
         self._starts, self._kinds = starts, kinds
         self._max_tokens = max_tokens
         self._others = _table(list(others), tf.int32, list(others.values()), tf.string, "")
-        ids = range(1, len(words) + 1)
-        self._ids = _table(words, tf.string, ids, tf.int32, len(words) + 1)
+        if ids is None:
+            numbers = range(1, len(words) + 1)
+            self._words = _table(words, tf.string, numbers, tf.int32, len(words) + 1)
+            ids = self._words.lookup
+        self._ids: Callable[[tf.Tensor], tf.Tensor] = ids
 
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
         """Returns the ids of the first words of each text, 0 after the last one."""
@@ -36,7 +47,7 @@ class TokenizerModule(tf.Module):
         letters = tf.where(kind == OTHER, self._others.lookup(code), letters)
         folded = tf.strings.unsorted_segment_join(letters, rows, codes.nrows())
         words = tf.strings.split(folded)
-        ids = words.with_flat_values(self._ids.lookup(words.flat_values))
+        ids = words.with_flat_values(self._ids(words.flat_values))
         ids = ids.to_tensor(0, shape=[None, self._max_tokens])
         return tf.ensure_shape(ids, [None, self._max_tokens])
 
@@ -44,7 +55,16 @@ class TokenizerModule(tf.Module):
 def _table(
     keys: Sequence, key_type: tf.DType, values: Sequence, value_type: tf.DType, default: object
 ) -> tf.lookup.StaticHashTable:
-    initializer = tf.lookup.KeyValueTensorInitializer(
-        tf.constant(keys, key_type), tf.constant(values, value_type)
-    )
+    initializer = _Constants(tf.constant(keys, key_type), tf.constant(values, value_type))
+    initializer.fingerprint = hashlib.sha256(repr((keys, values)).encode()).hexdigest()
     return tf.lookup.StaticHashTable(initializer, default)
+
+
+class _Constants(tf.lookup.KeyValueTensorInitializer):
+    """A table's content, whose name in the graph tells the content and is not drawn at random."""
+
+    fingerprint = ""
+
+    @property
+    def _shared_name(self) -> str:
+        return f"constants_{self.fingerprint}"

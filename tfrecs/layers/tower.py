@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
@@ -137,6 +137,7 @@ class Tower(keras.layers.Layer):
         inputs: tf.Tensor,
         beside: tf.Tensor | None = None,
         training: bool | None = None,
+        features: Mapping[str, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Returns vectors.
 
@@ -144,6 +145,8 @@ class Tower(keras.layers.Layer):
             inputs: `[batch]` int32 ids; any outside of 1..n is an unknown one.
             beside: `[batch, beside_dim]`, what else enters the tower, such as a pooled history.
             training: Whether dropouts apply.
+            features: Encoded columns to take instead of those that the table has of the ids, by
+                name: what is known of somebody or something new.
 
         Returns:
             `[batch, dim]`.
@@ -161,7 +164,7 @@ class Tower(keras.layers.Layer):
                 ids = tf.where(known, ids, self.size + 1)
             parts.append(self.ids(ids[:, tf.newaxis]))
         if self.lookup is not None and self.encoder is not None:
-            parts.append(self.encoder(self.lookup(inputs)))
+            parts.append(self.encoder({**self.lookup(inputs), **(features or {})}))
         if beside is not None:
             parts.append(tf.cast(beside, self.compute_dtype))
         return self._deep(parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1), training)

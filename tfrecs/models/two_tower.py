@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
@@ -76,7 +76,7 @@ class TwoTower(Model):
         feature_dim: int = 16,
         hidden_units: Sequence[int] = (128,),
         cross_layers: int = 0,
-        pooling: str | None = "attention",
+        pooling: str | None = "recency",
         max_length: int = 50,
         dropout: float = 0.1,
         id_dropout: float = 0.1,
@@ -197,16 +197,26 @@ class TwoTower(Model):
         """Number of positions of `"history"` that the model reads; None if it reads none."""
         return None if self.pooling is None else self.max_length
 
-    def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
-        return self._item_vectors(items, training=False)
+    def item_vectors(
+        self, items: tf.Tensor | None = None, features: Mapping[str, tf.Tensor] | None = None
+    ) -> tf.Tensor:
+        """Returns the float32 vectors of items.
+
+        Args:
+            items: Ids 1..n, or n + 1 for one that was not there in training; None for all,
+                `[n, dim]`.
+            features: Encoded columns of features to take instead of those that the model has of the
+                items, `[batch, ...]` each: what is known of new ones.
+        """
+        return self._item_vectors(items, training=False, features=features)
 
     def query_vectors(self, features: Features) -> tf.Tensor:
         """Returns the float32 vectors `[batch, dim]` of users.
 
         Args:
             features: `"user_id"` `[batch]`, and `"history"` `[batch, length]`, padded on the left,
-                where the model reads it.
+                where the model reads it. Encoded columns `"user.<name>"` count instead of the
+                features that the model has of the users: what is known of new ones.
         """
         return self._query_vectors(features, lambda ids: self._item_vectors(ids, False), False)
 
@@ -255,14 +265,25 @@ class TwoTower(Model):
             pooled = self.history_pooling(vectors, mask=valid)
         vectors = pooled
         if self.user_tower is not None:
-            vectors = self.user_tower(features["user_id"], pooled, training=training)
+            lookup = self.user_tower.lookup
+            columns = () if lookup is None else lookup.schema
+            given = {c: features[f"user.{c}"] for c in columns if f"user.{c}" in features}
+            vectors = self.user_tower(
+                features["user_id"], pooled, training=training, features=given
+            )
         vectors = self._finish(vectors)
         return vectors / self.temperature if self.similarity == "cosine" else vectors
 
-    def _item_vectors(self, items: tf.Tensor | None, training: bool) -> tf.Tensor:
+    def _item_vectors(
+        self,
+        items: tf.Tensor | None,
+        training: bool,
+        features: Mapping[str, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         if items is None:
             items = tf.range(1, self.num_items + 1)
-        vectors = self._finish(self.item_tower(tf.reshape(items, [-1]), training=training))
+        flat = tf.reshape(items, [-1])
+        vectors = self._finish(self.item_tower(flat, training=training, features=features))
         return tf.reshape(vectors, tf.concat([tf.shape(items), [self.dim]], axis=0))
 
     def _finish(self, vectors: tf.Tensor) -> tf.Tensor:

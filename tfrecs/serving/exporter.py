@@ -7,20 +7,21 @@ import re
 import tempfile
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 import tfrecs
 from tfrecs._keras import tf
 from tfrecs.data import Vocabulary
+from tfrecs.models import DeepCross, Model
+from tfrecs.serving import golden
 from tfrecs.serving.graph_check import check_graph
 from tfrecs.serving.manifest import write_manifest
-from tfrecs.serving.signature import TopItems, padding_id
+from tfrecs.serving.queries import RawQueries
+from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
+from tfrecs.serving.row_scores import RowScores
+from tfrecs.serving.top_items import TopItems
+from tfrecs.serving.vector_signatures import Vectors
 from tfrecs.serving.versions import new_version
-
-if TYPE_CHECKING:
-    from tfrecs.models import Model
 
 
 def export(
@@ -32,8 +33,8 @@ def export(
 ) -> str:
     """Writes `<path>/<version>`, a SavedModel that TensorFlow Serving loads as it is.
 
-    Its signature `serving_default` takes and gives raw ids, int64 or strings as the model's
-    vocabulary has them:
+    Its signatures take and give raw values: ids as int64 or strings, as the vocabularies have them.
+    The signature `serving_default` recommends:
 
     - input `history` `[batch, time]`: what each user interacted with, oldest first. Rows are padded
       with the manifest's `padding_id`: `""`, or -1 (or the next lower integer that is no item's).
@@ -47,14 +48,32 @@ def export(
       whole given history is among them. Where fewer than k items are left, the rest is `padding_id`
       with the least float32 as its score; scores are never NaN nor infinite.
 
-    The vocabulary is an asset file and weights are variables, so that the folder can be moved and
+    Models of vectors have two signatures more, whose output is `vector` `[batch, dim]` float32:
+
+    - `query_vectors`: inputs `history` and `user_id`, as far as the model reads them, and the raw
+      features of the users where it has some;
+    - `item_vectors`: input `item_id` `[batch]` and the raw features of the items. A feature that
+      is missing is that which the model has of the id: known ids need nothing else, and new users
+      and items get their vectors from the features that are given.
+
+    `DeepCross` has `score`: inputs `user_id` and `item_id` `[batch]` where it knows them and every
+    column of its context, raw; output `score` `[batch]` float32, what the model predicts (the
+    manifest says whether that is a probability); with several heads one output a head, by its name.
+    It is `serving_default` too where the model cannot recommend.
+
+    The manifest describes each input: its column in the data, the kind of column, and what stands
+    for a missing value. An input is named as its column, with `_` where TensorFlow would not take
+    the name (`class_`, `watch_time`).
+
+    Vocabularies are asset files and weights are variables, so that the folder can be moved and
     needs neither tfrecs nor Keras. `assets.extra/tfrecs_manifest.json` holds k, `padding_id`, the
     versions, the sha256 of every file, and requests with the answers they must get. The export is
     compared with the model itself before it gets its name, and it gets that in one step: a server
     that watches `path` never sees half a version.
 
     Args:
-        model: A trained model with a vocabulary that reads a history.
+        model: A trained model with a vocabulary that reads a history, or knows users; or a model of
+            rows, `DeepCross`.
         path: Folder of all versions of this model, on a local file system.
         k: How many items an answer has; at most (and then clamped to) the number of items.
         version: Number of the version; by default one more than the newest in `path`.
@@ -76,65 +95,122 @@ def export(
         >>> sorted(item for item, score in answer)
         ['bread', 'eggs']
     """
-    items, users, max_history = _check(model, path, k)
-    k = min(int(k), len(items))
-    histories = _golden_histories(items, max_history)
-    who = None if users is None else _golden_users(users, len(histories))
-    expected = _best_scores(model, items, users, max_history, histories, who, k)
+    _check(model, path, k)
+    k = min(int(k), model.num_items)
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
     ):
-        for name, vocabulary in (("items", items), ("users", users)):
-            if vocabulary is not None:
-                vocabulary.save(Path(scratch) / f"{name}.txt")
-        module = TopItems(model, items, users, max_history, k, Path(scratch))
+        served = _Served(model, k, VocabularyFiles(Path(scratch)))
         tf.saved_model.save(
-            module,
+            served.module,
             str(folder),
-            signatures={"serving_default": module.recommend},
+            signatures={name: s.function for name, s in served.signatures.items()},
             options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
         )
         operations = check_graph(folder)
-        golden = _golden(folder, items, histories, users, who)
-        _compare(type(model).__name__, golden["outputs"]["score"], expected)
+        signatures = {name: s.description() for name, s in served.signatures.items()}
+        exact = model.compute_dtype == "float32"
         write_manifest(
             folder,
             {
                 "tfrecs": tfrecs.__version__,
                 "tensorflow": tf.__version__,
                 "model": type(model).__name__,
-                "num_items": len(items),
-                "max_history": max_history,
-                "k": k,
-                "id_dtype": "int64" if items.is_integer else "string",
-                "padding_id": padding_id(items),
-                "vocabulary": "assets/items.txt",
-                **_about_users(users),
-                "signatures": _signatures(module),
+                **served.about(),
+                "signatures": signatures,
                 "operations": operations,
-                "golden": [golden],
+                "golden": golden.answered(folder, served.goldens(), signatures, exact=exact),
             },
         )
     return str(final)
 
 
-def _about_users(users: Vocabulary | None) -> dict[str, Any]:
-    """What the manifest says of users, of models that know them."""
-    if users is None:
-        return {}
-    return {
-        "num_users": len(users),
-        "user_id_dtype": "int64" if users.is_integer else "string",
-        "user_padding_id": padding_id(users),
-        "user_vocabulary": "assets/users.txt",
-    }
+class _Served:
+    """All signatures of a model, and what is known of them.
+
+    Args:
+        model: The model.
+        k: How many items a recommendation has.
+        files: Where the vocabularies are written.
+    """
+
+    def __init__(self, model: Model, k: int, files: VocabularyFiles) -> None:
+        self._model, self._k = model, k
+        self._items = self._users = self._rows = None
+        parts: list[Any] = []
+        if _recommends(model):
+            assert model.items is not None
+            self._items = RawIds(model.items, files, "items")
+            users = getattr(model, "users", None)
+            self._users = None if users is None else RawIds(users, files, "users")
+            queries = RawQueries(self._items, self._users, model.max_history or 0)
+            vectors = _item_vectors(model) if model.is_product else None
+            parts.append(TopItems(model, model.items, self._items, queries, vectors, k))
+            if vectors is not None:
+                parts.append(Vectors(model, self._items, queries, vectors, files))
+        if isinstance(model, DeepCross):
+            self._rows = RowScores(model, files)
+            parts.append(self._rows)
+        self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
+        if "serving_default" not in self.signatures:
+            self.signatures["serving_default"] = self.signatures["score"]
+        # What the graphs read of the model is saved, and no more; in an order of its own (a graph's
+        # is random), so that the same model always gives the same files.
+        order = {variable.ref(): i for i, variable in enumerate(model.variables)}
+        read = {v.ref(): v for s in self.signatures.values() for v in s.variables}
+        self.module = tf.Module(name="served")
+        self.module.parts = parts
+        self.module.weights = sorted(read.values(), key=lambda v: (order.get(v.ref(), -1), v.name))
+
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of items, users and recommendations, where there are some."""
+        if self._items is None:
+            return {}
+        about = {
+            "num_items": self._items.size,
+            "max_history": self._model.max_history or 0,
+            "k": self._k,
+            "id_dtype": self._items.dtype.name,
+            "padding_id": self._items.padding,
+            "vocabulary": f"assets/{self._items.path.name}",
+        }
+        if self._users is not None:
+            about |= {
+                "num_users": self._users.size,
+                "user_id_dtype": self._users.dtype.name,
+                "user_padding_id": self._users.padding,
+                "user_vocabulary": f"assets/{self._users.path.name}",
+            }
+        return about
+
+    def goldens(self) -> list[golden.Golden]:
+        """Requests that try each signature."""
+        model = self._model
+        goldens: list[golden.Golden] = []
+        if self._items is not None:
+            goldens.append(golden.of_recommendations(model, self._k))
+            if model.is_product:
+                goldens += golden.of_vectors(model)
+        if self._rows is not None:
+            goldens.append(golden.of_rows(model, self._rows.output_names))
+        return goldens
 
 
-def _check(
-    model: Model, path: str | os.PathLike[str], k: int
-) -> tuple[Vocabulary, Vocabulary | None, int]:
-    """The model's vocabularies and max_history, if all is such that it can be exported."""
+def _item_vectors(model: Model) -> tf.Variable:
+    """The vectors of all items: row i is item i, and row 0, padding, is zeros."""
+    vectors = tf.pad(tf.cast(model.item_vectors(), tf.float32), [[1, 0], [0, 0]])
+    return tf.Variable(vectors, trainable=False, name="item_vectors")
+
+
+def _recommends(model: Model) -> bool:
+    """Whether there is something to recommend, and something that a request can name."""
+    knows_users = getattr(model, "users", None) is not None
+    return model.items is not None and (model.max_history is not None or knows_users)
+
+
+def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
+    """Raises if not all is such that the model can be exported."""
     if re.match(r"\w{2,}:/", os.fspath(path)):  # One letter is a Windows drive.
         raise ValueError(
             f"export writes to local file systems only, not to {path}: a version gets its name in "
@@ -142,17 +218,24 @@ def _check(
         )
     if not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be a positive integer, not {k!r}.")
-    if model.items is None:
-        raise ValueError(
-            "The model has no vocabulary, so an export could not give raw ids. Build it with the "
-            f"vocabulary of its items ({type(model).__name__}(split.items, ...)), not their number."
-        )
-    users = getattr(model, "users", None)
-    if model.max_history is None and users is None:
-        raise ValueError(
-            f"{type(model).__name__} reads no history (max_history is None) and has no vocabulary "
-            "of users: there is nothing that a request could name."
-        )
+    name = type(model).__name__
+    if not isinstance(model, DeepCross):
+        if model.items is None:
+            raise ValueError(
+                "The model has no vocabulary, so an export could not give raw ids. Build it with "
+                f"the vocabulary of its items ({name}(split.items, ...)), not their number."
+            )
+        if not isinstance(getattr(model, "users", None), Vocabulary):
+            if getattr(model, "num_users", None) is not None:
+                raise ValueError(
+                    f"The model knows its users by number, so an export could not take raw ids. "
+                    f"Build it with their vocabulary ({name}(split.items, split.users, ...))."
+                )
+            if model.max_history is None:
+                raise ValueError(
+                    f"{name} reads no history (max_history is None) and has no vocabulary of "
+                    "users: there is nothing that a request could name."
+                )
     # Others may hold what is missing, such as features.
     weights = [weight.name for weight in model.trainable_weights if not _is_finite(weight)]
     if weights:
@@ -160,108 +243,7 @@ def _check(
             f"{len(weights)} weights of the model hold NaN or infinity (such as {weights[0]}): its "
             "training has diverged. Export a checkpoint from before that."
         )
-    return model.items, users, model.max_history or 0
 
 
 def _is_finite(weight: tf.Variable) -> bool:
     return not weight.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(weight)))
-
-
-def _golden_histories(items: Vocabulary, max_history: int) -> list[list[Any]]:
-    """Histories that together try what a request may be: short, spread, too long, empty."""
-    ids = items.ids.tolist()
-    spread = [ids[0], ids[len(ids) // 2], ids[-1]]
-    long = [ids[i % len(ids)] for i in range(0, 7 * (max_history + 3), 7)]
-    return [ids[:1], spread, long, []]
-
-
-def _golden_users(users: Vocabulary, count: int) -> list[Any]:
-    """Users for the requests, the last of them unknown."""
-    ids = users.ids.tolist()
-    return [ids[i * (len(ids) - 1) // count] for i in range(count - 1)] + [padding_id(users)]
-
-
-def _best_scores(
-    model: Model,
-    items: Vocabulary,
-    users: Vocabulary | None,
-    max_history: int,
-    histories: list[list[Any]],
-    who: list[Any] | None,
-    k: int,
-) -> np.ndarray:
-    """The k best scores of the model itself for items outside each history, in numpy."""
-    lowest = np.finfo(np.float32).min
-    encoded = [items.encode(np.array(history, object)) for history in histories]
-    features = {}
-    if max_history:
-        padded = np.zeros((len(histories), max_history), np.int32)
-        for row, ids in zip(padded, encoded, strict=True):
-            recent = ids[-max_history:]
-            row[len(row) - len(recent) :] = recent
-        features["history"] = tf.constant(padded)
-    if users is not None:
-        features["user_id"] = tf.constant(users.encode(np.array(who, object)))
-    scores = np.array(model.score(features), np.float32)
-    scores[~np.isfinite(scores)] = lowest
-    for row, ids in zip(scores, encoded, strict=True):
-        row[ids - 1] = lowest
-    return -np.sort(-scores, axis=1)[:, :k]
-
-
-def _golden(
-    folder: Path,
-    items: Vocabulary,
-    histories: list[list[Any]],
-    users: Vocabulary | None,
-    who: list[Any] | None,
-) -> dict[str, Any]:
-    """A request, padded left and right, and what the written SavedModel answers."""
-    width = max(len(history) for history in histories)
-    rows = []
-    for i, history in enumerate(histories):
-        padding = [padding_id(items)] * (width - len(history))
-        rows.append(padding + history if i % 2 else history + padding)
-    recommend = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    request = {"history": tf.constant(rows, tf.int64 if items.is_integer else tf.string)}
-    inputs: dict[str, Any] = {"history": rows}
-    if users is not None:
-        inputs["user_id"] = who
-        request["user_id"] = tf.constant(who, tf.int64 if users.is_integer else tf.string)
-    answer = {name: value.numpy() for name, value in recommend(**request).items()}
-    ids = answer["item_id"].tolist()
-    if not items.is_integer:
-        ids = [[raw.decode() for raw in row] for row in ids]
-    return {
-        "inputs": inputs,
-        "outputs": {"item_id": ids, "score": answer["score"].tolist()},
-    }
-
-
-def _compare(name: str, scores: list[list[float]], expected: np.ndarray) -> None:
-    """Raises if the SavedModel's scores are not the model's, but for rounding."""
-    largest = np.abs(
-        expected, where=expected > np.finfo(np.float32).min, out=np.zeros_like(expected)
-    )
-    if not np.allclose(scores, expected, rtol=1e-6, atol=0.01 * largest.max()):
-        raise ValueError(
-            f"The export does not answer as {name}.score does. A model whose score is more than "
-            "the product of query_vectors and item_vectors must have is_product False."
-        )
-
-
-def _signatures(module: TopItems) -> dict[str, Any]:
-    """Names, types and shapes of inputs and outputs; a shape's null is any size."""
-
-    def specs(tensors: dict[str, Any]) -> dict[str, Any]:
-        return {n: {"dtype": t.dtype.name, "shape": t.shape.as_list()} for n, t in tensors.items()}
-
-    function = module.recommend.get_concrete_function()
-    given = function.structured_input_signature[0]
-    inputs = {spec.name: spec for spec in given if spec is not None}
-    return {
-        "serving_default": {
-            "inputs": specs(inputs),
-            "outputs": specs(function.structured_outputs),
-        }
-    }

@@ -2,7 +2,7 @@
 
 TensorFlow checks neither the graph nor the assets that it loads (a flipped bit in `saved_model.pb`
 often goes unnoticed), so the checksums do. They tell damage, not an author: sign the manifest where
-the origin of a model matters.
+the origin of a model matters. In golden requests null stands for NaN.
 """
 
 from __future__ import annotations

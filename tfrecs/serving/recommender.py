@@ -1,4 +1,4 @@
-"""Recommendations out of an export, with TensorFlow alone."""
+"""Recommendations, scores and vectors out of an export."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfrecs.serving.manifest import read_manifest
 from tfrecs.serving.versions import find_export
 
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
 
 class Recommender:
-    """Answers from an export: the items to recommend after a history.
+    """Answers from an export: the items to recommend after a history, scores of rows, vectors.
+
+    `recommend` needs TensorFlow alone; what takes a DataFrame reads it as training did, by
+    `tfrecs.data`.
 
     Args:
         path: An export, or the folder of its versions, of which the newest is read.
@@ -43,8 +50,9 @@ class Recommender:
         self._tf = tf
         self.path = find_export(path)
         self.manifest = read_manifest(self.path, verify=verify)
-        self.k: int = self.manifest["k"]
-        self.is_integer: bool = self.manifest["id_dtype"] == "int64"
+        # An export that does not recommend says nothing of either.
+        self.k: int = self.manifest.get("k", 0)
+        self.is_integer: bool = self.manifest.get("id_dtype") == "int64"
         self._model = tf.saved_model.load(str(self.path))
         self._recommend = self._model.signatures["serving_default"]
 
@@ -64,14 +72,19 @@ class Recommender:
             where fewer are left.
 
         Raises:
-            ValueError: `k` is less than 1 or more than the export answers with, the history is
-                empty or holds no known id (for exports that know users: and there is no user), the
-                user is unknown or the export knows none, or an id is no integer though the export's
-                are.
+            ValueError: The export scores rows alone, `k` is less than 1 or more than the export
+                answers with, the history is empty or holds no known id (for exports that know
+                users: and there is no user), the user is unknown or the export knows none, or an id
+                is no integer though the export's are.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
         """
+        if not self.k:
+            raise ValueError(
+                f"The {self.manifest['model']} of this export scores rows and recommends nothing: "
+                "use Recommender.score."
+            )
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k must be a positive integer, not {k!r}.")
         if self.k < min(k, self.manifest["num_items"]):
@@ -99,6 +112,78 @@ class Recommender:
         raw = items.tolist() if self.is_integer else [item.decode() for item in items]
         pairs = zip(raw, scores.tolist(), strict=True)
         return [pair for pair in pairs if pair[0] != self.manifest["padding_id"]]
+
+    def score(self, frame: pd.DataFrame) -> np.ndarray | dict[str, np.ndarray]:
+        """Predicts the label of rows, for exports of `DeepCross`.
+
+        Args:
+            frame: The rows, raw: every column that the model reads, `user_id` and `item_id` among
+                them where it knows users and items. Missing and unknown values are allowed.
+
+        Returns:
+            float32 `[rows]`, as `model.predict` gives for the encoded rows; with several heads one
+            a head, by the label that it predicts.
+
+        Raises:
+            ValueError: The export has no such signature, or a column is missing or cannot be read.
+        """
+        answer = self._ask("score", frame)
+        outputs = self.manifest["signatures"]["score"]["outputs"]
+        if list(outputs) == ["score"]:
+            return answer["score"]
+        return {outputs[name]["label"]: values for name, values in answer.items()}
+
+    def query_vectors(self, frame: pd.DataFrame) -> np.ndarray:
+        """Returns the vectors of users, known and new, for exports of models of vectors.
+
+        Args:
+            frame: A row a user: `user_id`, `history` (lists of item ids, oldest first) and the raw
+                features of users, as far as the model reads them. Features that are missing, or a
+                column that is not there, are those that the export has of the user.
+
+        Returns:
+            float32 `[rows, dim]`: the product with an item's vector is the score.
+
+        Raises:
+            ValueError: The export has no such signature, none of its columns is there, or one
+                cannot be read.
+        """
+        return self._ask("query_vectors", frame, partial=True)["vector"]
+
+    def item_vectors(self, frame: pd.DataFrame) -> np.ndarray:
+        """Returns the vectors of items, known and new, for exports of models of vectors.
+
+        Args:
+            frame: A row an item: `item_id` and the raw features of items, where the model reads
+                some. Features that are missing, or a column that is not there, are those that the
+                export has of the item. A new item is one whose id the export does not know.
+
+        Returns:
+            float32 `[rows, dim]`; zeros for an unknown item of a model without features.
+
+        Raises:
+            ValueError: The export has no such signature, none of its columns is there, or one
+                cannot be read.
+        """
+        return self._ask("item_vectors", frame, partial=True)["vector"]
+
+    def _ask(self, name: str, frame: pd.DataFrame, partial: bool = False) -> dict[str, np.ndarray]:
+        signatures = self.manifest["signatures"]
+        if name not in signatures:
+            raise ValueError(
+                f"The export of {self.manifest['model']} has no signature {name!r}, only "
+                f"{', '.join(signatures)}."
+            )
+        # Only now: a recommendation needs neither pandas nor Keras.
+        from tfrecs.serving.requests import request_of
+
+        inputs = signatures[name]["inputs"]
+        request = {
+            key: self._tf.constant(values, inputs[key]["dtype"])
+            for key, values in request_of(frame, inputs, partial=partial).items()
+        }
+        answer = self._model.signatures[name](**request)
+        return {key: values.numpy() for key, values in answer.items()}
 
     def unknown(self, history: Iterable[Any]) -> list[int | str]:
         """The distinct ids of a history that the export does not know, in order.
@@ -154,7 +239,8 @@ class Recommender:
     def __repr__(self) -> str:
         """What was loaded, from where."""
         m = self.manifest
-        return f"Recommender({str(self.path)!r}: {m['model']}, {m['num_items']} items, k={m['k']})"
+        what = f"{m['num_items']} items, k={self.k}" if self.k else "scores of rows"
+        return f"Recommender({str(self.path)!r}: {m['model']}, {what})"
 
 
 def _parse_one(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:

@@ -1,144 +1,120 @@
-"""The graph that is served: raw ids of users in, raw ids and scores of the best items out."""
+"""What a signature of an export takes and gives, for the graph and for the manifest."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import keyword
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from tfrecs._keras import tf
-from tfrecs.data import Vocabulary
+from tfrecs.serving.raw_ids import RawIds
 
-if TYPE_CHECKING:
-    from tfrecs.models import Model
-
-
-def padding_id(items: Vocabulary) -> int | str:
-    """The raw id that stands for no item: "" or -1, or the next lower integer that is no item's."""
-    if not items.is_integer:
-        return ""
-    padding = -1
-    while items.encode(padding) != items.oov_id:
-        padding -= 1
-    return padding
+Raw = Mapping[str, Any]
 
 
-def _tables(ids: Vocabulary, path: Path) -> tuple[Any, Any]:
-    """Tables from raw ids to line numbers (-1 if unknown), and back (`padding_id` if none)."""
-    key = tf.int64 if ids.is_integer else tf.string
-    # Integers are read as a column, strings as whole lines: they may hold any character.
-    whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-    raw = 0 if ids.is_integer else whole
-    fingerprint = ids.fingerprint()
-
-    def table(keys: Any, key_index: int, values: Any, value_index: int, default: Any) -> Any:
-        initializer = _Vocabulary(
-            str(path), keys, key_index, values, value_index, vocab_size=len(ids)
-        )
-        initializer.fingerprint = fingerprint
-        return tf.lookup.StaticHashTable(initializer, default)
-
-    return table(key, raw, tf.int64, line, -1), table(tf.int64, line, key, raw, padding_id(ids))
-
-
-class TopItems(tf.Module):  # type: ignore[misc]
-    """The signature `recommend` of a model that scores all items for a user.
-
-    A product model's item vectors are computed here, once: a request costs a query vector, one
-    matrix product and one top-k. Everything is plain TensorFlow: no Python, no custom operation, no
-    compiled function, nothing that a stock server lacks.
+@dataclasses.dataclass(frozen=True)
+class RawInput:
+    """An input of a signature: raw values of one column, one or several a row.
 
     Args:
-        model: A model that scores items for `{"history": [batch, max_history]}`,
-            `{"user_id": [batch]}`, or both.
-        items: The raw ids of its items.
-        users: The raw ids of its users; None if it knows none.
-        max_history: How many items of a history it reads, 0 if none.
-        k: Number of items to return.
-        folder: Where `items.txt`, and `users.txt` where there are users, hold the raw ids, one a
-            line; they become assets of the SavedModel.
+        column: The column's name in the data.
+        kind: The kind of column (`tfrecs.data.Column`), or "Id".
+        dtype: Type of the values.
+        shape: Their shape, of a batch.
+        missing: What stands for a missing value, or pads a row of several.
+        unknown: Of ids, one that no vocabulary has.
+    """
+
+    column: str
+    kind: str
+    dtype: Any
+    shape: tuple[int | None, ...]
+    missing: int | float | str
+    unknown: int | str | None = None
+
+    @classmethod
+    def of_ids(cls, column: str, kind: str, ids: RawIds, rank: int = 1) -> RawInput:
+        """Returns the input of a column of raw ids, one a row or, with `rank` 2, several."""
+        return cls(column, kind, ids.dtype, (None,) * rank, ids.padding, ids.unknown)
+
+    def checked(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns the values: a TensorFlow session feeds any shape, whatever a signature says."""
+        return tf.ensure_shape(values, self.shape)
+
+    def description(self) -> dict[str, Any]:
+        """What the manifest says of it; NaN is a string there, for which JSON has no number."""
+        missing = "NaN" if self.missing != self.missing else self.missing
+        unknown = {} if self.unknown is None else {"unknown": self.unknown}
+        return {
+            "dtype": self.dtype.name,
+            "shape": list(self.shape),
+            "column": self.column,
+            "kind": self.kind,
+            "missing": missing,
+            **unknown,
+        }
+
+
+class Signature:
+    """A function of raw values that a SavedModel answers requests by.
+
+    Args:
+        function: Takes the inputs by name, gives tensors by name.
+        inputs: What it takes.
+        about: What the manifest says of outputs, beside their type and shape.
     """
 
     def __init__(
         self,
-        model: Model,
-        items: Vocabulary,
-        users: Vocabulary | None,
-        max_history: int,
-        k: int,
-        folder: Path,
+        function: Callable[[Raw], dict[str, tf.Tensor]],
+        inputs: Mapping[str, RawInput],
+        about: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(name="top_items")
-        # Methods, not the model itself: `tf.Module` would save all that hangs on it.
-        self._query_vectors, self._score = model.query_vectors, model.score
-        self._k = k
-        self._length = max_history
-        self._lines, self._raw_ids = _tables(items, folder / "items.txt")
-        self._users = None if users is None else _tables(users, folder / "users.txt")[0]
-        self._num_users = len(users or ())
-        self._item_vectors = None
-        if model.is_product:
-            # Row i is item i, as column i of the scores; row 0 is padding.
-            vectors = tf.pad(tf.cast(model.item_vectors(), tf.float32), [[1, 0], [0, 0]])
-            self._item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
-        signature = [tf.TensorSpec([None, None], self._lines.key_dtype, name="history")]
-        if self._users is not None:
-            signature.append(tf.TensorSpec([None], self._users.key_dtype, name="user_id"))
-        self.recommend = tf.function(self._recommend, input_signature=signature)
-        # What the graph reads of the model is saved, and no more; in an order of their own (the
-        # graph's is random), so that the same model always gives the same files.
-        read = self.recommend.get_concrete_function().graph.variables
-        self._weights = sorted(read, key=lambda weight: weight.name)
-
-    def _recommend(
-        self, history: tf.Tensor, user_id: tf.Tensor | None = None
-    ) -> dict[str, tf.Tensor]:
-        # A TensorFlow session feeds any shape, whatever the signature says.
-        history = tf.ensure_shape(history, [None, None])
-        # The padding on the left makes every row as long as the model reads, and puts the id 0
-        # among the ones never to be recommended.
-        items = tf.cast(self._lines.lookup(history) + 1, tf.int32)
-        items = tf.pad(items, [[0, 0], [max(self._length, 1), 0]])
-        features = {"history": self._most_recent(items)} if self._length else {}
-        if user_id is not None and self._users is not None:
-            line = self._users.lookup(tf.ensure_shape(user_id, [None]))
-            unknown = tf.constant(self._num_users, tf.int64)
-            features["user_id"] = tf.cast(tf.where(line < 0, unknown, line) + 1, tf.int32)
-        scores = self._scores(features)
-        best, ids = tf.math.top_k(_without(scores, items), self._k)
-        available = best > best.dtype.min
-        raw_ids = self._raw_ids.lookup(tf.where(available, tf.cast(ids, tf.int64) - 1, -1))
-        return {"item_id": raw_ids, "score": best}
-
-    def _most_recent(self, items: tf.Tensor) -> tf.Tensor:
-        """The last ids of each row that are items, in order, padded on the left with 0."""
-        position = tf.range(tf.shape(items)[1])
-        newest = tf.math.top_k(tf.where(items > 0, position, -1), self._length).indices
-        return tf.gather(items, newest[:, ::-1], batch_dims=1)
-
-    def _scores(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Scores `[batch, 1 + n]`, column i of item i."""
-        if self._item_vectors is None:
-            scores = tf.cast(self._score(features), tf.float32)
-            return tf.pad(scores, [[0, 0], [1, 0]])
-        queries = tf.cast(self._query_vectors(features), tf.float32)
-        return tf.matmul(queries, self._item_vectors, transpose_b=True)
-
-
-def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """`scores` with the least float32 at `items` (0 included) and wherever no number stands."""
-    # Top-k returns nonsense around NaN, and JSON has no word for infinity.
-    lowest = scores.dtype.min
-    scores = tf.where(tf.math.is_finite(scores), scores, lowest)
-    row = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, tf.newaxis], tf.shape(items))
-    seen = tf.stack([row, items], axis=-1)
-    return tf.tensor_scatter_nd_update(scores, seen, tf.fill(tf.shape(items), lowest))
-
-
-class _Vocabulary(tf.lookup.TextFileInitializer):  # type: ignore[misc]
-    """A table's content, whose name in the graph tells the content and not a temporary path."""
-
-    fingerprint = ""
+        specs = {
+            name: tf.TensorSpec(given.shape, given.dtype, name=name)
+            for name, given in inputs.items()
+        }
+        self.inputs = dict(inputs)
+        self.function = tf.function(function, input_signature=[specs])
+        self._about = about or {}
 
     @property
-    def _shared_name(self) -> str:
-        return f"vocabulary_{self.fingerprint}_{self._key_index}_{self._value_index}"
+    def variables(self) -> list[tf.Variable]:
+        """The variables that the function reads."""
+        return list(self.function.get_concrete_function().graph.variables)
+
+    def description(self) -> dict[str, Any]:
+        """What the manifest says of it; a shape's null is any size."""
+        outputs = self.function.get_concrete_function().structured_outputs
+        return {
+            "inputs": {name: given.description() for name, given in self.inputs.items()},
+            "outputs": {
+                name: {
+                    "dtype": tensor.dtype.name,
+                    "shape": tensor.shape.as_list(),
+                    **self._about.get(name, {}),
+                }
+                for name, tensor in outputs.items()
+            },
+        }
+
+
+def tensor_name(column: str, taken: Collection[str] = ()) -> str:
+    """The name of a column among a signature's tensors, where TensorFlow takes Python's names only.
+
+    Args:
+        column: The column's name.
+        taken: Names that others have.
+
+    Example:
+        >>> tensor_name("age"), tensor_name("class"), tensor_name("watch time", ["watch_time"])
+        ('age', 'class_', 'watch_time_')
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
+    if not name[:1].isalpha():
+        name = f"column_{name}"
+    while keyword.iskeyword(name) or name == "self" or name in taken:
+        name += "_"
+    return name

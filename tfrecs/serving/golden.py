@@ -1,0 +1,278 @@
+"""Golden requests: what an export is asked before it is given out, and what it must answer.
+
+What is expected comes from the model itself, in its own ids, encoded by the data room and not by
+the graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs._keras import tf
+from tfrecs.data import (
+    Categorical,
+    Column,
+    History,
+    Schema,
+    Text,
+    Timestamp,
+    Vector,
+    Vocabulary,
+)
+from tfrecs.serving.raw_ids import padding_id, unknown_id
+from tfrecs.serving.requests import request_of
+from tfrecs.serving.vector_signatures import lookups
+
+if TYPE_CHECKING:
+    from tfrecs.models import DeepCross, Model
+
+_LOWEST = np.finfo(np.float32).min
+# Rows of a golden request.
+_ROWS = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Golden:
+    """A request to a signature.
+
+    Args:
+        signature: The signature's name.
+        frame: The request as data, a row each.
+        expected: What the model answers, by output; outputs may be left out.
+        described: What the model's answer is, in words, for an error.
+    """
+
+    signature: str
+    frame: pd.DataFrame
+    expected: dict[str, np.ndarray]
+    described: str
+
+
+def answered(
+    folder: Path, goldens: Sequence[Golden], signatures: dict[str, Any], *, exact: bool
+) -> list[dict[str, Any]]:
+    """Returns requests with the answers of the written SavedModel, for the manifest.
+
+    Args:
+        folder: The SavedModel.
+        goldens: The requests.
+        signatures: What the manifest says of the signatures.
+        exact: Whether the model computes in float32 throughout.
+
+    Raises:
+        ValueError: If an answer is not the model's, but for rounding.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    entries = []
+    for golden in goldens:
+        described = signatures[golden.signature]
+        request = request_of(golden.frame, described["inputs"])
+        if "history" in request and golden.signature == "serving_default":
+            request["history"] = _padded_both_ways(
+                request["history"], described["inputs"]["history"]["missing"]
+            )
+        tensors = {
+            name: tf.constant(values, described["inputs"][name]["dtype"])
+            for name, values in request.items()
+        }
+        answer = loaded.signatures[golden.signature](**tensors)
+        found = {name: tensor.numpy() for name, tensor in answer.items()}
+        for name, expected in golden.expected.items():
+            size = np.where(expected > _LOWEST, np.abs(expected), 0).max(initial=0)
+            tolerance = (1e-4 if exact else 0.01) * size + 1e-6
+            if not np.allclose(found[name], expected, rtol=1e-5, atol=tolerance):
+                raise ValueError(
+                    f"The export does not answer as {golden.described} does, in {name!r} of "
+                    f"{golden.signature!r}. A model whose score is more than the product of "
+                    "query_vectors and item_vectors must have is_product False."
+                )
+        entries.append(
+            {
+                "signature": golden.signature,
+                "inputs": {name: _plain(values) for name, values in request.items()},
+                "outputs": {name: _plain(values) for name, values in found.items()},
+            }
+        )
+    return entries
+
+
+def of_recommendations(model: Model, k: int) -> Golden:
+    """Returns a request for recommendations: histories short, spread, too long and empty.
+
+    Args:
+        model: The model.
+        k: How many items an answer has.
+    """
+    frame, features, encoded = _queries(model)
+    scores = np.array(model.score(features), np.float32)
+    scores[~np.isfinite(scores)] = _LOWEST
+    for row, ids in zip(scores, encoded, strict=True):
+        row[ids - 1] = _LOWEST
+    expected = {"score": -np.sort(-scores, axis=1)[:, :k]}
+    return Golden("serving_default", frame, expected, f"{type(model).__name__}.score")
+
+
+def of_rows(model: DeepCross, names: Mapping[str, str]) -> Golden:
+    """Returns a request to score rows: known, unknown and missing values.
+
+    Args:
+        model: The model.
+        names: The signature's outputs by the model's heads.
+    """
+    schema = _without_labels(model.context)
+    frame = golden_frame(schema)
+    both = {"user_id": model.users, "item_id": model.items}
+    ids = {name: vocabulary for name, vocabulary in both.items() if vocabulary is not None}
+    for name, vocabulary in ids.items():
+        frame[name] = pd.Series(_some(vocabulary, _ROWS), dtype=object)
+    rows: dict[str, Any] = schema.encode(frame)
+    rows |= {name: vocabulary.encode(frame[name]) for name, vocabulary in ids.items()}
+    given = model.call({name: tf.constant(values) for name, values in rows.items()})
+    heads = given if isinstance(given, dict) else {model.label: given}
+    expected = {names[head]: np.asarray(values) for head, values in heads.items()}
+    return Golden("score", frame, expected, f"{type(model).__name__}.call")
+
+
+def of_vectors(model: Model) -> list[Golden]:
+    """Returns requests for vectors of users and of items, known ones and new ones with features.
+
+    Args:
+        model: The model.
+    """
+    user_lookup, item_lookup = lookups(model)
+    frame, features, _ = _queries(model)
+    if user_lookup is not None:
+        more, given = _features(user_lookup, features["user_id"].numpy())
+        frame = frame.join(more)
+        features |= {f"user.{name}": values for name, values in given.items()}
+    name = type(model).__name__
+    expected = {"vector": np.asarray(model.query_vectors(features))}
+    queries = Golden("query_vectors", frame, expected, f"{name}.query_vectors")
+
+    items = model.items
+    assert items is not None
+    frame = pd.DataFrame({"item_id": pd.Series(_some(items, _ROWS), dtype=object)})
+    ids = items.encode(frame["item_id"])
+    if item_lookup is not None:
+        more, given = _features(item_lookup, ids)
+        frame = frame.join(more)
+        of_items: Callable[..., tf.Tensor] = model.item_vectors
+        vectors = np.asarray(of_items(tf.constant(ids), features=given))
+    else:
+        table = np.asarray(model.item_vectors())
+        vectors = np.concatenate([table, np.zeros_like(table[:1])])[ids - 1]
+    return [queries, Golden("item_vectors", frame, {"vector": vectors}, f"{name}.item_vectors")]
+
+
+def golden_frame(schema: Schema) -> pd.DataFrame:
+    """Returns raw values of a schema's columns: known ones twice, then unknown, then missing."""
+    columns = {name: _values(column) for name, column in schema.items()}
+    return pd.DataFrame(
+        {name: pd.Series(values, dtype=object) for name, values in columns.items()},
+        index=range(_ROWS),
+    )
+
+
+def _values(column: Column) -> list[Any]:
+    if isinstance(column, Categorical):
+        first, last, unknown = _known_and_unknown(column.vocabulary)
+        if not column.max_values:
+            return [first, last, unknown, None]
+        return [[first], [last, unknown] * column.max_values, [unknown], None]
+    if isinstance(column, History):
+        first, last, unknown = _known_and_unknown(column.vocabulary)
+        return [[first, last], [unknown, last, first] * column.max_length, [unknown], None]
+    if isinstance(column, Text):
+        first, last, _ = _known_and_unknown(column.tokenizer.vocabulary)
+        return [f"{first} {last}", f"«{last}» {first}!" * 20, "?unknown zzzz", None]
+    if isinstance(column, Timestamp):
+        return [951_782_400, -1, 1_700_000_000, None]
+    if isinstance(column, Vector):
+        ramp = np.linspace(-1, 1, column.size).tolist()
+        return [ramp, [0.5] * column.size, ramp[::-1], None]
+    return [0.5, -2.0, 30.0, None]
+
+
+def _known_and_unknown(vocabulary: Vocabulary) -> tuple[Any, Any, Any]:
+    ids = vocabulary.ids.tolist() or [unknown_id(vocabulary)]
+    unknown = unknown_id(vocabulary)
+    if not vocabulary.is_integer:
+        unknown = "unknown"
+        while vocabulary.encode(unknown) != vocabulary.oov_id:
+            unknown += "_"
+    return ids[0], ids[-1], unknown
+
+
+def _some(vocabulary: Vocabulary, count: int) -> list[Any]:
+    """Raw ids, the last of them unknown."""
+    ids = vocabulary.ids.tolist()
+    known = [ids[i * (len(ids) - 1) // count] for i in range(count - 1)]
+    return [*known, padding_id(vocabulary)]
+
+
+def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.ndarray]]:
+    """Histories and users: as data, as the model takes them in, and all ids of each history."""
+    assert model.items is not None
+    length, users = model.max_history or 0, getattr(model, "users", None)
+    ids = model.items.ids.tolist()
+    spread = [ids[0], ids[len(ids) // 2], ids[-1]]
+    long = [ids[i % len(ids)] for i in range(0, _ROWS * 7 + 7 * length, 7)]
+    histories = [ids[:1], spread, long, []]
+    encoded = [model.items.encode(np.array(history, object)) for history in histories]
+    frame = pd.DataFrame({"history": pd.Series(histories, dtype=object)})
+    features = {}
+    if length:
+        padded = np.zeros((len(histories), length), np.int32)
+        for row, history in zip(padded, encoded, strict=True):
+            recent = history[-length:]
+            row[len(row) - len(recent) :] = recent
+        features["history"] = tf.constant(padded)
+    if users is not None:
+        frame["user_id"] = pd.Series(_some(users, _ROWS), dtype=object)
+        features["user_id"] = tf.constant(users.encode(frame["user_id"]))
+    return frame, features, encoded
+
+
+def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Features as data, and encoded, with those of the model's table where none are given."""
+    # The last id is an unknown one: it gets known values, and a known one gets missing values.
+    frame = golden_frame(lookup.schema)[::-1].reset_index(drop=True)
+    table = lookup.table().columns
+    given = lookup.schema.encode(frame)
+    for name, column in given.items():
+        flat = column.reshape(len(column), -1)
+        nothing = np.isnan(flat).all(1) if column.dtype.kind == "f" else np.zeros(len(flat), bool)
+        if column.ndim > 1 or column.dtype.kind != "f":
+            nothing = (flat == 0).all(1)
+        column[nothing] = table[name][ids][nothing]
+    return frame, given
+
+
+def _without_labels(schema: Schema) -> Schema:
+    return Schema({name: kind for name, kind in schema.items() if name not in schema.labels})
+
+
+def _padded_both_ways(rows: np.ndarray, padding: Any) -> np.ndarray:
+    """Every other row padded on the left, where it was on the right."""
+    rows = rows.copy()
+    for i in range(1, len(rows), 2):
+        kept = rows[i][rows[i] != padding]
+        rows[i] = padding
+        rows[i, len(rows[i]) - len(kept) :] = kept
+    return rows
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """An array for JSON: strings for bytes, null for NaN."""
+    if values.dtype == object:
+        texts = [v.decode() if isinstance(v, bytes) else v for v in values.ravel()]
+        return np.array([*texts, None], object)[:-1].reshape(values.shape).tolist()
+    if values.dtype.kind == "f":
+        return np.where(np.isnan(values), np.array(None, object), values).tolist()
+    return values.tolist()

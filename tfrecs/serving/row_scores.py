@@ -1,0 +1,65 @@
+"""The signature that scores rows: raw values of every column in, predictions out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfrecs._keras import tf
+from tfrecs.serving.raw_columns import RawColumns
+from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
+from tfrecs.serving.signature import Raw, RawInput, Signature, tensor_name
+from tfrecs.tasks import MultiTask
+
+if TYPE_CHECKING:
+    from tfrecs.models import DeepCross
+
+# What a head predicts, in the words of the manifest.
+_MEANING = {"binary": "probability", "regression": "number"}
+
+
+class RowScores(tf.Module):  # type: ignore[misc]
+    """The signature `score` of a model of rows.
+
+    It takes the columns of the model's context and, where it knows them, `user_id` and `item_id`.
+
+    Args:
+        model: The model.
+        files: Where the vocabularies are written.
+
+    Attributes:
+        output_names: Names of the outputs by the label that each predicts; "score" for one alone.
+    """
+
+    def __init__(self, model: DeepCross, files: VocabularyFiles) -> None:
+        super().__init__(name="row_scores")
+        # A method, not the model itself: `tf.Module` would save all that hangs on it.
+        self._predict = model.call
+        self._ids = {
+            name: RawIds(ids, files, f"{name.removesuffix('_id')}s")
+            for name, ids in (("user_id", model.users), ("item_id", model.items))
+            if ids is not None
+        }
+        self._columns = RawColumns(model.context, files, taken=self._ids)
+        self._id_inputs = {n: RawInput.of_ids(n, "Id", ids) for n, ids in self._ids.items()}
+        several = isinstance(model.task, MultiTask)
+        self.output_names: dict[str, str] = {}
+        for head in model.label_kinds:
+            taken = list(self.output_names.values())
+            self.output_names[head] = tensor_name(head, taken) if several else "score"
+        self._about = {
+            self.output_names[head]: {"label": head, "meaning": _MEANING[kind]}
+            for head, kind in model.label_kinds.items()
+        }
+
+    def signatures(self) -> dict[str, Signature]:
+        """Returns the signature by its name."""
+        inputs = {**self._id_inputs, **self._columns.inputs}
+        return {"score": Signature(self._score, inputs, self._about)}
+
+    def _score(self, raw: Raw) -> dict[str, tf.Tensor]:
+        rows = self._columns(raw)
+        for name, ids in self._ids.items():
+            rows[name] = ids(self._id_inputs[name].checked(raw[name]))
+        given = self._predict(rows)
+        heads = given if isinstance(given, dict) else dict.fromkeys(self.output_names, given)
+        return {name: tf.cast(heads[head], tf.float32) for head, name in self.output_names.items()}
