@@ -152,15 +152,20 @@ def test_the_tutorials_model_computes_what_tfrecs_does():
     sizes = vocabulary_sizes(IDS).tolist()
     plain = worker.TutorialDCN(sizes, dim=2, cross_layers=3, deep_units=(4, 3))
     plain(given)
+    width = SETTINGS.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
     categories = ours.encoder.categories
     for name, size in zip(CATEGORY_NAMES, sizes, strict=True):
         vectors = categories.table.numpy()[categories.rows_of(name)]
         plain.embeddings[name].set_weights([vectors[: size + 1]])
     for cross, layer in zip(ours.crosses.crosses, plain.crosses, strict=True):
-        layer.set_weights(cross.get_weights())
-    for dense, layer in zip(ours.crosses.deep[::2], plain.deep, strict=True):
-        layer.set_weights(dense.get_weights())
-    plain.logit.set_weights(ours.output_layer.get_weights())
+        # Ours has zeros after the features, up to a whole cache line.
+        kernel, bias = cross.get_weights()
+        layer.set_weights([kernel[:width, :width], bias[:width]])
+    (kernel, bias), *deep = (dense.get_weights() for dense in ours.crosses.deep[::2])
+    for weights, layer in zip([[kernel[:width], bias], *deep], plain.deep, strict=True):
+        layer.set_weights(weights)
+    kernel, bias = ours.output_layer.get_weights()
+    plain.logit.set_weights([np.delete(kernel, slice(width, ours.encoder.width), 0), bias])
     np.testing.assert_allclose(plain(given)[:, 0], ours.logits(batch), atol=1e-5)
     loss = plain.compute_loss(given, training=True)
     np.testing.assert_allclose(loss, ours.compute_loss(batch, training=True), atol=1e-5)

@@ -18,6 +18,7 @@ from tfrecs.data import (
     Text,
     Timestamp,
     Tokenizer,
+    Vector,
     Vocabulary,
 )
 from tfrecs.data.calendar import CALENDAR, calendar_ids
@@ -26,9 +27,11 @@ COLUMNS = [
     Categorical(Vocabulary(["b", "a"])),
     Categorical(Vocabulary([3, 1]), max_values=2),
     Numeric("squashing"),
+    Numeric(bins="tree"),
     Timestamp(("day", "hour")),
-    Text(Tokenizer(["toy", "story"]), max_tokens=3),
-    History(Vocabulary([3, 1]), max_length=4),
+    Text(Tokenizer(["toy", "story"]), max_tokens=3, pooling="sif", word_dim=5),
+    History(Vocabulary([3, 1]), max_length=4, pooling="recency"),
+    Vector(2),
     Label(4.0),
 ]
 
@@ -42,6 +45,7 @@ def test_config_and_spec(column):
         "Timestamp": [0, 86_400],
         "Text": ["Toy story", ""],
         "History": [[1], [3, 1]],
+        "Vector": [[0.5, 1.0], None],
     }.get(type(column).__name__, [1.0, 5.0])
     if getattr(column, "max_values", 0):
         values = [[3], []]
@@ -78,6 +82,10 @@ def test_numbers_that_cannot_be_read_are_missing():
     np.testing.assert_array_equal(got, np.float32([1.5, np.nan, np.nan, np.inf]))
     with pytest.raises(ValueError, match="encoding must be one of piecewise, .* not 'plain'"):
         Numeric("plain")
+    with pytest.raises(ValueError, match="bins must be quantile or tree, not 'forest'"):
+        Numeric(bins="forest")
+    with pytest.raises(ValueError, match="bins='tree' are those of .* and 'squashing' has none"):
+        Numeric("squashing", bins="tree")
 
 
 @given(st.integers(-62_135_596_800, 253_402_300_799))
@@ -92,12 +100,6 @@ def test_timestamp_missing_and_wrong_parts():
     assert Timestamp(("day",)).encode(times).tolist() == [[2], [0], [0]]
     with pytest.raises(ValueError, match="parts are some of hour, weekday, day, month"):
         Timestamp(("century",))
-
-
-def test_history_keeps_the_most_recent_on_the_right():
-    column = History(Vocabulary([10, 20, 30]), max_length=2)
-    rows = pd.Series([[10, 20, 30], [20], [], None])
-    assert column.encode(rows).tolist() == [[2, 3], [0, 2], [0, 0], [0, 0]]
 
 
 def test_label():

@@ -140,6 +140,18 @@ def test_a_model_trains_from_it(tmp_path):
     assert losses[-1] < losses[0] < 1
 
 
+def test_several_labels_of_which_one_is_missing_in_places(tmp_path):
+    stars = [None if n % 3 == 0 else float(n) for n in range(20)]
+    frame(20).assign(stars=stars).to_parquet(tmp_path / "a.parquet", row_group_size=6)
+    rows = ParquetRows(tmp_path / "a.parquet", SCHEMA.with_columns(stars=Label(optional=True)))
+    assert rows.label_names == rows.sample(5).label_names == ("y", "stars")
+    assert repr(rows) == "ParquetRows(20 rows of x, job, tags, y, stars, labels y, stars)"
+    for batch in rows.batch(7):
+        number = batch["x"].numpy()
+        want = np.where(number % 3 == 0, np.nan, number)
+        np.testing.assert_array_equal(batch["stars"], want)
+
+
 def test_samples(tmp_path):
     rows = ParquetRows(write(tmp_path / "a.parquet", 30), SCHEMA)
     some = rows.sample(7, seed=1)

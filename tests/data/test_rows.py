@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecs.data import Interactions, Numeric, Rows, Schema, Timestamp, click_through
+from tfrecs.data import Interactions, Label, Numeric, Rows, Schema, Timestamp, click_through
 
 
 def columns(n=10):
@@ -110,3 +110,32 @@ def test_click_through_refuses(log):
     everything = click_through(log, negative_to=None)
     assert everything.counts["rows"] == 200
     assert Numeric().spec.dtype == everything.train.labels.dtype
+
+
+def test_rows_with_several_labels():
+    rows = Rows({"a": np.arange(3), "b": np.arange(3) / 2}, ["b", "a"])
+    assert (rows.label, rows.label_names) == ("b", ("b", "a"))
+    np.testing.assert_array_equal(rows.labels, [0, 0.5, 1])
+    assert rows.take(np.array([2])).label_names == ("b", "a")
+    assert repr(rows) == "Rows(3 rows of a, b, labels b, a)"
+    with pytest.raises(ValueError, match="no column 'c', only a"):
+        Rows({"a": np.zeros(2)}, ["a", "c"])
+
+
+def test_click_through_with_another_label(log):
+    log.frame["seconds"] = np.where(np.arange(200) % 4 == 0, np.nan, np.arange(200.0))
+    context = Schema({"seconds": Label(optional=True), "timestamp": Timestamp(("hour",))})
+    split = click_through(log, context=context, validation=0.2, test=0.1, seed=1)
+    assert list(split.context) == ["timestamp", "rating", "seconds"]
+    assert split.train.label_names == split.context.labels == ("rating", "seconds")
+    parts = [split.train, split.validation, split.test]
+    got = np.concatenate([part.columns["seconds"] for part in parts])
+    want = log.frame["seconds"][log.frame["rating"] != 3]
+    np.testing.assert_array_equal(np.sort(got), np.sort(want))
+    # A model's own context, and one from a YAML file, part in the same way.
+    for again in (split.context, context.get_config()):
+        other = click_through(log, context=again, validation=0.2, test=0.1, seed=1)
+        assert other.context == split.context
+        np.testing.assert_array_equal(other.test.columns["seconds"], split.test.columns["seconds"])
+    with pytest.raises(ValueError, match="no column 'shares' to predict.*Leave it out of the cont"):
+        click_through(log, context=Schema({"shares": Label()}))

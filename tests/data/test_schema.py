@@ -85,10 +85,32 @@ def test_changes_and_round_trip(frame, tmp_path):
     assert again.get_config() == changed.get_config()
     for name, column in again.encode(frame).items():
         np.testing.assert_array_equal(column, changed.encode(frame)[name])
-    with pytest.raises(ValueError, match="one label, not a, b"):
-        Schema({"a": Label(), "b": Label()})
     with pytest.raises(ValueError, match="no column 'nope', only 'price'"):
         Schema.from_frame(frame, label="nope")
+
+
+def test_several_labels(frame):
+    frame["rating"] = [4.0, None, 3.0, 5.0]
+    schema = Schema.from_frame(frame, label=["clicked", "rating"])
+    assert (schema.label, schema.labels) == ("clicked", ("clicked", "rating"))
+    assert (schema["clicked"].optional, schema["rating"].optional) == (False, True)
+    assert not set(schema.signature()) & set(schema.labels)
+    np.testing.assert_array_equal(schema.encode(frame)["rating"], np.float32([4, np.nan, 3, 5]))
+    assert "rating" not in schema.encode(frame.drop(columns="rating"))
+    again = Schema.from_config(schema.get_config())
+    assert again == schema
+    # As the only label it must be there.
+    with pytest.raises(ValueError, match="'rating' of row 1 is no finite number.*optional=True"):
+        Schema.from_frame(frame, label="rating").encode(frame)
+
+
+def test_an_optional_label_may_be_missing_but_not_be_wrong():
+    label = Label(positive_from=4, optional=True)
+    values = pd.Series([5, 3, None], dtype="Int64", name="y")
+    np.testing.assert_array_equal(label.encode(values), np.float32([1, 0, np.nan]))
+    for bad in ("seven", np.inf):
+        with pytest.raises(ValueError, match="'y' of row 1 is no finite number.*is a number"):
+            label.encode(pd.Series([None, bad], name="y"))
 
 
 def test_feature_table(frame):

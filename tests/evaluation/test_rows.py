@@ -1,4 +1,4 @@
-"""AUC and log loss against scikit-learn, and the report."""
+"""AUC, log loss and errors against scikit-learn, and the report of one head and of several."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 
 from tfrecs.data import Rows
-from tfrecs.evaluation import auc, evaluate_rows, log_loss
+from tfrecs.evaluation import RowValidation, auc, evaluate_rows, log_loss, mae, rmse
 
 
 class Fixed:
@@ -64,3 +64,68 @@ def test_refusals():
         evaluate_rows(Fixed(np.array([0.5, np.nan])), rows)
     with pytest.raises(ValueError, match="a finite probability a row"):
         evaluate_rows(Fixed(np.array([0.5])), rows)
+    with pytest.raises(ValueError, match="The rows have no label: name one"):
+        evaluate_rows(Fixed(np.array([0.5])), Rows({"y": np.float32([1, 0])}))
+    heads = Heads(np.array([0.5, 0.5]), np.array([3.0, 4.0]))
+    with pytest.raises(ValueError, match="The rows have no label 'rating', only the columns y"):
+        evaluate_rows(heads, rows)
+    empty = Rows({"y": np.float32([1, 0]), "rating": np.float32([np.nan] * 2)}, ["y", "rating"])
+    with pytest.raises(ValueError, match="No row has the label 'rating'"):
+        evaluate_rows(heads, empty)
+    rated = Rows({"y": np.float32([1, 0]), "rating": np.float32([1, 2])}, ["y", "rating"])
+    with pytest.raises(ValueError, match="a finite number a row of 'rating'"):
+        evaluate_rows(Heads(np.array([0.5, 0.5]), np.array([3.0, np.inf])), rated)
+
+
+class Heads(Fixed):
+    def __init__(self, clicks, ratings):
+        super().__init__({"y": clicks, "rating": ratings})
+        self.label_kinds = {"y": "binary", "rating": "regression"}
+
+
+def test_several_heads_and_rows_without_a_label():
+    rng = np.random.default_rng(0)
+    items = rng.integers(1, 9, 300).astype(np.int32)
+    clicks = (rng.random(300) < 0.4).astype(np.float32)
+    ratings = np.where(rng.random(300) < 0.3, np.nan, rng.normal(3, 1, 300)).astype(np.float32)
+    rows = Rows({"item_id": items, "y": clicks, "rating": ratings}, ["y", "rating"])
+    predicted = rng.random(300), ratings + np.nan_to_num(rng.normal(0, 0.5, 300))
+    model = Heads(predicted[0], np.where(np.isnan(ratings), 0.0, predicted[1]))
+    report = evaluate_rows(model, rows, train=rows, name="both")
+    known = ~np.isnan(ratings)
+    truth, guess = ratings[known].astype(np.float64), predicted[1][known]
+    assert report.metrics == pytest.approx(
+        {
+            "y/AUC": sklearn.metrics.roc_auc_score(clicks, predicted[0]),
+            "y/LogLoss": sklearn.metrics.log_loss(clicks, predicted[0]),
+            "rating/RMSE": sklearn.metrics.root_mean_squared_error(truth, guess),
+            "rating/MAE": sklearn.metrics.mean_absolute_error(truth, guess),
+        }
+    )
+    assert rmse(truth, guess) == report.metrics["rating/RMSE"]
+    assert mae(truth, guess) == report.metrics["rating/MAE"]
+    error = np.abs(truth - guess)
+    width = 1.96 * error.std(ddof=1) / np.sqrt(len(error))
+    assert report.intervals["rating/MAE"] == pytest.approx(
+        (error.mean() - width, error.mean() + width)
+    )
+    low, high = np.square(report.intervals["rating/RMSE"])
+    assert (low + high) / 2 == pytest.approx(np.square(error).mean())
+    assert report.baselines["mean"] == pytest.approx(
+        {"rating/RMSE": truth.std(), "rating/MAE": np.abs(truth - truth.mean()).mean()}
+    )
+    assert set(report.baselines["items"]) == set(report.metrics)
+    assert report.positives is None
+    assert report.heads["y"].positives == clicks.sum()
+    assert report.heads["rating"].num_rows == known.sum()
+    text = str(report)
+    assert text.startswith("both: 300 rows\ny: 300 rows")
+    assert f"rating: {known.sum()} rows" in text
+    assert json.loads(report.to_json())["heads"]["rating"]["metrics"]["MAE"] == pytest.approx(
+        error.mean()
+    )
+    validation = RowValidation(rows)
+    validation.model = model
+    logs = {}
+    validation.on_epoch_end(0, logs)
+    assert logs == {f"val_{name}": value for name, value in report.metrics.items()}

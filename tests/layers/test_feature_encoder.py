@@ -3,16 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
 from tfrecs._keras import tf
 from tfrecs.data import (
     Categorical,
     FeatureTable,
+    History,
+    Label,
     Numeric,
     Schema,
     Text,
     Timestamp,
     Tokenizer,
+    Vector,
     Vocabulary,
 )
 from tfrecs.layers import FeatureEncoder, FeatureLookup, Standardization, Tower
@@ -52,21 +56,26 @@ def encoder():
     return encoder
 
 
+def tensors(columns):
+    return {name: tf.constant(x) for name, x in columns.items()}
+
+
 def test_what_stands_where(encoder):
     columns = SCHEMA.encode(FRAME)
-    got = encoder({name: tf.constant(x) for name, x in columns.items()}).numpy()
+    got = encoder(tensors(columns)).numpy()
     assert got.shape == (4, encoder.width) == (4, 5 * 4 + 4 + 1 + 4 + 4 + 1)
     table = encoder.categories.table.numpy()
     rows = {n: table[encoder.categories.rows_of(n)] for n in encoder.categories.names}
-    assert list(rows) == ["colour", "tags", "title", "at/hour", "at/weekday"]
+    assert list(rows) == ["colour", "tags", "at/hour", "at/weekday"]
     np.testing.assert_allclose(got[:, :4], rows["colour"][[1, 2, 1, 0]], rtol=1e-6)
     tags = rows["tags"]
     want = [tags[1], (tags[1] + tags[2]) / 2, tags[0], tags[2]]
     np.testing.assert_allclose(got[:, 4:8], want, rtol=1e-6)
-    title = rows["title"]
-    np.testing.assert_allclose(got[0, 8:12], (title[1] + title[2]) / 2, rtol=1e-6)
-    np.testing.assert_allclose(got[:, 12:16], rows["at/hour"][[1, 2, 1, 0]], rtol=1e-6)
-    np.testing.assert_allclose(got[:, 16:20], rows["at/weekday"][[4, 4, 5, 0]], rtol=1e-6)
+    np.testing.assert_allclose(got[:, 8:12], rows["at/hour"][[1, 2, 1, 0]], rtol=1e-6)
+    np.testing.assert_allclose(got[:, 12:16], rows["at/weekday"][[4, 4, 5, 0]], rtol=1e-6)
+    toy, story = encoder.texts["title"].table.numpy()
+    want = [(toy + story) / 2, story, np.zeros(4), toy]
+    np.testing.assert_allclose(got[:, 16:20], want, rtol=1e-6)
     start = 20
     for encoding, name in (
         ("piecewise", "price"),
@@ -81,6 +90,182 @@ def test_what_stands_where(encoder):
         start += alone.shape[1]
 
 
+def test_bins_of_trees_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2)).astype(np.float32)
+    target = (x[:, 0] > 0.3).astype(np.float32) + rng.normal(size=300).astype(np.float32) / 10
+    target[::7] = np.nan
+    schema = Schema({"a": Numeric(bins="tree"), "b": Numeric(), "c": Numeric(bins="tree")})
+    columns = {"a": x[:, 0], "b": x[:, 0], "c": x[:, 1]}
+    encoder = FeatureEncoder(schema, dim=3, num_bins=4, seed=1)
+    encoder.adapt(columns, target)
+    edges = encoder.numbers["piecewise_tree"].edges.numpy()
+    known = np.isfinite(target)
+    for index, column in enumerate(x.T):
+        tree = DecisionTreeRegressor(max_leaf_nodes=4, random_state=0)
+        tree.fit(column[known, np.newaxis], target[known])
+        cuts = tree.tree_.threshold[tree.tree_.feature >= 0]
+        want = np.sort([column[known].min(), column[known].max(), *cuts])
+        np.testing.assert_allclose(edges[index], want, rtol=1e-6)
+    # The other column's are quantiles, of all rows.
+    want = np.quantile(x[:, 0], [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(encoder.numbers["piecewise"].edges[0], want, rtol=1e-6)
+    got = encoder(tensors(columns)).numpy()
+    alone = encoder.numbers["piecewise_tree"](tf.constant(x)).numpy()
+    np.testing.assert_allclose(got[:, :6], alone.reshape(300, 6), rtol=1e-6)
+    assert got.shape == (300, encoder.width) == (300, 9)
+
+
+def test_bins_of_trees_need_a_target():
+    schema = Schema({"price": Numeric(bins="tree")})
+    encoder = FeatureEncoder(schema, dim=2)
+    columns = schema.encode(FRAME)
+    with pytest.raises(ValueError, match=r"bins='tree' of 'price' need a target for each row"):
+        encoder.adapt(columns)
+    with pytest.raises(ValueError, match=r"target of bins='tree' must be \[4\], .* not \[3\]"):
+        encoder.adapt(columns, np.ones(3))
+    with pytest.raises(ValueError, match="target has no finite number, and bins='tree' of 'price'"):
+        encoder.adapt(columns, np.full(4, np.nan))
+    table = FeatureTable.from_frame(FRAME[["price"]], Vocabulary(range(4)), schema)
+    with pytest.raises(ValueError, match=r"of a two-tower model, use Numeric\(bins='quantile'\)"):
+        Tower(4, 3, table)
+
+
+def test_sif_leaves_frequent_words_little_weight():
+    tokenizer = Tokenizer(["toy", "story"])
+    schema = Schema({"title": Text(tokenizer, max_tokens=2, pooling="sif")})
+    encoder = FeatureEncoder(schema, dim=4, seed=1)
+    assert encoder.adapted_columns == {"title"}
+    columns = schema.encode(FRAME)
+    encoder.adapt(columns)
+    # Both words stand twice among four.
+    toy, story = encoder.texts["title"].table.numpy() * (1e-3 / (1e-3 + 0.5))
+    want = [(toy + story) / 2, story, np.zeros(4), toy]
+    np.testing.assert_allclose(encoder(tensors(columns)), want, rtol=1e-5)
+
+
+def test_pretrained_words_of_a_size_of_their_own_are_projected(tmp_path):
+    schema = Schema({"title": Text(Tokenizer(["toy", "story"]), max_tokens=2, word_dim=3)})
+    encoder = FeatureEncoder(schema, dim=2, seed=1)
+    path = tmp_path / "words.txt"
+    path.write_text("2 3\nstory 1 2 3\ntoy -1 0 5\n")
+    encoder.load_word_vectors("title", path)
+    kernel, bias = encoder.projections["title"].get_weights()
+    means = np.array([[0, 1, 4], [1, 2, 3], [0, 0, 0], [-1, 0, 5]])
+    got = encoder(tensors(schema.encode(FRAME)))
+    np.testing.assert_allclose(got, means @ kernel + bias, rtol=1e-5, atol=1e-6)
+    encoder.load_word_vectors("title", np.zeros((2, 3)))
+    np.testing.assert_array_equal(encoder.texts["title"].table, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"need vectors \[2, 3\], not \[2, 5\]. .*word_dim"):
+        encoder.load_word_vectors("title", {"toy": np.ones(5)})
+    with pytest.raises(ValueError, match="'name' is no text; texts are 'title'"):
+        encoder.load_word_vectors("name", np.zeros((2, 3)))
+
+
+def test_vectors_are_projected():
+    schema = Schema({"image": Vector(3)})
+    encoder = FeatureEncoder(schema, dim=2, seed=1)
+    encoder.projections["image"].bias.assign([0.5, -0.5])
+    columns = schema.encode(pd.DataFrame({"image": [[1.0, 2.0, 3.0], None]}))
+    kernel = encoder.projections["image"].kernel.numpy()
+    want = np.array([[1, 2, 3], [0, 0, 0]]) @ kernel + [0.5, -0.5]
+    np.testing.assert_allclose(encoder(tensors(columns)), want, rtol=1e-5)
+    assert encoder.adapted_columns == frozenset()
+    encoder.adapt({})
+
+
+HISTORIES = pd.DataFrame(
+    {
+        "item": [10, 20, 30, 40],
+        "seen": [[10, 20], [20, 20, 30], [], [99, 30]],
+        "bought": [[30], [20, 10], [99], []],
+        "words": [["x"], ["x", "y"], [], ["y"]],
+        "read": [["y", "x"], ["y"], ["x"], []],
+    }
+)
+
+
+def test_histories_have_the_vectors_of_their_items():
+    items, words = Vocabulary([10, 20, 30]), Vocabulary(["x", "y"])
+    schema = Schema(
+        {
+            "seen": History(items, max_length=3),
+            # One that the model has grown beyond: 40 is new.
+            "item": Categorical(Vocabulary([10, 20, 30, 40])),
+            "bought": History(items, max_length=2, pooling="recency"),
+            "words": History(words, max_length=2),
+            "read": History(words, max_length=2, pooling="attention"),
+        }
+    )
+    encoder = FeatureEncoder(schema, dim=2, seed=1)
+    rng = np.random.default_rng(0)
+    for table in (encoder.categories.table, encoder.items.table):
+        table.assign(rng.normal(size=table.shape))
+    for pooling in encoder.histories.values():
+        pooling.empty.assign([8.0, 9.0])
+    columns = schema.encode(HISTORIES)
+    # Ids 1, 2, 3 of a history are items; 4 is none that it knows, though the category does.
+    assert columns["seen"][3].tolist() == [0, 4, 3]
+    item = encoder.categories.table.numpy()
+    _, ten, twenty, thirty = item[:4]
+    got = encoder(tensors(columns)).numpy()
+    np.testing.assert_allclose(got[:, :2], item[[1, 2, 3, 4]])
+    empty = [8.0, 9.0]
+    seen = [(ten + twenty) / 2, (2 * twenty + thirty) / 3, empty, thirty]
+    np.testing.assert_allclose(got[:, 2:4], seen, rtol=1e-5)
+    # The half-life starts at 10 positions.
+    half = 2**-0.1
+    bought = [thirty, (half * twenty + ten) / (1 + half), empty, empty]
+    np.testing.assert_allclose(got[:, 4:6], bought, rtol=1e-5)
+    assert encoder.items.names == ("words",)
+    _, x, y, _ = encoder.items.table.numpy()
+    np.testing.assert_allclose(got[:, 6:8], [x, (x + y) / 2, empty, y], rtol=1e-5)
+    attention = encoder.histories["read"]
+    hidden = np.tanh([x, y] @ attention._hidden.kernel.numpy())
+    logits = (hidden @ attention._scores.kernel.numpy())[:, 0]
+    shares = np.exp(logits) / np.exp(logits).sum()
+    read = [shares[0] * x + shares[1] * y, y, x, empty]
+    np.testing.assert_allclose(got[:, 8:10], read, rtol=1e-5)
+    assert encoder.width == 10
+
+
+def test_histories_of_other_items_have_vectors_of_their_own():
+    schema = Schema(
+        {
+            "item": Categorical(Vocabulary([20, 10])),
+            "seen": History(Vocabulary([10, 20])),
+            "text": History(Vocabulary(["10", "x"])),
+        }
+    )
+    encoder = FeatureEncoder(schema, dim=2)
+    assert encoder.items.names == ("seen", "text")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_numbers_enter_in_float32(policy):
+    """A float16 ends at 65,504, and a bfloat16 has 8 bits: 1990 and 1993 are one number."""
+    frame = pd.DataFrame({"year": np.float32([1990, 1993, 1996, 70_000])})
+    schema = Schema({"year": Numeric("piecewise")})
+    encoded = []
+    for dtype in ("float32", policy):
+        encoder = FeatureEncoder(schema, dim=4, num_bins=3, seed=1, dtype=dtype)
+        encoder.adapt(schema.encode(frame))
+        encoded.append(encoder(tensors(schema.encode(frame))).numpy().astype(np.float32))
+    np.testing.assert_allclose(*encoded, atol=0.02)
+    assert np.abs(encoded[0][0] - encoded[0][1]).max() > 0.1
+
+
+def test_configs_written_before_there_were_poolings_are_read(encoder):
+    config = encoder.get_config()
+    for column in config["schema"]["columns"].values():
+        for name in ("bins", "pooling", "word_dim"):
+            column.pop(name, None)
+    again = FeatureEncoder.from_config(config)
+    again.set_weights(encoder.get_weights())
+    columns = tensors(SCHEMA.encode(FRAME))
+    np.testing.assert_allclose(again(columns), encoder(columns), rtol=1e-6)
+
+
 def test_standardised_numbers():
     layer = Standardization()
     layer.adapt(np.array([[1.0, 5.0], [2.0, 5.0], [np.nan, 5.0], [3.0, 5.0]]))
@@ -90,7 +275,11 @@ def test_standardised_numbers():
 
 def test_nothing_to_encode():
     with pytest.raises(ValueError, match="There is no column to encode"):
-        FeatureEncoder(Schema({}))
+        FeatureEncoder(Schema({"y": Label()}))
+    with pytest.raises(
+        ValueError, match=r"adapt needs the columns 'price', 'size', .* only 'tags'"
+    ):
+        FeatureEncoder(SCHEMA).adapt({"tags": np.zeros(4)})
 
 
 def test_lookup_gives_missing_values_to_unknown_ids():

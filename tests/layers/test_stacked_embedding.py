@@ -59,6 +59,28 @@ def test_equal_weights_equal_keras_embeddings(dim):
     np.testing.assert_array_equal(layer(by_name | {"label": tf.ones(5)}), expected)
 
 
+@pytest.mark.parametrize("dim", [4, [4, 6, 2]])
+def test_vectors_of_one_feature_each_by_itself(dim):
+    layer = StackedEmbedding(SIZES, dim, hashed=["user"])
+    randomise(layer)
+    ids = BAGS["genres"]
+    expected = tables(layer)["genres"][row(ids, 4)]
+    np.testing.assert_array_equal(layer.vectors("genres", tf.constant(ids)), expected)
+    compiled = tf.function(
+        lambda x: layer.vectors(2, x), input_signature=[tf.TensorSpec([None, None], tf.int64)]
+    )
+    assert compiled.get_concrete_function().output_shapes.as_list() == [None, None, layer.dims[2]]
+    np.testing.assert_array_equal(compiled(tf.constant(ids, tf.int64)), expected)
+    # The same bucket as in the call.
+    alone = layer.vectors("user", tf.constant([[7], [0]]))[:, 0]
+    width = layer.dims[0]
+    got = layer(tensors({"user": [7, 0], "city": [1, 1], "genres": [1, 1]}))[:, :width]
+    np.testing.assert_array_equal(alone, got)
+    layer.table = None
+    with pytest.raises(ValueError, match="on a TPU, which gathers once a step: leave out tpu"):
+        layer.vectors("genres", tf.constant(ids))
+
+
 def test_layout():
     layer = StackedEmbedding([5, 3], [4, 6])
     assert (layer.width, layer.num_rows, layer.table.shape) == (2, 7 * 2 + 5 * 3, (29, 2))

@@ -61,6 +61,18 @@ def test_rows_without_a_label_of_a_head():
     assert float(got) == pytest.approx(want, rel=1e-5)
 
 
+def test_a_batch_without_labels_of_a_head_leaves_its_learned_weight_alone():
+    task = MultiTask(heads(), "uncertainty")
+    (variances,) = task.trainable_weights
+    variances.assign([0.5, -0.3])
+    with tf.GradientTape() as tape:
+        loss = task(LABELS, PREDICTIONS, {"rating": tf.zeros([4])})
+    want = BCE.mean() * np.exp(-0.5) + 0.25
+    assert float(loss) == pytest.approx(want, rel=1e-5)
+    gradient = tape.gradient(loss, variances)
+    np.testing.assert_allclose(gradient, [0.5 - BCE.mean() * np.exp(-0.5), 0], rtol=1e-5)
+
+
 def test_metrics_not_computed_read_nan():
     task = MultiTask(heads())
     task(LABELS, PREDICTIONS, compute_metrics=False)

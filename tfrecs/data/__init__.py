@@ -1,7 +1,7 @@
 """Rows to ids to batches: logs, vocabularies, splits, and input for training."""
 
 from tfrecs.data.click_through import RowSplit, click_through
-from tfrecs.data.columns import Categorical, Column, History, Label, Numeric, Text, Timestamp
+from tfrecs.data.columns import Categorical, Column, Label, Numeric, Timestamp
 from tfrecs.data.feature_table import FeatureTable
 from tfrecs.data.histories import Histories
 from tfrecs.data.interactions import Interactions
@@ -17,6 +17,7 @@ from tfrecs.data.sets import EvaluationSet, Split, TrainSet
 from tfrecs.data.splits import global_time, leave_last_out, random_ratio, users_held_out
 from tfrecs.data.text import Tokenizer
 from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.wide_columns import History, Text, Vector
 from tfrecs.data.word_vectors import word_vectors
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "History",
+    "Vector",
     "Label",
     "FeatureTable",
     "Rows",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,12 @@ class RowSplit:
 
     Args:
         train: What models learn from. Columns `user_id`, `item_id`, those of `context`, and the
-            label.
+            labels.
         validation: What models and their settings are chosen on.
         test: What is reported.
         users: Vocabulary of users.
         items: Vocabulary of items.
-        context: Schema of the columns beside the ids, the label among them.
+        context: Schema of the columns beside the ids, the labels among them.
         user_features: Features of the users, or None.
         item_features: Features of the items, or None.
         protocol: The rule that made the split, in words.
@@ -52,7 +53,7 @@ def click_through(
     label: str = "rating",
     positive_from: float = 4.0,
     negative_to: float | None = 2.0,
-    context: Schema | None = None,
+    context: Schema | Mapping[str, Any] | None = None,
     skip: Collection[str] = (),
     user_schema: Schema | None = None,
     item_schema: Schema | None = None,
@@ -64,11 +65,13 @@ def click_through(
 
     Args:
         log: The log, with the label among its columns.
-        label: The column to predict.
+        label: The column to predict, the first of the labels where `context` has more.
         positive_from: Rows of at least this are positive ones, label 1.
         negative_to: Rows of at most this are negative ones, label 0, and those in between are left
             out; None takes all that are not positive for negative.
-        context: What the other columns of a row are, such as its time; default none of them.
+        context: What the other columns of a row are, such as its time; default none of them. A
+            `Label` among them is predicted too, by a model with several heads. Also the form that
+            `Schema.get_config` gives, which a YAML file can hold.
         skip: Features of users and items to leave out.
         user_schema: What the columns of the users' features are; default read from them.
         item_schema: The same of the items'.
@@ -83,11 +86,14 @@ def click_through(
         ValueError: If the log has no such column, shares leave nothing to train on, or all rows
             have one label.
     """
-    if label not in log.frame.columns:
-        raise ValueError(
-            f"{log.name} has no column {label!r} to predict, only "
-            f"{', '.join(map(repr, log.frame.columns))}. Name it with label=."
-        )
+    context = _with_label(context, label, Label(positive_from))
+    for name in context.labels:
+        if name not in log.frame.columns:
+            remedy = "Name it with label=." if name == label else "Leave it out of the context."
+            raise ValueError(
+                f"{log.name} has no column {name!r} to predict, only "
+                f"{', '.join(map(repr, log.frame.columns))}. {remedy}"
+            )
     if min(validation, test) <= 0 or validation + test >= 1:
         raise ValueError(
             f"Shares must be positive and together below 1, not {validation} (validation) and "
@@ -104,13 +110,12 @@ def click_through(
         )
     kept = log.take(used, "rating_between") if not used.all() else log
     users, items = kept.vocabularies()
-    context = (context or Schema({})).with_columns(**{label: Label(positive_from)})
     columns = {
         "user_id": users.encode(kept.frame["user_id"]),
         "item_id": items.encode(kept.frame["item_id"]),
         **context.encode(kept.frame),
     }
-    rows = Rows(columns, label)
+    rows = Rows(columns, context.labels)
     order = np.random.default_rng(seed).permutation(len(rows))
     tested, validated = int(len(rows) * test), int(len(rows) * validation)
     if not tested or not validated:
@@ -145,3 +150,15 @@ def click_through(
             "positives": int(positive.sum()),
         },
     )
+
+
+def _with_label(context: Schema | Mapping[str, Any] | None, label: str, column: Label) -> Schema:
+    """The context with the label, before all others where there are more."""
+    if context is not None and not isinstance(context, Schema):
+        context = Schema.from_config(dict(context))
+    whole = (context or Schema({})).with_columns(**{label: column})
+    last = [name for name in whole.labels if name != label]
+    if not last:
+        return whole
+    first = {name: kind for name, kind in whole.items() if name not in last}
+    return Schema({**first, **{name: whole[name] for name in last}}, whole.left_out)

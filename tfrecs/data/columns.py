@@ -1,10 +1,12 @@
-"""The kinds of columns that a schema knows, and how the values of each become numbers."""
+"""The kinds of columns that a schema knows, and how the values of each become numbers.
+
+Those whose rows hold many values each are in `tfrecs.data.wide_columns`.
+"""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-import itertools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -132,7 +134,7 @@ class Categorical(Column):
                 value
                 for row, length in zip(values, lengths, strict=True)
                 if length
-                for value in _listed(row)[:length]
+                for value in listed(row)[:length]
             ]
             ids[inside] = self._ids(pd.Series(kept, dtype=object))
         return ids
@@ -157,14 +159,27 @@ class Numeric(Column):
         encoding: How models take it in: "piecewise" (`layers.PiecewiseLinearEmbedding`),
             "squashing" (`Squashing`), "discretization" (`Discretization`), "periodic"
             (`PeriodicEncoding`), or "standard" (`Standardization`).
+        bins: Of "piecewise": "quantile", or "tree" for the thresholds of a decision tree that
+            predicts the label from the number. These need a label for each row: features of users
+            or items have one in `DeepCross`, and none in a two-tower model.
+
+    Raises:
+        ValueError: If `encoding` or `bins` is unknown, or "tree" belongs to another encoding.
     """
 
     encoding: str = "piecewise"
+    bins: str = "quantile"
 
     def __post_init__(self) -> None:
         known = ("piecewise", "squashing", "discretization", "periodic", "standard")
         if self.encoding not in known:
             raise ValueError(f"encoding must be one of {', '.join(known)}, not {self.encoding!r}.")
+        if self.bins not in ("quantile", "tree"):
+            raise ValueError(f"bins must be quantile or tree, not {self.bins!r}.")
+        if self.bins == "tree" and self.encoding != "piecewise":
+            raise ValueError(
+                f"bins='tree' are those of encoding='piecewise', and {self.encoding!r} has none."
+            )
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """Returns the numbers, `[rows]` float32."""
@@ -219,83 +234,53 @@ class Timestamp(Column):
 
 
 @dataclasses.dataclass(frozen=True)
-class Text(Column):
-    """A text as the ids of its words: int32 `[rows, max_tokens]`, padded with 0.
-
-    Args:
-        tokenizer: Parts a text into words and knows their ids.
-        max_tokens: Words of a text that count, the first ones.
-    """
-
-    tokenizer: Tokenizer
-    max_tokens: int = 32
-
-    def encode(self, values: pd.Series) -> np.ndarray:
-        """Returns the ids of the words, 0 after the last one."""
-        texts = ["" if _is_missing(value) else str(value) for value in values]
-        return self.tokenizer.encode(texts, self.max_tokens)
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """int32 `[None, max_tokens]`."""
-        return tf.TensorSpec([None, self.max_tokens], tf.int32)
-
-
-@dataclasses.dataclass(frozen=True)
-class History(Column):
-    """Lists of raw item ids, oldest first: int32 `[rows, max_length]`, padded on the left with 0.
-
-    Args:
-        vocabulary: The items.
-        max_length: Items that count, the most recent ones.
-    """
-
-    vocabulary: Vocabulary
-    max_length: int = 50
-
-    def encode(self, values: pd.Series) -> np.ndarray:
-        """Returns the ids of the items, the most recent in the last column."""
-        rows = [_listed(row)[-self.max_length :] for row in values]
-        ids = np.zeros((len(rows), self.max_length), np.int32)
-        lengths = np.array([len(row) for row in rows], np.int64)
-        inside = np.arange(self.max_length) >= self.max_length - lengths[:, np.newaxis]
-        if inside.any():
-            flat = np.array(list(itertools.chain.from_iterable(rows)), object)
-            ids[inside] = self.vocabulary.encode(flat)
-        return ids
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """int32 `[None, max_length]`."""
-        return tf.TensorSpec([None, self.max_length], tf.int32)
-
-
-@dataclasses.dataclass(frozen=True)
 class Label(Column):
     """What is to be predicted: float32 `[rows]`.
 
     Args:
         positive_from: Values of at least this are 1 and smaller ones 0; None keeps the numbers.
+        optional: Whether rows may be without this label, where a model has several. A missing one
+            (None, NaN) is encoded as NaN, and counts neither in training nor in evaluation.
+
+    Example:
+        >>> import pandas as pd
+        >>> Label(positive_from=4, optional=True).encode(pd.Series([5, None, 3])).tolist()
+        [1.0, nan, 0.0]
     """
 
     positive_from: float | None = None
+    optional: bool = False
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """Returns the labels.
 
         Raises:
-            ValueError: If one is missing or no number.
+            ValueError: If one is no finite number, or missing and not optional.
         """
         numbers = _numbers(values)
-        bad = ~np.isfinite(numbers)
+        missing = values.isna().to_numpy(bool)
+        bad = ~np.isfinite(numbers) & ~(missing & self.optional)
         if bad.any():
+            row = int(bad.argmax())
+            remedy = (
+                "Leave out rows without a label, or, of several labels, make it optional: "
+                "Label(optional=True)."
+                if missing[row]
+                else "A label is a number."
+            )
             raise ValueError(
-                f"The label {values.name!r} of row {int(bad.argmax())} is no finite number: "
-                f"{values.iloc[int(bad.argmax())]!r}. Leave out rows without a label."
+                f"The label {values.name!r} of row {row} is no finite number: "
+                f"{values.iloc[row]!r}. {remedy}"
             )
         if self.positive_from is None:
             return numbers
-        return (numbers >= self.positive_from).astype(np.float32)
+        positive = (numbers >= self.positive_from).astype(np.float32)
+        return np.where(missing, np.float32(np.nan), positive)
+
+    @property
+    def missing(self) -> float:
+        """NaN."""
+        return float("nan")
 
     @property
     def spec(self) -> tf.TensorSpec:
@@ -321,16 +306,17 @@ def _numbers(values: pd.Series) -> np.ndarray:
     return numbers.to_numpy(np.float64, na_value=np.nan).astype(np.float32)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a value, which may be a list, is None or NaN."""
     return value is None or (bool(np.isscalar(value)) and bool(pd.isna(value)))
 
 
-def _listed(row: Any) -> list[Any]:
+def listed(row: Any) -> list[Any]:
     """A row of lists as a list; one that is missing as an empty one."""
     if isinstance(row, Iterable) and not isinstance(row, str):
         return list(row)
-    return [] if _is_missing(row) else [row]
+    return [] if is_missing(row) else [row]
 
 
 def _length(row: Any) -> int:
-    return len(_listed(row))
+    return len(listed(row))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecs._keras import tf
-from tfrecs.data.rows import Rows
+from tfrecs.data.rows import Rows, describe_labels
 from tfrecs.data.schema import Schema
 from tfrecs.data.sequences import Features
 
@@ -75,8 +75,13 @@ class ParquetRows:
 
     @property
     def label(self) -> str | None:
-        """Name of the column to predict, or None."""
+        """Name of the column to predict, or None; of several, the first."""
         return self.schema.label
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the columns to predict."""
+        return self.schema.labels
 
     @property
     def num_targets(self) -> int:
@@ -98,7 +103,7 @@ class ParquetRows:
             raise ValueError(f"size must be at least 1, not {size}.")
         rng = np.random.default_rng(seed)
         columns = next(_cut(_mixed(self._chunks(rng), max(size, self.buffer_rows), rng), size))
-        return Rows(columns, self.label)
+        return Rows(columns, self.label_names)
 
     def batch(
         self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
@@ -123,9 +128,9 @@ class ParquetRows:
         block = batch_size * -(-_CHUNK // batch_size)
         epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
         signature = self.schema.signature()
-        if self.label is not None:
-            spec = self.schema[self.label].spec
-            signature[self.label] = tf.TensorSpec(spec.shape, spec.dtype, name=self.label)
+        for label in self.label_names:
+            spec = self.schema[label].spec
+            signature[label] = tf.TensorSpec(spec.shape, spec.dtype, name=label)
 
         def blocks(number: int) -> Iterator[Columns]:
             if seed is None:
@@ -176,8 +181,8 @@ class ParquetRows:
         return self._size
 
     def __repr__(self) -> str:
-        label = "" if self.label is None else f", label {self.label}"
-        return f"ParquetRows({len(self)} rows of {', '.join(self.schema)}{label})"
+        labels = describe_labels(self.label_names)
+        return f"ParquetRows({len(self)} rows of {', '.join(self.schema)}{labels})"
 
 
 def _files(path: Paths) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,15 @@ class Rows:
 
     Args:
         columns: Arrays `[rows, ...]` by name, as `Schema.encode` gives them.
-        label: Name of the column to predict, or None.
+        label: Name of the column to predict, names of several, or None.
+
+    Attributes:
+        columns: The arrays by name.
+        label_names: Names of the columns to predict.
+        label: The first of them, or None.
 
     Raises:
-        ValueError: If there are no rows, columns differ in length, or the label is no column.
+        ValueError: If there are no rows, columns differ in length, or a label is no column.
 
     Example:
         >>> import pandas as pd, tfrecs
@@ -32,27 +37,31 @@ class Rows:
         [2, 1]
     """
 
-    def __init__(self, columns: Mapping[str, np.ndarray], label: str | None = None) -> None:
+    def __init__(
+        self, columns: Mapping[str, np.ndarray], label: str | Sequence[str] | None = None
+    ) -> None:
         self.columns = dict(columns)
-        self.label = label
+        self.label_names = (label,) if isinstance(label, str) else tuple(label or ())
+        self.label = self.label_names[0] if self.label_names else None
         lengths = {len(column) for column in self.columns.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(
                 "Rows: columns must be all as long, and at least one row, not "
                 f"{ ({name: len(column) for name, column in self.columns.items()}) }."
             )
-        if label is not None and label not in self.columns:
-            raise ValueError(f"Rows: no column {label!r}, only {', '.join(self.columns)}.")
+        for name in self.label_names:
+            if name not in self.columns:
+                raise ValueError(f"Rows: no column {name!r}, only {', '.join(self.columns)}.")
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, schema: Schema) -> Rows:
         """Returns the rows of a DataFrame, encoded as a schema says."""
         columns = schema.encode(frame)
-        return cls(columns, schema.label if schema.label in columns else None)
+        return cls(columns, [name for name in schema.labels if name in columns])
 
     @property
     def labels(self) -> np.ndarray:
-        """The column to predict, `[rows]`.
+        """The column to predict, `[rows]`; of several, the first.
 
         Raises:
             ValueError: If there is none.
@@ -68,7 +77,7 @@ class Rows:
 
     def take(self, rows: np.ndarray) -> Rows:
         """Returns some of the rows: their positions, or a bool array that marks them."""
-        return Rows({name: column[rows] for name, column in self.columns.items()}, self.label)
+        return Rows({name: x[rows] for name, x in self.columns.items()}, self.label_names)
 
     def batch(
         self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
@@ -115,5 +124,12 @@ class Rows:
         return len(next(iter(self.columns.values())))
 
     def __repr__(self) -> str:
-        label = "" if self.label is None else f", label {self.label}"
-        return f"Rows({len(self)} rows of {', '.join(self.columns)}{label})"
+        return (
+            f"Rows({len(self)} rows of {', '.join(self.columns)}"
+            f"{describe_labels(self.label_names)})"
+        )
+
+
+def describe_labels(names: Sequence[str]) -> str:
+    """Names of labels as the end of a description; nothing where there are none."""
+    return f", label{'s' * (len(names) > 1)} {', '.join(names)}" if names else ""

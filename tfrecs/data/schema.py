@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from tfrecs.data.columns import (
     Column,
     Label,
     Numeric,
-    Text,
     Timestamp,
     holds_lists,
 )
 from tfrecs.data.text import Tokenizer
+from tfrecs.data.wide_columns import Text, Vector, vector_size
 
 # An integer column of at most so many different values is taken for categories.
 _FEW = 32
@@ -30,15 +30,16 @@ class Schema(Mapping[str, Column]):
     """What the columns of a table are, and so how they are encoded and what a model takes in.
 
     A mapping from names to columns (`Categorical`, `Numeric`, `Text`, `Timestamp`, `History`,
-    `Label`), in the order in which models take them. `from_frame` reads one from data, and
-    `with_columns` changes it.
+    `Vector`, `Label`), in the order in which models take them. `from_frame` reads one from data,
+    and `with_columns` changes it.
 
     Args:
         columns: The columns by name.
         left_out: Names of columns of the data that are no part of it, and why.
 
-    Raises:
-        ValueError: If there is more than one label.
+    Attributes:
+        labels: Names of the columns to predict, in order.
+        label: The first of them, or None.
 
     Example:
         >>> import pandas as pd, tfrecs
@@ -55,17 +56,15 @@ class Schema(Mapping[str, Column]):
     ) -> None:
         self._columns = dict(columns)
         self.left_out = dict(left_out or {})
-        labels = [name for name, column in columns.items() if isinstance(column, Label)]
-        if len(labels) > 1:
-            raise ValueError(f"A schema has one label, not {', '.join(labels)}.")
-        self.label = labels[0] if labels else None
+        self.labels = tuple(name for name, c in columns.items() if isinstance(c, Label))
+        self.label = self.labels[0] if self.labels else None
 
     @classmethod
     def from_frame(
         cls,
         frame: pd.DataFrame,
         *,
-        label: str | None = None,
+        label: str | Sequence[str] | None = None,
         skip: Collection[str] = (),
         min_count: int = 2,
     ) -> Schema:
@@ -74,22 +73,24 @@ class Schema(Mapping[str, Column]):
         - floats, and integers of more than 32 different values: `Numeric`;
         - other integers, truth values, categories: `Categorical`;
         - datetimes: `Timestamp`;
-        - lists: `Categorical` of several values;
+        - lists: `Vector` where all have equally many floats, else `Categorical` of several values;
         - strings: `Text` where most differ and have several words, else `Categorical`;
         - a column without values, or one of categories that never repeat, is left out: see
           `left_out`.
 
         Args:
             frame: The data.
-            label: Name of the column to predict.
+            label: Name of the column to predict, or names of several; of several, one that has
+                missing values is optional.
             skip: Names of columns to leave out.
             min_count: A category's value that stands there less often counts as unknown, which
                 gives unknown values something to learn from.
 
         Raises:
-            ValueError: If `label` or a name in `skip` is no column.
+            ValueError: If a label or a name in `skip` is no column.
         """
-        for name in [*skip, *([label] if label is not None else [])]:
+        labels = [label] if isinstance(label, str) else list(label or ())
+        for name in [*skip, *labels]:
             if name not in frame.columns:
                 raise ValueError(
                     f"There is no column {name!r}, only {', '.join(map(repr, frame.columns))}."
@@ -99,8 +100,9 @@ class Schema(Mapping[str, Column]):
         for name in frame.columns:
             if name in left_out:
                 continue
-            if name == label:
-                columns[name] = Label()
+            if name in labels:
+                several = len(labels) > 1
+                columns[name] = Label(optional=several and bool(frame[name].isna().any()))
                 continue
             column = _read(frame[name], min_count)
             if isinstance(column, Column):
@@ -128,9 +130,9 @@ class Schema(Mapping[str, Column]):
         """Returns the array of each column; see the kinds of columns for their forms.
 
         Raises:
-            ValueError: If the frame lacks a column. The label may be missing: then it is left out.
+            ValueError: If the frame lacks a column. Labels may be missing: then they are left out.
         """
-        missing = [name for name in self if name not in frame.columns and name != self.label]
+        missing = [n for n in self if n not in frame.columns and n not in self.labels]
         if missing:
             raise ValueError(
                 f"The data have no column {', '.join(map(repr, missing))}, only "
@@ -143,11 +145,18 @@ class Schema(Mapping[str, Column]):
         }
 
     def signature(self) -> dict[str, tf.TensorSpec]:
-        """Returns type and shape of what a model takes in: each column but the label, encoded."""
+        """Returns type and shape of what a model takes in: each column but labels, encoded."""
         return {
             name: tf.TensorSpec(column.spec.shape, column.spec.dtype, name=name)
             for name, column in self.items()
-            if name != self.label
+            if name not in self.labels
+        }
+
+    def missing_row(self) -> dict[str, tf.Tensor]:
+        """Returns a row of what `signature` tells with a missing value in each column."""
+        return {
+            name: tf.fill([1, *spec.shape[1:]], tf.constant(self[name].missing, spec.dtype))
+            for name, spec in self.signature().items()
         }
 
     def save(self, path: str | Path) -> None:
@@ -197,6 +206,8 @@ def _describe(column: Column) -> str:
     if isinstance(column, Categorical):
         words += f" of {len(column.vocabulary)}"
         words += f", up to {column.max_values} a row" if column.max_values else ""
+    if isinstance(column, Vector):
+        words += f" of {column.size}"
     return words
 
 
@@ -205,7 +216,8 @@ def _read(values: pd.Series, min_count: int) -> Column | str:
     if values.isna().all():
         return "it has no values"
     if holds_lists(values):
-        return _categories(values, min_count)
+        size = vector_size(values)
+        return _categories(values, min_count) if size is None else Vector(size)
     kind = values.dtype.kind
     if kind == "M":
         return Timestamp()
@@ -216,7 +228,8 @@ def _read(values: pd.Series, min_count: int) -> Column | str:
     texts = values.dropna().astype(str)
     words = texts.str.count(r"\S+")
     if texts.nunique() > len(texts) / 2 and words.mean() >= 1.5:
-        return Text(Tokenizer.from_texts(texts, min_count=min_count))
+        tokenizer = Tokenizer.from_texts(texts, min_count=min_count)
+        return Text(tokenizer) if len(tokenizer) else "none of its words repeats"
     return _categories(values, min_count)
 
 

@@ -6,6 +6,7 @@ from tfrecs.evaluation.callback import CorpusValidation
 from tfrecs.evaluation.comparison import Comparison, Difference
 from tfrecs.evaluation.contract import Recommender
 from tfrecs.evaluation.evaluator import Evaluator, evaluate
+from tfrecs.evaluation.label_metrics import auc, log_loss, mae, rmse
 from tfrecs.evaluation.metrics import (
     RANK_METRICS,
     average_precision,
@@ -19,7 +20,7 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.resampling import bootstrap_means, randomization_test
-from tfrecs.evaluation.rows import RowReport, RowValidation, auc, evaluate_rows, log_loss
+from tfrecs.evaluation.rows import RowReport, RowValidation, evaluate_rows
 
 __all__ = [
     "evaluate",
@@ -52,4 +53,6 @@ __all__ = [
     "RowValidation",
     "auc",
     "log_loss",
+    "rmse",
+    "mae",
 ]

@@ -1,4 +1,4 @@
-"""How well a model predicts the labels of rows: AUC and log loss."""
+"""How well a model predicts the labels of rows."""
 
 from __future__ import annotations
 
@@ -11,86 +11,69 @@ import numpy as np
 
 from tfrecs._keras import keras
 from tfrecs.data import Rows
+from tfrecs.evaluation.label_metrics import Values, intervals, measure
 
 
-class Classifier(Protocol):
-    """Anything that gives the probability of label 1 of each row of a batch."""
+class RowModel(Protocol):
+    """Anything that predicts labels of rows.
 
-    def predict(self, dataset: Any, **kwargs: Any) -> np.ndarray:
-        """Probabilities `[rows]` of a data set of batches."""
+    Its `label_kinds`, where it has them, say of each label by name whether it is "binary", and then
+    predicted by the probability of 1, or "regression", a number. Else the rows' label is binary.
+    """
+
+    def predict(self, dataset: Any, **kwargs: Any) -> Any:
+        """Predictions `[rows]` of a data set of batches; by name where there are several labels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RowReport:
     """What `evaluate_rows` found.
 
+    Of a model with several heads, the names of metrics begin with the head's: "click/AUC".
+
     Attributes:
         name: What was predicted.
-        num_rows: Rows, n.
-        positives: Rows with label 1.
-        metrics: "AUC" and "LogLoss".
-        intervals: Their 95% confidence intervals (DeLong's variance for AUC; the standard error
-            of the mean for the log loss).
-        baselines: The metrics of simple predictors: "rate", the share of positives in training for
-            every row, and "items", each item's own share, smoothed.
+        num_rows: Rows, n; of a head those that have its label.
+        positives: Rows with label 1; None for a number, and for several heads together.
+        metrics: "AUC" and "LogLoss" of a binary label, "RMSE" and "MAE" of a number.
+        intervals: Their 95% confidence intervals (DeLong's variance for AUC; the standard error of
+            the mean for the log loss, MAE, and the square of the RMSE).
+        baselines: The metrics of simple predictors: "rate" ("mean" of numbers), the mean of the
+            label in training for every row, and "items", each item's own, smoothed.
+        heads: The report of each head by name, of a model with several.
     """
 
     name: str
     num_rows: int
-    positives: int
-    metrics: dict[str, float]
+    positives: int | None
+    metrics: Values
     intervals: dict[str, tuple[float, float]]
-    baselines: dict[str, dict[str, float]]
+    baselines: dict[str, Values]
+    heads: dict[str, RowReport] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the report as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.num_rows:,} rows, {self.positives:,} positive"]
-        lines.append(f"{'':10}{'AUC':>8}{'':18}{'LogLoss':>8}")
-        auc, loss = (self.intervals[name] for name in ("AUC", "LogLoss"))
-        lines.append(
-            f"{'model':10}{self.metrics['AUC']:8.4f}  [{auc[0]:.4f}, {auc[1]:.4f}]"
-            f"{self.metrics['LogLoss']:8.4f}  [{loss[0]:.4f}, {loss[1]:.4f}]"
-        )
+        positive = "" if self.positives is None else f", {self.positives:,} positive"
+        lines = [f"{self.name}: {self.num_rows:,} rows{positive}"]
+        if self.heads:
+            return "\n".join([*lines, *map(str, self.heads.values())])
+        lines.append(f"{'':10}" + "".join(f"{name:>8}{'':18}" for name in self.metrics).rstrip())
+        model = [
+            f"{value:8.4f}  {'[{:.4f}, {:.4f}]'.format(*self.intervals[name]):16}"
+            for name, value in self.metrics.items()
+        ]
+        lines.append(f"{'model':10}" + "".join(model).rstrip())
         for name, metrics in self.baselines.items():
-            lines.append(f"{name:10}{metrics['AUC']:8.4f}{'':18}{metrics['LogLoss']:8.4f}")
+            values = "".join(f"{value:8.4f}{'':18}" for value in metrics.values())
+            lines.append(f"{name:10}{values}".rstrip())
         return "\n".join(lines)
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Returns the area under the ROC curve: P(score of a positive > score of a negative).
-
-    Ties count one half (Mann-Whitney).
-
-    Args:
-        labels: `[rows]`, 1 for positives and 0 for negatives.
-        scores: `[rows]`.
-
-    Raises:
-        ValueError: If all labels are the same.
-
-    Example:
-        >>> import numpy as np
-        >>> auc(np.array([0, 1, 1]), np.array([0.2, 0.2, 0.9]))
-        0.75
-    """
-    return float(_placements(labels, scores)[0].mean())
-
-
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the mean of -log of the probability that the label had.
-
-    Args:
-        labels: `[rows]`, 1 or 0.
-        probabilities: `[rows]` of label 1; cut to what a float32 tells from 0 and 1.
-    """
-    return float(_row_losses(labels, probabilities).mean())
-
-
 def evaluate_rows(
-    model: Classifier,
+    model: RowModel,
     rows: Rows,
     *,
     train: Rows | None = None,
@@ -99,8 +82,10 @@ def evaluate_rows(
 ) -> RowReport:
     """Tests a model that predicts labels.
 
+    A row whose label is NaN, which is to say missing, is left out of what is measured of it.
+
     Args:
-        model: Gives probabilities; `models.DeepCross` does.
+        model: Gives probabilities, or numbers; `models.DeepCross` does.
         rows: Rows with labels.
         train: What the model was trained on, for the baselines; None for no baselines.
         batch_size: Rows predicted at once.
@@ -110,33 +95,35 @@ def evaluate_rows(
         The report.
 
     Raises:
-        ValueError: If the rows have no labels or only one, or a prediction is not finite.
+        ValueError: If the rows have no labels, or only one of a binary kind, or a prediction is not
+            finite.
     """
-    labels = rows.labels
-    predicted = _predict(model, rows, batch_size)
-    positive, negative = _placements(labels, predicted)
-    losses = _row_losses(labels, predicted)
-    found = float(positive.mean())
-    # DeLong, DeLong and Clarke-Pearson (1988): the variance of a mean of placements.
-    spread = 1.96 * np.sqrt(_variance_of_mean(positive) + _variance_of_mean(negative))
-    width = 1.96 * np.sqrt(_variance_of_mean(losses))
-    mean = float(losses.mean())
+    kinds = _kinds(model, rows)
+    predicted, several = _predict(model, rows, kinds, batch_size)
+    reports = {
+        head: _report(head, kind, rows, predicted[head], train) for head, kind in kinds.items()
+    }
+    if not several:
+        return dataclasses.replace(next(iter(reports.values())), name=name)
+    predictors = dict.fromkeys(p for report in reports.values() for p in report.baselines)
     return RowReport(
         name=name,
         num_rows=len(rows),
-        positives=int(labels.sum()),
-        metrics={"AUC": found, "LogLoss": mean},
-        intervals={
-            "AUC": (float(found - spread), float(min(found + spread, 1))),
-            "LogLoss": (float(mean - width), float(mean + width)),
+        positives=None,
+        metrics=_joined({head: report.metrics for head, report in reports.items()}),
+        intervals=_joined({head: report.intervals for head, report in reports.items()}),
+        baselines={
+            p: _joined({head: r.baselines[p] for head, r in reports.items() if p in r.baselines})
+            for p in predictors
         },
-        baselines={} if train is None else _baselines(train, rows),
+        heads=reports,
     )
 
 
 class RowValidation(keras.callbacks.Callback):
-    """Puts `val_AUC` and `val_LogLoss` of rows into the logs of each epoch.
+    """Puts the metrics of rows into the logs of each epoch: `val_AUC`, `val_LogLoss`.
 
+    Of a number these are `val_RMSE` and `val_MAE`, and of several heads `val_click/AUC` and so on.
     `tfrecs.models.Model.fit` puts it first when its `validation_data` is `Rows`.
 
     Args:
@@ -151,58 +138,88 @@ class RowValidation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validates, and adds the values to the logs."""
-        predicted = _predict(self.model, self.rows, self.batch_size)
-        if logs is not None:
-            logs["val_AUC"] = auc(self.rows.labels, predicted)
-            logs["val_LogLoss"] = log_loss(self.rows.labels, predicted)
+        kinds = _kinds(self.model, self.rows)
+        predicted, several = _predict(self.model, self.rows, kinds, self.batch_size)
+        for head, kind in kinds.items():
+            labels, known = _known(self.rows, head)
+            values = measure(kind, labels, predicted[head][known])
+            if logs is not None:
+                found = _joined({head: values}) if several else values
+                logs.update({f"val_{metric}": value for metric, value in found.items()})
 
 
-def _predict(model: Classifier, rows: Rows, batch_size: int) -> np.ndarray:
-    batches = rows.batch(batch_size, seed=None)
-    predicted = np.asarray(model.predict(batches, verbose=0), np.float64)
-    if predicted.shape != (len(rows),) or not np.isfinite(predicted).all():
+def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
+    """The kind of each label that the model predicts, by name."""
+    kinds = getattr(model, "label_kinds", None)
+    if kinds is None and rows.label is not None:
+        kinds = {rows.label: "binary"}
+    absent = [head for head in kinds or () if head not in rows.columns]
+    if absent or not kinds:
         raise ValueError(
-            f"The model must give a finite probability a row, {(len(rows),)}, not "
-            f"{predicted.shape} with {int((~np.isfinite(predicted)).sum())} that are not finite."
+            f"The rows have no label {', '.join(map(repr, absent))}, only the columns "
+            f"{', '.join(rows.columns)}."
+            if absent
+            else "The rows have no label: name one, Rows(columns, label)."
         )
-    return predicted
+    return dict(kinds)
 
 
-def _placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each positive's share of negatives below it, and each negative's of positives above it."""
-    is_positive = np.asarray(labels) > 0.5
-    positives, negatives = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
-    if not len(positives) or not len(negatives):
-        raise ValueError("AUC needs rows of both labels; all of these have one.")
-
-    def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-        below = np.searchsorted(others, values, "left")
-        return (below + np.searchsorted(others, values, "right")) / (2 * len(others))
-
-    return share_below(positives, negatives), 1 - share_below(negatives, positives)
-
-
-def _row_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    epsilon = float(np.finfo(np.float32).eps)
-    p = np.clip(np.asarray(probabilities, np.float64), epsilon, 1 - epsilon)
-    return -np.where(np.asarray(labels) > 0.5, np.log(p), np.log1p(-p))
+def _predict(
+    model: RowModel, rows: Rows, kinds: Mapping[str, str], batch_size: int
+) -> tuple[dict[str, np.ndarray], bool]:
+    """The predictions of each label, and whether the model gives them by name."""
+    given = model.predict(rows.batch(batch_size, seed=None), verbose=0)
+    several = isinstance(given, Mapping)
+    predicted = {head: np.asarray(given[head] if several else given, np.float64) for head in kinds}
+    for head, values in predicted.items():
+        if values.shape != (len(rows),) or not np.isfinite(values).all():
+            what = "probability" if kinds[head] == "binary" else "number"
+            raise ValueError(
+                f"The model must give a finite {what} a row of {head!r}, {(len(rows),)}, not "
+                f"{values.shape} with {int((~np.isfinite(values)).sum())} that are not finite."
+            )
+    return predicted, several
 
 
-def _variance_of_mean(values: np.ndarray) -> float:
-    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that are there, and which rows have them."""
+    labels = np.asarray(rows.columns[head], np.float64)
+    known = ~np.isnan(labels)
+    if not known.any():
+        raise ValueError(f"No row has the label {head!r}: there is nothing to compare with.")
+    return labels[known], known
 
 
-def _baselines(train: Rows, rows: Rows) -> dict[str, dict[str, float]]:
-    rate = float(train.labels.mean())
-    predictions: Mapping[str, np.ndarray] = {"rate": np.full(len(rows), rate)}
+def _report(
+    head: str, kind: str, rows: Rows, predicted: np.ndarray, train: Rows | None
+) -> RowReport:
+    labels, known = _known(rows, head)
+    predicted = predicted[known]
+    return RowReport(
+        name=head,
+        num_rows=len(labels),
+        positives=int((labels > 0.5).sum()) if kind == "binary" else None,
+        metrics=measure(kind, labels, predicted),
+        intervals=intervals(kind, labels, predicted),
+        baselines={} if train is None else _baselines(head, kind, train, rows),
+    )
+
+
+def _joined(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The metrics of several heads in one dictionary."""
+    return {f"{head}/{name}": x for head, found in values.items() for name, x in found.items()}
+
+
+def _baselines(head: str, kind: str, train: Rows, rows: Rows) -> dict[str, Values]:
+    trained, has_label = _known(train, head)
+    labels, known = _known(rows, head)
+    mean = float(trained.mean())
+    predictions = {"rate" if kind == "binary" else "mean": np.full(len(labels), mean)}
     if "item_id" in train.columns and "item_id" in rows.columns:
-        trained, asked = train.columns["item_id"], rows.columns["item_id"]
-        size = int(max(trained.max(), asked.max())) + 1
-        counts = np.bincount(trained, minlength=size)
-        sums = np.bincount(trained, weights=train.labels, minlength=size)
-        # Ten rows of the overall rate beside an item's own.
-        predictions = {**predictions, "items": ((sums + 10 * rate) / (counts + 10))[asked]}
-    return {
-        name: {"AUC": auc(rows.labels, p), "LogLoss": log_loss(rows.labels, p)}
-        for name, p in predictions.items()
-    }
+        items, asked = train.columns["item_id"][has_label], rows.columns["item_id"][known]
+        size = int(max(items.max(), asked.max())) + 1
+        counts = np.bincount(items, minlength=size)
+        sums = np.bincount(items, weights=trained, minlength=size)
+        # Ten rows of the overall mean beside an item's own.
+        predictions["items"] = ((sums + 10 * mean) / (counts + 10))[asked]
+    return {name: measure(kind, labels, p) for name, p in predictions.items()}

@@ -211,6 +211,31 @@ class StackedEmbedding(keras.layers.Layer):
             vectors = tf.reshape(vectors, [-1, sum(self.dims)])
         return tf.cast(vectors, self.compute_dtype)
 
+    def vectors(self, feature: str | int, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors of ids of one feature, each by itself, as to pool them otherwise.
+
+        Args:
+            feature: Its name, or its place in `sizes`.
+            ids: `[...]` integer ids.
+
+        Returns:
+            `[..., dim]` in the layer's compute dtype.
+
+        Raises:
+            ValueError: If there is no such feature, or the table is on a TPU, which gathers once a
+                step.
+        """
+        place = self._place(feature)
+        if self.table is None:
+            raise ValueError(f"{self.name} is on a TPU, which gathers once a step: leave out tpu.")
+        ids = _checked(ids, self.names[place])
+        alone = [int(other == place) for other in range(len(self.names))]
+        vectors = tf.gather(self.table, self._rows(tf.reshape(ids, [-1, 1]), alone))
+        dim = self.dims[place]
+        vectors = tf.reshape(vectors, tf.concat([tf.shape(ids), [dim]], axis=0))
+        vectors.set_shape([*ids.shape, dim])
+        return tf.cast(vectors, self.compute_dtype)
+
     def _columns(self, inputs: Ids) -> tuple[tf.Tensor, list[int]]:
         """Returns the ids side by side, `[batch, columns]`, and each bag's length, 0 for no bag."""
         if not isinstance(inputs, Mapping):

@@ -39,8 +39,16 @@ class UncertaintyWeighting(keras.layers.Layer):
             name="log_variance", shape=(len(self.names),), initializer="zeros"
         )
 
-    def call(self, losses: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the weighted sum of `losses`, scalars by name; on a replica, its share of it."""
+    def call(
+        self, losses: Mapping[str, tf.Tensor], present: Mapping[str, tf.Tensor] | None = None
+    ) -> tf.Tensor:
+        """Returns the weighted sum of the losses; on a replica, its share of it.
+
+        Args:
+            losses: Scalars by name.
+            present: Scalars by name, for those that a batch may be without: whether it is one of
+                anything. The variance of the others is not judged by this batch.
+        """
         if set(losses) != set(self.names):
             raise ValueError(
                 f"{self.name} weighs the losses {sorted(self.names)}, not {sorted(losses)}."
@@ -48,8 +56,11 @@ class UncertaintyWeighting(keras.layers.Layer):
         stacked = tf.stack([tf.cast(losses[name], tf.float32) for name in self.names])
         # Each replica brings its share of the losses; their sum should have the other term once.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        weighted = tf.exp(-self.log_variance) * stacked + self.log_variance / (2 * replicas)
-        return tf.reduce_sum(weighted)
+        variance = self.log_variance / (2 * replicas)
+        if present:
+            given = [tf.cast(present.get(name, 1.0), tf.float32) for name in self.names]
+            variance *= tf.stack(given)
+        return tf.reduce_sum(tf.exp(-self.log_variance) * stacked + variance)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -33,7 +33,8 @@ class Model(tfrs.Model):
       else ends the training with an error;
     - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`,
       ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
-      callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss`.
+      callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss` (see
+      `evaluation.RowValidation`).
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part; None for a model
@@ -45,9 +46,11 @@ class Model(tfrs.Model):
     """
 
     # What `tfrecs.train` takes if nothing else is named: the rule that parts a log, a function of
-    # `tfrecs.data`; the validation metric by which the best epoch is chosen; examples of a batch.
+    # `tfrecs.data`; the validation metric by which the best epoch is chosen, and which value of it
+    # is better, "max" or "min"; examples of a batch.
     default_split = "leave_last_out"
     monitor = "val_NDCG@10"
+    monitor_mode = "max"
     default_batch_size = 1024
 
     def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
@@ -179,8 +182,8 @@ class Model(tfrs.Model):
         return tf.cast(tf.shape(next(iter(features.values())))[0], tf.float32)
 
     def valid_targets(
-        self, queries: tf.Tensor, targets: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        self, queries: tf.Tensor, targets: tf.Tensor, user_ids: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
         """Leaves out the positions without a target, so that no loss is computed for them.
 
         Where shapes must be static (under XLA, on TPUs: `static_shapes`) all positions stay, and
@@ -189,15 +192,17 @@ class Model(tfrs.Model):
         Args:
             queries: `[positions, dim]`.
             targets: `[positions]` int32, 0 for no target.
+            user_ids: `[positions]`, whose they are, or None.
 
         Returns:
-            The queries, their targets, and their weights or None.
+            The queries, their targets, their weights or None, and their users or None.
         """
         valid = targets > 0
         if self.static_shapes:
-            return queries, tf.maximum(targets, 1), tf.cast(valid, tf.float32)
+            return queries, tf.maximum(targets, 1), tf.cast(valid, tf.float32), user_ids
         index = tf.where(valid)[:, 0]
-        return tf.gather(queries, index), tf.gather(targets, index), None
+        users = None if user_ids is None else tf.gather(user_ids, index)
+        return tf.gather(queries, index), tf.gather(targets, index), None, users
 
     def compile(self, *args: Any, jit_compile: bool | None = None, **kwargs: Any) -> None:
         """Configures the training; see `keras.Model.compile`.

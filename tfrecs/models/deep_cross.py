@@ -9,14 +9,17 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import Categorical, FeatureTable, Label, Rows, RowSplit, Schema, Vocabulary
 from tfrecs.layers import CrossNetwork, FeatureEncoder, FeatureLookup
 from tfrecs.models.base import Features, Model
-from tfrecs.tasks import Ranking
+from tfrecs.models.heads import Given, Heads, dense_of_parts
+from tfrecs.tasks import MultiTask, Ranking
 
 _IDS = ("user_id", "item_id")
+# Numbers in a cache line, and so what the width of a row is a multiple of.
+_ALIGNMENT = 16
 
 
 @keras.utils.register_keras_serializable("tfrecs")
 class DeepCross(Model):
-    """DCN-V2 (Wang et al., "DCN V2", WWW 2021): predicts a label from the features of a row.
+    """DCN-V2 (Wang et al., "DCN V2", WWW 2021): predicts labels from the features of a row.
 
         x_0 = [embeddings of categories, numbers, texts]
         y = w [crosses(x_0), deep(x_0)] + b,   or w deep(crosses(x_0)) + b where stacked
@@ -25,8 +28,14 @@ class DeepCross(Model):
     and `item_id`, whose features it looks up. Such a model scores any item for a user, and so ranks
     what a retrieval model found. See `layers.CrossNetwork` for the crosses.
 
+    With a `tasks.MultiTask` the model has several heads, such as click, rating and watch time. Each
+    predicts the label of its name: the probability of 1 where its loss is a binary cross-entropy,
+    else the number itself. Heads share all but their weights w and b; with `task_experts` each
+    takes its own mixture of experts (`layers.MMoE`) of [crosses(x_0), deep(x_0)] first. The first
+    head ranks items, and by it the best epoch is chosen.
+
     Args:
-        context: Schema of the columns of a row beside the ids. Its label is what is predicted.
+        context: Schema of the columns of a row beside the ids. Its labels are what is predicted.
         items: Vocabulary of the items, or None for rows without `item_id`.
         users: Vocabulary of the users, or None for rows without `user_id`.
         user_features: Features of the users.
@@ -40,13 +49,15 @@ class DeepCross(Model):
         dropout: Rate of the dropout in the deep network.
         embedding_regularization: Weight of the squared length of the batch's own embeddings,
             a mean over the batch, in the loss.
-        task: What the model is trained for: takes labels and log-odds; default `tasks.Ranking` with
-            binary cross-entropy.
+        task: What the model is trained for; default `tasks.Ranking` with binary cross-entropy of
+            log-odds. A `tasks.MultiTask` names a label of `context` for each head.
+        task_experts: Experts of the heads, layers as wide as the last of `deep_units`; or None.
         seed: Seed of initial weights and dropout.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Raises:
-        ValueError: If there is no label, or features are given without the ids they belong to.
+        ValueError: If the task does not fit the labels, there are none, or features are given
+            without the ids they belong to.
 
     Example:
         >>> import numpy as np, pandas as pd, tfrecs
@@ -79,25 +90,26 @@ class DeepCross(Model):
         structure: str = "parallel",
         dropout: float = 0.2,
         embedding_regularization: float = 0.0,
-        task: Ranking | None = None,
+        task: Ranking | MultiTask | None = None,
+        task_experts: int | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
+        # Numbers enter in float32: Keras would cast those of `predict`, and not those of `fit`.
+        self._autocast = False
         if isinstance(context, dict):
             context = Schema.from_config(context)
         if isinstance(users, dict):
             users = Vocabulary.from_config(users)
         if isinstance(task, dict):
             task = keras.utils.deserialize_keras_object(task)
-        if context.label is None:
-            raise ValueError(f"The context has no label, only {context}.")
+        self._heads = Heads(task, context)
         if (user_features is not None and users is None) or (
             item_features is not None and self.items is None
         ):
             raise ValueError("Features of users and items need their vocabularies.")
         self.context = context
-        self.label: str = context.label
         self.users = users
         self.dim = dim
         self.cross_layers = cross_layers
@@ -107,8 +119,11 @@ class DeepCross(Model):
         self.structure = structure
         self.dropout = dropout
         self.embedding_regularization = embedding_regularization
-        self.task = task or Ranking(keras.losses.BinaryCrossentropy(from_logits=True))
+        self.task = self._heads.task
+        self.task_experts = task_experts
         self.seed = seed
+        self.label: str = self._heads.first
+        self.monitor, self.monitor_mode = self._heads.monitor, self._heads.monitor_mode
 
         columns: dict[str, Any] = {}
         for name, vocabulary in zip(_IDS, (users, self.items), strict=True):
@@ -123,7 +138,9 @@ class DeepCross(Model):
                     _qualified(name, column): kind for column, kind in lookup.schema.items()
                 }
         columns |= {name: kind for name, kind in context.items() if not isinstance(kind, Label)}
-        self.encoder = FeatureEncoder(Schema(columns), dim, seed=seed, name="features")
+        self.encoder = FeatureEncoder(
+            Schema(columns), dim, multiple_of=_ALIGNMENT, seed=seed, name="features"
+        )
         self.crosses = CrossNetwork(
             cross_layers,
             projection_dim,
@@ -134,15 +151,11 @@ class DeepCross(Model):
             seed=None if seed is None else 1000 * seed + 1,
             name="crosses",
         )
-        self.output_layer = keras.layers.Dense(
-            1,
-            kernel_initializer=keras.initializers.GlorotUniform(
-                None if seed is None else 1000 * seed + 2
-            ),
-            name="output",
-        )
+        units = self.deep_units[-1:] or [64]
+        self.experts, self.output_layer = self._heads.layers(task_experts, units, seed)
         # All weights exist from here on: a checkpoint restores into them at once.
-        self.output_layer(self.crosses(tf.zeros([1, self.encoder.width])))
+        shared = self.crosses(tf.zeros([1, self.encoder.width]))
+        self.output_layer(shared if self.experts is None else self.experts(shared))
 
     @classmethod
     def from_split(cls, split: RowSplit, **kwargs: Any) -> DeepCross:
@@ -179,25 +192,40 @@ class DeepCross(Model):
         return {}
 
     def adapt(self, rows: Rows) -> None:
-        """Learns from rows what the encoding of numbers needs (bins, means).
+        """Learns from rows what the encoding of columns needs: bins, means, how frequent words are.
+
+        Heads that predict a number begin with the mean of its labels.
 
         Args:
-            rows: Training rows, with all columns that the model reads.
+            rows: Training rows, with all columns that the model reads; with bins of trees also the
+                label, the first one of several.
+
+        Raises:
+            ValueError: If a column is missing, or bins of trees have no label to learn from.
         """
         columns = dict(rows.columns)
+        wanted = self.encoder.adapted_columns
         for name, lookup in self.lookups.items():
-            for column, values in lookup.table().columns.items():
-                columns[_qualified(name, column)] = values[columns[name]]
-        self.encoder.adapt(columns)
+            for column, values in lookup.columns.items():
+                # Only what is looked at: wide columns of items are large once a row has them.
+                if _qualified(name, column) in wanted:
+                    columns[_qualified(name, column)] = values.numpy()[columns[name]]
+        self.encoder.adapt(columns, columns.get(self.label))
+        self._heads.adapt(columns, self.output_layer)
 
-    def logits(self, features: Features, training: bool = False) -> tf.Tensor:
-        """Returns the float32 log-odds of rows, `[batch]`.
+    @property
+    def label_kinds(self) -> dict[str, str]:
+        """Of each label that is predicted "binary", for a probability, or "regression"."""
+        return dict(self._heads.kinds)
+
+    def logits(self, features: Features, training: bool = False) -> Given:
+        """Returns the float32 log-odds of rows, or the number predicted; as `call`, by head.
 
         Args:
             features: The columns of the rows by name, encoded.
             training: Whether dropout applies.
         """
-        return self._logits(self._embedded(features), training)
+        return self._heads.by_name(self._outputs(self._embedded(features), training))
 
     def _embedded(self, features: Features) -> tf.Tensor:
         columns = dict(features)
@@ -206,16 +234,21 @@ class DeepCross(Model):
             columns |= {_qualified(name, column): values for column, values in found.items()}
         return self.encoder(columns)
 
-    def _logits(self, embedded: tf.Tensor, training: bool) -> tf.Tensor:
-        crossed = self.crosses(embedded, training=training)
-        return tf.cast(self.output_layer(crossed)[:, 0], tf.float32)
+    def _outputs(self, embedded: tf.Tensor, training: bool) -> tf.Tensor:
+        parts = self.crosses.parts(embedded, training=training)
+        if self.experts is None:
+            return dense_of_parts(self.output_layer, parts)
+        return self.output_layer(self.experts(tf.concat(parts, axis=-1)))
 
-    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the probability of label 1 of each row, `[batch]` float32."""
-        return tf.sigmoid(self.logits(inputs, training))
+    def call(self, inputs: Features, training: bool = False) -> Given:
+        """Returns the probability of label 1 of each row, or the number predicted.
+
+        `[batch]` float32; with a `tasks.MultiTask` one a head by name.
+        """
+        return self._heads.predictions(self._outputs(self._embedded(inputs), training))
 
     def score(self, features: Features, items: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the log-odds of items for each user, as `Model.score`.
+        """Returns the log-odds of items for each user, as `Model.score`; of the first head.
 
         Args:
             features: `"user_id"` `[batch]`, and columns of `context`; those that are not there
@@ -237,30 +270,26 @@ class DeepCross(Model):
             for name in missing
         }
         rows["item_id"] = tf.reshape(items, [-1])
-        return tf.reshape(self.logits(rows), [batch, count])
+        outputs = self._outputs(self._embedded(rows), training=False)
+        return tf.reshape(outputs[:, 0], [batch, count])
 
     @property
     def inputs_of_rows(self) -> frozenset[str]:
-        """Names of the columns that a row has for the model, its label left out."""
+        """Names of the columns that a row has for the model, its labels left out."""
         return frozenset(self._missing_row())
 
     def _missing_row(self) -> Features:
         """One row of missing values, of all that the model takes in."""
-        signature = self.context.signature()
-        row = {
-            name: tf.fill([1, *spec.shape[1:]], tf.constant(self.context[name].missing, spec.dtype))
-            for name, spec in signature.items()
-        }
+        row = self.context.missing_row()
         for name, vocabulary in zip(_IDS, (self.users, self.items), strict=True):
             if vocabulary is not None:
                 row[name] = tf.zeros([1], tf.int32)
         return row
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the task's loss of a batch of rows, their label among the columns."""
+        """Returns the task's loss of a batch of rows, their labels among the columns."""
         embedded = self._embedded(inputs)
-        logits = self._logits(embedded, training)
-        loss = self.task(inputs[self.label], logits, training=training)
+        loss = self._heads.loss(inputs, self._outputs(embedded, training), training)
         if training and self.embedding_regularization:
             squares = tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), -1))
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -290,6 +319,7 @@ class DeepCross(Model):
             "dropout": self.dropout,
             "embedding_regularization": self.embedding_regularization,
             "task": keras.utils.serialize_keras_object(self.task),
+            "task_experts": self.task_experts,
             "seed": self.seed,
         }
 

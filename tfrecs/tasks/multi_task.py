@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.losses import UncertaintyWeighting
+from tfrecs.losses import UncertaintyWeighting, global_sum
 from tfrecs.tasks.metrics import check_names
 from tfrecs.tasks.ranking import Ranking
 
@@ -16,7 +16,7 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
     """Several heads, such as click, rating and watch time, each with loss and metrics of its own.
 
     The loss is the weighted sum of the heads'. `layers.MMoE` makes the heads' inputs from shared
-    experts.
+    experts; `models.DeepCross` is a model with several heads.
 
     Args:
         heads: The heads' tasks by name.
@@ -26,8 +26,8 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
         **kwargs: As every Keras layer.
 
     Raises:
-        ValueError: If `weights`, or what a call brings, does not fit the heads, or metrics of two
-            heads have one name.
+        ValueError: If there are no heads, `weights`, or what a call brings, does not fit them, or
+            metrics of two heads have one name.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -57,6 +57,8 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
             head: keras.utils.deserialize_keras_object(task) if isinstance(task, dict) else task
             for head, task in heads.items()
         }
+        if not heads:
+            raise ValueError(f"{self.name}: there must be at least one head.")
         self.loss_weights: dict[str, float] | None = None
         self._weighting = None
         if isinstance(weights, Mapping):
@@ -103,7 +105,13 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
             for head, task in self.heads.items()
         }
         if self._weighting is not None:
-            return self._weighting(losses)
+            # A batch without labels of a head must not move that head's weight.
+            present = {
+                head: global_sum(tf.reduce_sum(tf.cast(weight, tf.float32))) > 0
+                for head, weight in (own or {}).items()
+                if weight is not None
+            }
+            return self._weighting(losses, present)
         if self.loss_weights is None:
             return tf.add_n(list(losses.values()))
         return tf.add_n([self.loss_weights[head] * loss for head, loss in losses.items()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.losses import ListLoss
@@ -61,6 +61,20 @@ class Ranking(keras.layers.Layer, tfrs.tasks.Task):
         self._label_metrics = task_metrics(label_metrics)
         self._loss_metrics = task_metrics(loss_metrics)
         check_names(self, self.metrics)
+
+    @property
+    def label_kind(self) -> Literal["binary", "regression"]:
+        """What the labels are: "binary" where the loss is one of log-odds or probabilities.
+
+        Such a loss says which by `from_logits`, as Keras's binary cross-entropies do. Any other
+        compares predictions with the labels themselves, "regression".
+        """
+        return "regression" if getattr(self._loss, "from_logits", None) is None else "binary"
+
+    @property
+    def takes_probabilities(self) -> bool:
+        """Whether predictions are probabilities of label 1."""
+        return getattr(self._loss, "from_logits", None) is False
 
     def call(
         self,

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
-from tfrecs.data import Interactions, RowSplit, Split, dataset_names
+from tfrecs.data import Interactions, RowSplit, Schema, Split, dataset_names
 from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
@@ -52,10 +52,10 @@ def train(
 ) -> Run:
     """Trains a model on a log, tests it once, and leaves a run folder.
 
-    Training stops when validation NDCG@10 (AUC for models of rows) no longer rises, and the weights
-    of the best epoch are those that are tested and kept. Every epoch leaves a checkpoint. A run
-    that was stopped, by Ctrl-C or a crash, goes on with `resume`, and then ends with the very
-    weights that it would have had without the stop.
+    Training stops when validation NDCG@10 (for models of rows AUC, or RMSE, of their first head)
+    gets no better, and the weights of the best epoch are those that are tested and kept. Every
+    epoch leaves a checkpoint. A run that was stopped, by Ctrl-C or a crash, goes on with `resume`,
+    and then ends with the very weights that it would have had without the stop.
 
     Args:
         output: The run folder; new or empty, unless `resume`. See `Run` for what it holds.
@@ -110,7 +110,6 @@ def train(
                 f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
                 f"{learning_rate}."
             )
-        best = BestWeights(model.monitor, patience)
         size = model.default_batch_size if batch_size is None else batch_size
         log = load_log(data, data_args, k_core)
         console.print(str(log))
@@ -122,6 +121,7 @@ def train(
         # Layers among them are made anew: one used in two trainings would remember the first.
         fresh = {name: _fresh(value) for name, value in (model_args or {}).items()}
         network = model.from_split(parts, **fresh)
+        best = BestWeights(network.monitor, patience, network.monitor_mode)
         examples: Examples = (
             parts.train if isinstance(parts, RowSplit) else network.examples(parts.train, windows)
         )
@@ -140,7 +140,7 @@ def train(
         "data_args": dict(data_args) if data_args else None,
         "k_core": k_core,
         "split": rule,
-        "split_args": dict(split_args) if split_args else None,
+        "split_args": _plain(split_args) if split_args else None,
         "model": describe(network, skip=OF_THE_SPLIT),
         "windows": windows,
         "batch_size": size,
@@ -219,6 +219,11 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, keras.layers.Layer):
         return type(value).from_config(value.get_config())
     return value
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments, schemas among them, as YAML can hold them."""
+    return {n: x.get_config() if isinstance(x, Schema) else x for n, x in arguments.items()}
 
 
 def _check_kind(model: type[Model], split: str) -> None:

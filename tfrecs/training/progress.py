@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ class EpochProgress(keras.callbacks.Callback):
         steps: Batches an epoch; None where that is not known.
         targets: Targets an epoch, for the speed; None where that is not known.
         monitor: The metric whose best values are marked with a star.
+        mode: "max" where more is better, "min" where less is.
         console: Where to print; None for standard output.
 
     Example:
@@ -38,6 +40,7 @@ class EpochProgress(keras.callbacks.Callback):
         steps: int | None = None,
         targets: int | None = None,
         monitor: str = "val_NDCG@10",
+        mode: str = "max",
         console: Console | None = None,
     ) -> None:
         super().__init__()
@@ -46,7 +49,8 @@ class EpochProgress(keras.callbacks.Callback):
         self.targets = targets
         self.monitor = monitor
         self.console = console or Console(highlight=False, soft_wrap=True)
-        self.best = float("-inf")
+        self.mode = mode
+        self.best: float | None = None
         self._bar: Progress | None = None
         # Batch ends cost nothing then: Keras does not turn every batch's loss into a number.
         self._supports_tf_logs = True
@@ -89,10 +93,15 @@ class EpochProgress(keras.callbacks.Callback):
             logs["targets_per_second"] = self.targets / seconds
             parts.append(f"{self.targets / seconds:,.0f} targets/s")
         parts.append(f"{seconds:.1f} s")
-        if self.monitor in logs and float(logs[self.monitor]) > self.best:
+        if self.monitor in logs and self._is_better(float(logs[self.monitor])):
             self.best = float(logs[self.monitor])
             parts.append("*")
         self.console.print("  ".join(parts))
+
+    def _is_better(self, value: float) -> bool:
+        if self.best is None:
+            return not math.isnan(value)
+        return value > self.best if self.mode == "max" else value < self.best
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the bar away."""

@@ -170,9 +170,14 @@ def fit(
         return
     dataset = batches(recorder.done)
     progress = EpochProgress(
-        epochs, steps=len(dataset), targets=targets, monitor=best.monitor, console=console
+        epochs,
+        steps=len(dataset),
+        targets=targets,
+        monitor=best.monitor,
+        mode=best.mode,
+        console=console,
     )
-    progress.best = float("-inf") if best.best is None else best.best
+    progress.best = best.best
     board = keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False)
     try:
         model.fit(

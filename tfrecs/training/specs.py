@@ -89,10 +89,15 @@ def find_class(class_path: str) -> type:
 
 def built_arguments(spec: Spec) -> dict[str, Any]:
     """The arguments of a spec, objects among them built."""
-    return {
-        name: build(value) if _is_spec(value) else value
-        for name, value in (spec.get("init_args") or {}).items()
-    }
+    return {name: _built(value) for name, value in (spec.get("init_args") or {}).items()}
+
+
+def _built(value: Any) -> Any:
+    if _is_spec(value):
+        return build(value)
+    if isinstance(value, dict):
+        return {name: _built(part) for name, part in value.items()}
+    return [_built(part) for part in value] if isinstance(value, list) else value
 
 
 def _is_spec(value: Any) -> bool:
@@ -102,7 +107,9 @@ def _is_spec(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict) and {"class_name", "config"} <= set(value):
         return describe(keras.utils.deserialize_keras_object(value))
-    if isinstance(value, tuple):
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value.item() if hasattr(value, "item") else value
 
