@@ -172,12 +172,13 @@ def test_a_config_from_before_there_were_heads_still_loads():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_large_labels_under_mixed_precision(rows, policy):
+@pytest.mark.parametrize("experts", [None, 2])
+def test_large_labels_under_mixed_precision(rows, policy, experts):
     """Seconds of a film are more than float16 holds beside a fraction."""
     seconds = Rows({**rows.columns, "rating": rows.columns["rating"] * 3000}, rows.label_names)
     keras.mixed_precision.set_global_policy(policy)
     try:
-        model = make(seconds, task_experts=2)
+        model = make(seconds, task_experts=experts)
         found = model(first_batch(seconds))["rating"]
     finally:
         keras.mixed_precision.set_global_policy("float32")
