@@ -159,6 +159,6 @@ def test_the_command(folder, monkeypatch, capsys):
     assert not any(regression or test for regression, _, _, test in trained)
     said = capsys.readouterr().out.splitlines()
     assert [line.split("(")[1] for line in said if line.startswith("best:")] == [
-        "dropout=0.3, weight_decay=0.0001, num_bins=0, leaf=64, dim=24)",
-        "dropout=0.3, weight_decay=0.0001, num_bins=48, leaf=64, dim=24)",
+        "dropout=0.5, weight_decay=0.0001, num_bins=0, leaf=64, dim=24)",
+        "dropout=0.5, weight_decay=0.0001, num_bins=48, leaf=64, dim=24)",
     ]
