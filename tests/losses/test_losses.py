@@ -16,7 +16,7 @@ class Fixed(keras.layers.Layer):
         self.ids = np.asarray(ids, np.int32)
         self.log_probability = log_probability
 
-    def call(self, positives, num_items):
+    def call(self, positives, num_items, user_ids=None, scores=None):
         logq = np.full(num_items + 1, -np.log(num_items), np.float32)
         if self.log_probability is not None:
             logq[1:] = self.log_probability

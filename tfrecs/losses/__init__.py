@@ -4,13 +4,17 @@ from tfrecs.losses.base import Loss, global_sum
 from tfrecs.losses.in_batch import BatchLogits, InBatchSoftmax
 from tfrecs.losses.lists import ListLoss, ListMLE, ListNet, PairwiseHinge, PairwiseLogistic
 from tfrecs.losses.logsumexp import weighted_logsumexp
-from tfrecs.losses.pointwise import GBCE, BinaryCrossEntropy
-from tfrecs.losses.scores import DotProductScores
+from tfrecs.losses.pairwise import BPR, WARP, Margin
+from tfrecs.losses.pointwise import GBCE, BinaryCrossEntropy, SquaredError
+from tfrecs.losses.scores import DotProductScores, Scores
 from tfrecs.losses.softmax import FullSoftmax, SampledLoss, SampledSoftmax
 from tfrecs.losses.uncertainty import UncertaintyWeighting
+from tfrecs.losses.whole_data import WholeDataSquaredError
 
 __all__ = [
+    "BPR",
     "GBCE",
+    "WARP",
     "BatchLogits",
     "BinaryCrossEntropy",
     "DotProductScores",
@@ -20,11 +24,15 @@ __all__ = [
     "ListMLE",
     "ListNet",
     "Loss",
+    "Margin",
     "PairwiseHinge",
     "PairwiseLogistic",
     "SampledLoss",
     "SampledSoftmax",
+    "Scores",
+    "SquaredError",
     "UncertaintyWeighting",
+    "WholeDataSquaredError",
     "global_sum",
     "weighted_logsumexp",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.losses.scores import DotProductScores
+from tfrecs.losses.scores import Scores
 
 
 def global_sum(x: tf.Tensor) -> tf.Tensor:
@@ -32,14 +32,14 @@ class Loss(keras.layers.Layer):
     def call(
         self,
         targets: tf.Tensor,
-        scores: DotProductScores,
+        scores: Scores,
         sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the mean loss, a float32 scalar.
 
         Args:
             targets: `[num_queries]` int32, the item that each query should score highest.
-            scores: Gives each query's scores.
+            scores: Gives each query's scores, and tells whose queries they are.
             sample_weight: `[num_queries]` weights of the targets, 0 for none; default all 1.
         """
         if sample_weight is None:
@@ -48,9 +48,7 @@ class Loss(keras.layers.Layer):
         total = global_sum(tf.reduce_sum(sample_weight))
         return self.weighted_sum(targets, scores, tf.math.divide_no_nan(sample_weight, total))
 
-    def weighted_sum(
-        self, targets: tf.Tensor, scores: DotProductScores, weights: tf.Tensor
-    ) -> tf.Tensor:
+    def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
         raise NotImplementedError(f"{type(self).__name__} must implement weighted_sum.")
 

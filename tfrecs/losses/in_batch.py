@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, tf
 from tfrecs.losses.base import global_sum
+from tfrecs.negatives import KnownItems
 from tfrecs.negatives.replicas import all_gather, first_row
+from tfrecs.negatives.sample import config_of, layer_of
 
 ItemVectors = Callable[[tf.Tensor], tf.Tensor]
 
@@ -43,7 +45,9 @@ class InBatchSoftmax(keras.layers.Layer):
         q_j = (B p_j + E e_j + U u_j) / (B + E + U)
 
     with p from `frequency`, e from `extra_frequency` and u from `negatives`. Without a frequency
-    there is no correction, and frequent items are held down. All is computed in float32.
+    there is no correction, and frequent items are held down: the trained score then estimates the
+    probability ratio log(p_i / q_i) in place of log(p_i), see `SampledSoftmax`. All is computed in
+    float32.
 
     Args:
         temperature: Divides the scores.
@@ -58,6 +62,7 @@ class InBatchSoftmax(keras.layers.Layer):
             `update(ids)` and `call(ids)`.
         negatives: Draws further negatives that all queries share: `Uniform` or a layer like it.
         extra_frequency: As `frequency`, for the rows that the caller adds.
+        known: The items that each user knows, which are no negatives of this user; needs user ids.
 
     Raises:
         ValueError: If `temperature` is not positive, or a call lacks what an argument needs.
@@ -79,6 +84,7 @@ class InBatchSoftmax(keras.layers.Layer):
         frequency: Any = None,
         negatives: Any = None,
         extra_frequency: Any = None,
+        known: KnownItems | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -88,9 +94,10 @@ class InBatchSoftmax(keras.layers.Layer):
         self.learn_temperature = learn_temperature
         self.remove_accidental_hits = remove_accidental_hits
         self.num_hard_negatives = num_hard_negatives
-        self.frequency = _layer(frequency)
-        self.negatives = _layer(negatives)
-        self.extra_frequency = _layer(extra_frequency)
+        self.frequency = layer_of(frequency)
+        self.negatives = layer_of(negatives)
+        self.extra_frequency = layer_of(extra_frequency)
+        self.known: KnownItems | None = layer_of(known)
         if learn_temperature:
             self.log_temperature = self.add_weight(
                 name="log_temperature",
@@ -110,6 +117,7 @@ class InBatchSoftmax(keras.layers.Layer):
         item_vectors: ItemVectors | None = None,
         num_items: int | None = None,
         training: bool = True,
+        user_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the weighted mean loss of the whole batch; on a replica, its share of that.
 
@@ -127,6 +135,7 @@ class InBatchSoftmax(keras.layers.Layer):
                 item_vectors,
                 num_items,
                 training,
+                user_ids,
             )
         )
         if sample_weight is None:
@@ -150,6 +159,7 @@ class InBatchSoftmax(keras.layers.Layer):
         item_vectors: ItemVectors | None = None,
         num_items: int | None = None,
         training: bool = True,
+        user_ids: tf.Tensor | None = None,
     ) -> BatchLogits:
         """Returns the corrected and masked logits that the softmax is over.
 
@@ -167,8 +177,11 @@ class InBatchSoftmax(keras.layers.Layer):
             item_vectors: Gives the vectors `[k, dim]` of the item ids `[k]` that `negatives` draws.
             num_items: Number of items that `negatives` draws from.
             training: Whether `frequency` learns from the batch.
+            user_ids: `[num_queries]`, whose queries they are, for known items.
         """
         self._check(queries, candidates, candidate_ids, log_probability, positive_ids, item_vectors)
+        if self.known is not None and user_ids is None:
+            raise ValueError(f"{self.name}: user ids must be supplied (user_ids=...) for known.")
         queries, candidates = tf.cast(queries, tf.float32), tf.cast(candidates, tf.float32)
         num_queries, num_own = tf.shape(queries)[0], tf.shape(candidates)[0]
         first = first_row(num_own)
@@ -179,7 +192,7 @@ class InBatchSoftmax(keras.layers.Layer):
         sample = None
         if self.negatives is not None:
             assert item_vectors is not None  # checked above
-            sample = self.negatives(ids, num_items)
+            sample = self.negatives(ids, num_items, user_ids=user_ids)
             if sample.ids.shape.rank != 1:
                 raise ValueError(
                     f"{self.name}: its negatives must be shared by the batch's queries "
@@ -210,6 +223,10 @@ class InBatchSoftmax(keras.layers.Layer):
             kept.append(ids != own_ids[:, tf.newaxis])
         if positive_ids is not None:
             kept.append(~_contained(ids, positive_ids))
+        if self.known is not None:
+            kept.append(~self.known.contains(user_ids, ids))
+        if sample is not None and sample.allowed is not None:
+            kept.append(tf.pad(sample.allowed, [[0, 0], [num_batch, 0]], constant_values=True))
         if score_mask is not None:
             after = num_candidates - first - num_own
             kept.append(tf.pad(score_mask, [[0, 0], [first, after]], constant_values=True))
@@ -256,6 +273,7 @@ class InBatchSoftmax(keras.layers.Layer):
             "positive_ids": positive_ids is not None,
             "frequency": self.frequency is not None and log_probability is None,
             "negatives": self.negatives is not None,
+            "known": self.known is not None,
         }
         if candidate_ids is None and any(needs_ids.values()):
             raise ValueError(
@@ -293,6 +311,7 @@ class InBatchSoftmax(keras.layers.Layer):
             "frequency": self.frequency,
             "negatives": self.negatives,
             "extra_frequency": self.extra_frequency,
+            "known": self.known,
         }
         return {
             **super().get_config(),
@@ -300,15 +319,8 @@ class InBatchSoftmax(keras.layers.Layer):
             "learn_temperature": self.learn_temperature,
             "remove_accidental_hits": self.remove_accidental_hits,
             "num_hard_negatives": self.num_hard_negatives,
-            **{
-                name: None if layer is None else keras.utils.serialize_keras_object(layer)
-                for name, layer in layers.items()
-            },
+            **{name: config_of(layer) for name, layer in layers.items()},
         }
-
-
-def _layer(x: Any) -> Any:
-    return keras.utils.deserialize_keras_object(x) if isinstance(x, dict) else x
 
 
 def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:

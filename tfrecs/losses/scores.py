@@ -7,17 +7,64 @@ from collections.abc import Callable
 from tfrecs._keras import tf
 
 
-class DotProductScores:
-    """Scores that are inner products of query vectors with item vectors, computed when asked for.
+class Scores:
+    """The scores of items for each query of a batch, computed when a loss asks for them.
 
-    Losses decide which items they compare; this object computes just those scores, in float32
-    whatever the model's precision policy.
+    Losses decide which items they compare, and ask for just those scores. A model whose score is no
+    product of two vectors derives from this class and implements `of` and `shared`, both with
+    float32 results; losses over sampled items need no more. `DotProductScores` is the class of the
+    others.
+
+    Attributes:
+        num_items: Number of items, n.
+        user_ids: `[num_queries]`, whose queries they are, for negatives that exclude what a user
+            knows; None where users have no ids.
+
+    Args:
+        num_items: Number of items, n.
+        user_ids: `[num_queries]` user ids, or None.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> class Distances(tfrecs.losses.Scores):
+        ...     def of(self, ids):
+        ...         places = tf.constant([1.0, 5.0]) if ids.shape.rank == 1 else [[1.0], [5.0]]
+        ...         return -abs(places - tf.cast(ids, tf.float32))
+        ...
+        ...     def shared(self, ids):
+        ...         return self.of(ids[tf.newaxis])
+        >>> Distances(num_items=9).sampled(tf.constant([1, 4, 9])).numpy().tolist()
+        [[-0.0, -3.0, -8.0], [-4.0, -1.0, -4.0]]
+    """
+
+    def __init__(self, num_items: int, user_ids: tf.Tensor | None = None) -> None:
+        self.num_items = num_items
+        self.user_ids = user_ids
+
+    def of(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns each query's score of its own item, `ids` `[num_queries]`, or items `[.., k]`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement of.")
+
+    def shared(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns each query's scores of the same items: `ids` `[k]` gives `[num_queries, k]`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement shared.")
+
+    def sampled(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the scores `[num_queries, k]` of shared `ids` `[k]` or own ones, `[.., k]`."""
+        return self.shared(ids) if ids.shape.rank == 1 else self.of(ids)
+
+
+class DotProductScores(Scores):
+    """Scores that are inner products of query vectors with item vectors.
+
+    All is computed in float32, whatever the model's precision policy.
 
     Args:
         queries: `[num_queries, dim]`.
         num_items: Number of items, n.
         rows: Gives the vectors `[..., dim]` of item ids `[...]` in 1..n.
         table: Gives the vectors `[n, dim]` of all items, row `i` that of item `i + 1`.
+        user_ids: `[num_queries]` user ids, or None; see `Scores`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -37,9 +84,10 @@ class DotProductScores:
         num_items: int,
         rows: Callable[[tf.Tensor], tf.Tensor],
         table: Callable[[], tf.Tensor],
+        user_ids: tf.Tensor | None = None,
     ) -> None:
+        super().__init__(num_items, user_ids)
         self.queries = tf.cast(queries, tf.float32)
-        self.num_items = num_items
         self._rows = rows
         self._table = table
 
@@ -58,6 +106,21 @@ class DotProductScores:
         """Returns each query's scores of the same items: `ids` `[k]` gives `[num_queries, k]`."""
         return tf.matmul(self.queries, tf.cast(self._rows(ids), tf.float32), transpose_b=True)
 
-    def sampled(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the scores `[num_queries, k]` of shared `ids` `[k]` or own ones, `[.., k]`."""
-        return self.shared(ids) if ids.shape.rank == 1 else self.of(ids)
+
+def products(scores: Scores, loss: str) -> DotProductScores:
+    """Returns `scores` if they are products of vectors.
+
+    Args:
+        scores: What a model gives its loss.
+        loss: Name of the loss, for the error.
+
+    Raises:
+        TypeError: If they are not.
+    """
+    if not isinstance(scores, DotProductScores):
+        raise TypeError(
+            f"{loss} needs the vectors of all items, and the scores of this model "
+            f"({type(scores).__name__}) are no products of vectors: train it with a loss over "
+            "sampled items, such as SampledSoftmax, BinaryCrossEntropy or BPR."
+        )
+    return scores

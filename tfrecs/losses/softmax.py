@@ -7,8 +7,9 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.losses.base import Loss
 from tfrecs.losses.logsumexp import weighted_logsumexp
-from tfrecs.losses.scores import DotProductScores
-from tfrecs.negatives import Sample, Uniform
+from tfrecs.losses.scores import Scores, products
+from tfrecs.negatives import ItemFrequency, Sample, Uniform
+from tfrecs.negatives.sample import config_of, layer_of
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -17,15 +18,24 @@ class FullSoftmax(Loss):
 
         loss = log(sum_j exp(s_j)) - (1 - e) s_target - e mean_j(s_j),  e = label_smoothing
 
+    With `popularity`, the share pi_j that item j has of the log, s_j + log(pi_j) takes the place of
+    s_j: the trained score estimates the probability ratio log(p_j / pi_j), not log(p_j), up to a
+    number for each query, and popular items are not recommended for their popularity (Pellegrini
+    et al., "Don't recommend the obvious: estimate probability ratios", RecSys 2022; Menon et al.,
+    "Long-tail learning via logit adjustment", ICLR 2021).
+
     Never holds more than `chunk_size` scores (see `weighted_logsumexp`): memory does not grow with
     batch times catalogue, and the cost is three matrix products.
 
     Args:
         label_smoothing: Share e of the target's probability spread over all items.
         chunk_size: Most scores held at once; the default is 16 MB of them.
+        popularity: Gives log(pi) of ids, such as `negatives.ItemFrequency`, for scores that
+            estimate probability ratios; None for ones that estimate probabilities.
 
     Raises:
         ValueError: If `label_smoothing` is not in [0, 1).
+        TypeError: If a model's scores are no products of vectors.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -39,31 +49,45 @@ class FullSoftmax(Loss):
     """
 
     def __init__(
-        self, label_smoothing: float = 0.0, chunk_size: int = 2**22, **kwargs: Any
+        self,
+        label_smoothing: float = 0.0,
+        chunk_size: int = 2**22,
+        popularity: ItemFrequency | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing!r}.")
         self.label_smoothing = label_smoothing
         self.chunk_size = chunk_size
+        self.popularity = layer_of(popularity)
 
-    def weighted_sum(
-        self, targets: tf.Tensor, scores: DotProductScores, weights: tf.Tensor
-    ) -> tf.Tensor:
+    def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
-        items = scores.item_vectors()
+        dot_products = products(scores, type(self).__name__)
+        queries, items = dot_products.queries, dot_products.item_vectors()
         target_scores = scores.of(targets)
-        loss = weighted_logsumexp(scores.queries, items, weights, self.chunk_size)
+        if self.popularity is not None:
+            # One more coordinate of the vectors.
+            share = self.popularity(tf.range(1, scores.num_items + 1))
+            queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
+            items = tf.concat([items, share[:, tf.newaxis]], axis=1)
+            target_scores += tf.gather(share, targets - 1)
+        loss = weighted_logsumexp(queries, items, weights, self.chunk_size)
         loss -= (1 - self.label_smoothing) * tf.reduce_sum(weights * target_scores)
         if self.label_smoothing:
-            mean_scores = tf.linalg.matvec(scores.queries, tf.reduce_mean(items, axis=0))
+            mean_scores = tf.linalg.matvec(queries, tf.reduce_mean(items, axis=0))
             loss -= self.label_smoothing * tf.reduce_sum(weights * mean_scores)
         return loss
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        config = {"label_smoothing": self.label_smoothing, "chunk_size": self.chunk_size}
-        return {**super().get_config(), **config}
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "chunk_size": self.chunk_size,
+            "popularity": config_of(self.popularity),
+        }
 
 
 class SampledLoss(Loss):
@@ -85,8 +109,7 @@ class SampledLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(negatives, dict):
-            negatives = keras.utils.deserialize_keras_object(negatives)
+        negatives = layer_of(negatives)
         self.num_negatives = num_negatives
         self.shared = shared
         self.seed = seed
@@ -95,16 +118,22 @@ class SampledLoss(Loss):
         self.negatives = negatives or Uniform(num_negatives, shared, seed, name="negatives")
 
     def negative_scores(
-        self, targets: tf.Tensor, scores: DotProductScores
+        self, targets: tf.Tensor, scores: Scores
     ) -> tuple[tf.Tensor, tf.Tensor, Sample]:
         """Draws negatives and scores them.
 
         Returns:
-            Their scores `[num_queries, k]`; which of them are no hits of the query's own target,
-            bool of the same shape; and the sample.
+            Their scores `[num_queries, k]`; which of them the target may be compared with, because
+            they are not the target itself and allowed by the sample, bool of the same shape; and
+            the sample.
         """
-        sample = self.negatives(targets, scores.num_items)
-        return scores.sampled(sample.ids), sample.ids != targets[:, tf.newaxis], sample
+        sample = self.negatives(
+            targets, scores.num_items, user_ids=scores.user_ids, scores=scores.sampled
+        )
+        valid = sample.ids != targets[:, tf.newaxis]
+        if sample.allowed is not None:
+            valid &= sample.allowed
+        return scores.sampled(sample.ids), valid, sample
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -112,11 +141,7 @@ class SampledLoss(Loss):
             **super().get_config(),
             "num_negatives": self.num_negatives,
             "shared": self.shared,
-            "negatives": (
-                keras.utils.serialize_keras_object(self.negatives)
-                if self._negatives_given
-                else None
-            ),
+            "negatives": config_of(self.negatives) if self._negatives_given else None,
             "seed": self.seed,
         }
 
@@ -131,6 +156,12 @@ class SampledSoftmax(SampledLoss):
     to the target's score too, as in Jean et al., 2015). Under uniform negatives it changes nothing.
     A negative that equals the target is masked.
 
+    What the trained score estimates, up to a number for each query: log(p_i), where p_i is the
+    probability that i is the query's next item; without `logq` the ratio log(p_i / q_i) to the
+    negatives' probabilities; and with `popularity`, the share pi_i that item i has of the log and
+    whose logarithm is added to c_i, the probability ratio log(p_i / pi_i) under any negatives
+    (Pellegrini et al., "Don't recommend the obvious: estimate probability ratios", RecSys 2022).
+
     Args:
         num_negatives: Negatives to draw, k.
         shared: Whether the targets of a batch share them (one matrix product instead of a gather of
@@ -138,6 +169,8 @@ class SampledSoftmax(SampledLoss):
         logq: Whether scores are corrected for the negatives' probabilities.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
+        popularity: Gives log(pi) of ids, such as `negatives.ItemFrequency`; None to estimate
+            probabilities.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -157,24 +190,28 @@ class SampledSoftmax(SampledLoss):
         logq: bool = True,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
+        popularity: ItemFrequency | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, shared, negatives, seed, **kwargs)
         self.logq = logq
+        self.popularity = layer_of(popularity)
 
-    def weighted_sum(
-        self, targets: tf.Tensor, scores: DotProductScores, weights: tf.Tensor
-    ) -> tf.Tensor:
+    def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
         negative, valid, sample = self.negative_scores(targets, scores)
         positive = scores.of(targets)
         if self.logq:
             negative -= sample.log_probability
             positive -= sample.positive_log_probability
+        if self.popularity is not None:
+            negative += self.popularity(sample.ids)
+            positive += self.popularity(targets)
         negative = tf.where(valid, negative, negative.dtype.min)
         logits = tf.concat([positive[:, tf.newaxis], negative], axis=1)
         return tf.reduce_sum(weights * (tf.reduce_logsumexp(logits, axis=1) - positive))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "logq": self.logq}
+        popularity = config_of(self.popularity)
+        return {**super().get_config(), "logq": self.logq, "popularity": popularity}

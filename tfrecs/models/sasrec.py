@@ -191,10 +191,15 @@ class SASRec(Model):
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
         states = tf.reshape(self.states(inputs["history"], training), [-1, self.dim])
-        targets = tf.reshape(inputs["target"][:, -self.max_length :], [-1])
-        states, targets, weights = self.valid_targets(states, targets)
+        targets = inputs["target"][:, -self.max_length :]
+        users = inputs.get("user_id")
+        if users is not None:
+            users = tf.repeat(users, tf.shape(targets)[1])
+        states, targets, weights, users = self.valid_targets(
+            states, tf.reshape(targets, [-1]), users
+        )
         scores = DotProductScores(
-            self._query(states), self.num_items, self.item_vectors, self.item_vectors
+            self._query(states), self.num_items, self.item_vectors, self.item_vectors, users
         )
         return self.loss_function(targets, scores, weights)
 

@@ -252,8 +252,11 @@ class TwoTower(Model):
                 num_items=self.num_items,
                 compute_metrics=not training,
                 training=training,
+                user_ids=inputs.get("user_id"),
             )
-        scores = DotProductScores(queries, self.num_items, catalogue.rows, catalogue.table)
+        scores = DotProductScores(
+            queries, self.num_items, catalogue.rows, catalogue.table, inputs.get("user_id")
+        )
         return self.loss_function(items, scores)
 
     def _query_vectors(self, features: Features, rows: Any, training: bool) -> tf.Tensor:

@@ -1,7 +1,28 @@
 """Negatives: which items a positive is compared with, and how likely each was to be drawn."""
 
 from tfrecs.negatives.frequency import ItemFrequency, StreamingFrequency
+from tfrecs.negatives.hardest import Hardest
+from tfrecs.negatives.known import KnownItems
+from tfrecs.negatives.mined import HardNegativeMining, Mined
+from tfrecs.negatives.mixed import Mixed
+from tfrecs.negatives.popularity import Popularity
 from tfrecs.negatives.replicas import all_gather
-from tfrecs.negatives.uniform import Sample, Uniform
+from tfrecs.negatives.same_value import SameValue
+from tfrecs.negatives.sample import Negatives, Sample
+from tfrecs.negatives.uniform import Uniform
 
-__all__ = ["ItemFrequency", "Sample", "StreamingFrequency", "Uniform", "all_gather"]
+__all__ = [
+    "HardNegativeMining",
+    "Hardest",
+    "ItemFrequency",
+    "KnownItems",
+    "Mined",
+    "Mixed",
+    "Negatives",
+    "Popularity",
+    "SameValue",
+    "Sample",
+    "StreamingFrequency",
+    "Uniform",
+    "all_gather",
+]

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.layers import StepCounter
-
-
-class Sample(NamedTuple):
-    """Negatives of a batch.
-
-    Attributes:
-        ids: Item ids 1..n: `[num_negatives]` where all positives share them, else
-            `[num_positives, num_negatives]`.
-        log_probability: Log of the probability that one draw gives this id, of the shape of `ids`.
-        positive_log_probability: The same of the positives' ids, `[num_positives]`.
-    """
-
-    ids: tf.Tensor
-    log_probability: tf.Tensor
-    positive_log_probability: tf.Tensor
+from tfrecs.negatives.known import KnownItems
+from tfrecs.negatives.sample import Negatives, per_item
 
 
 @keras.utils.register_keras_serializable("tfrecs")
-class Uniform(keras.layers.Layer):
-    """Draws negatives uniformly, with replacement, from all items; positives are not excluded.
+class Uniform(Negatives):
+    """Draws negatives uniformly, with replacement, from all items.
 
-    The losses mask a negative that equals its positive, which is the exclusion that matters.
-    The draw is a function of the seed and of the number of draws so far, a checkpointed weight.
-    Shared negatives are the same on all replicas of a `tf.distribute` strategy, so that a step on
-    several devices equals the step on one; negatives of each positive differ.
+    With `known`, own negatives (`shared=False`) are drawn uniformly from the items that the user
+    does not know, at the price of one look-up a draw. Shared ones are masked, see `Negatives`.
 
     Args:
         num_negatives: Negatives to draw, k.
         shared: Whether all positives of the batch share them (`[k]`), which makes their scores one
             matrix product, or each gets its own (`[num_positives, k]`), as in SASRec's paper.
         seed: Integer, or None to draw one from Python's `random`.
+        known: The items that each user knows, which are left out; None to leave out nothing.
 
     Raises:
-        ValueError: If `num_negatives` is less than 1.
+        ValueError: If `num_negatives` is less than 1, or a call lacks what `known` needs.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -49,31 +36,36 @@ class Uniform(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_negatives: int, shared: bool = True, seed: int | None = None, **kwargs: Any
+        self,
+        num_negatives: int,
+        shared: bool = True,
+        seed: int | None = None,
+        known: KnownItems | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if num_negatives < 1:
-            raise ValueError(f"num_negatives must be at least 1, not {num_negatives}.")
-        self.num_negatives = num_negatives
-        self.shared = shared
-        self.seed = seed
-        self.counter = StepCounter(seed, name="counter")
+        super().__init__(num_negatives, shared, seed, known, **kwargs)
+        self._unknown = None
+        if self.known is not None:
+            self._unknown = self.without_known(np.arange(self.known.num_items + 1))
 
-    def call(self, positives: tf.Tensor, num_items: int) -> Sample:
-        """Draws negatives for `positives`, `[num_positives]`, from the items 1..num_items."""
+    def draw(
+        self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns ids and which of them are allowed; see `Negatives`."""
+        if self._unknown is not None:
+            rows = self.known.rows(user_ids)
+            return self._unknown(rows, self.num_negatives, seed) + 1, None
         shape = [self.num_negatives]
         if not self.shared:
             shape = [tf.size(positives), self.num_negatives]
-        seed = self.counter.next_seed(per_replica=not self.shared)
         ids = tf.random.stateless_uniform(shape, seed, 1, num_items + 1, dtype=tf.int32)
-        log_probability = -tf.math.log(tf.cast(num_items, tf.float32))
-        return Sample(
-            ids,
-            tf.fill(tf.shape(ids), log_probability),
-            tf.fill(tf.shape(positives), log_probability),
-        )
+        return ids, self.unknown(user_ids, ids)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"num_negatives": self.num_negatives, "shared": self.shared, "seed": self.seed}
-        return {**super().get_config(), **config}
+    def log_probability(
+        self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns the log of the probability of each of `ids`; see `Negatives`."""
+        if self._unknown is None:
+            return tf.fill(tf.shape(ids), -tf.math.log(tf.cast(num_items, tf.float32)))
+        left = tf.cast(self._unknown.sizes(self.known.rows(user_ids)), tf.float32)
+        return tf.broadcast_to(per_item(-tf.math.log(left), ids), tf.shape(ids))

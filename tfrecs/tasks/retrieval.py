@@ -51,6 +51,8 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
             `negatives.ItemFrequency` (counted) or `negatives.StreamingFrequency` (estimated).
         negatives: Draws further negatives, such as `negatives.Uniform(256)`.
         extra_frequency: As `frequency`, for candidates beyond the queries' own.
+        known: The items that each user knows (`negatives.KnownItems`), which are no negatives of
+            this user; needs `user_ids`.
         **kwargs: As every Keras layer.
 
     Raises:
@@ -80,6 +82,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
         frequency: Any = None,
         negatives: Any = None,
         extra_frequency: Any = None,
+        known: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
@@ -93,6 +96,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
             frequency,
             negatives,
             extra_frequency,
+            known,
             name=f"{self.name}_softmax",
         )
         self._batch_metrics = task_metrics(batch_metrics)
@@ -134,6 +138,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
         item_vectors: Callable[[tf.Tensor], tf.Tensor] | None = None,
         num_items: int | None = None,
         training: bool = True,
+        user_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the loss, and updates the metrics.
 
@@ -157,6 +162,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
             num_items: Number of items that `negatives` draws from.
             training: Whether a `StreamingFrequency` learns from the batch: pass on what
                 `compute_loss` was given.
+            user_ids: `[num_queries]`, whose queries they are, for known items.
         """
         queries = tf.cast(query_embeddings, tf.float32)
         candidates = tf.cast(candidate_embeddings, tf.float32)
@@ -178,6 +184,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
             item_vectors,
             num_items,
             training,
+            user_ids,
         )
         labels = tf.one_hot(batch.positive, tf.shape(batch.logits)[1])
         if self._loss is None:

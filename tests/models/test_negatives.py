@@ -1,0 +1,138 @@
+"""Models pass on whose queries a batch has, so that negatives leave out what the users know."""
+
+import numpy as np
+import pytest
+
+import tfrecs
+from tfrecs._keras import keras, tf
+from tfrecs.data import Interactions, leave_last_out
+from tfrecs.negatives import KnownItems, Negatives, Uniform
+
+
+class Spy(Uniform):
+    """Uniform negatives that remember what they were asked for."""
+
+    def call(self, positives, num_items, user_ids=None, scores=None):
+        self.asked = (positives, user_ids)
+        return super().call(positives, num_items, user_ids, scores)
+
+
+@pytest.fixture(scope="module")
+def split():
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item)) for user in range(30) for item in rng.permutation(20)[:8]]
+    users, items = zip(*rows, strict=True)
+    return leave_last_out(Interactions({"user_id": users, "item_id": items}))
+
+
+def pairs_of(split):
+    train = split.train
+    users = np.repeat(train.user_ids, train.histories.lengths)
+    return set(zip(users.tolist(), train.histories.values.tolist(), strict=True))
+
+
+def sasrec(split, loss):
+    return tfrecs.models.SASRec(split.items, dim=8, num_blocks=1, max_length=5, loss=loss, seed=1)
+
+
+def two_tower(split, loss):
+    return tfrecs.models.TwoTower.from_split(split, dim=8, loss=loss, seed=1)
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("make", [sasrec, two_tower])
+def test_each_target_comes_with_its_user(make, split, static):
+    spy = Spy(3, False, seed=1, known=KnownItems.from_train(split.train))
+    model = make(split, tfrecs.losses.BPR(negatives=spy))
+    model.static_shapes = static
+    log = pairs_of(split)
+    for batch in model.examples(split.train).batch(16):
+        model.compute_loss(batch, training=True)
+        targets, users = (x.numpy() for x in spy.asked)
+        valid = np.ones(len(users), bool)
+        if static and "target" in batch:
+            valid = batch["target"].numpy().ravel() > 0
+        assert all(pair in log for pair in zip(users[valid], targets[valid], strict=True))
+
+
+def test_batches_without_users_still_train(split):
+    model = sasrec(split, tfrecs.losses.BPR(seed=1))
+    batch = {"history": tf.constant([[0, 1, 2]]), "target": tf.constant([[0, 2, 3]])}
+    assert float(model.compute_loss(batch)) > 0
+    known = KnownItems.from_train(split.train)
+    model = sasrec(split, tfrecs.losses.BPR(negatives=Uniform(1, known=known)))
+    with pytest.raises(ValueError, match='the batches must have "user_id"'):
+        model.compute_loss(batch)
+
+
+def samplers(split):
+    """A sampler of each kind, and the callback it needs."""
+    negatives, known = tfrecs.negatives, KnownItems.from_train(split.train, len(split.users))
+    counts = split.train.item_counts[1:-1]
+    mined = negatives.Mined(4, len(split.users), len(split.items), num_mined=5, seed=1, known=known)
+    return {
+        "Uniform": (negatives.Uniform(4, False, 1, known), []),
+        "Popularity": (negatives.Popularity(4, counts, shared=True, seed=1, known=known), []),
+        "SameValue": (
+            negatives.SameValue(4, np.arange(len(split.items)) // 5 + 1, 1, known),
+            [],
+        ),
+        "Mixed": (
+            negatives.Mixed(
+                [negatives.Uniform(2, seed=1), negatives.Popularity(2, counts, seed=1)]
+            ),
+            [],
+        ),
+        "Hardest": (negatives.Hardest(2, negatives.Uniform(8, seed=1, known=known), 1), []),
+        "Mined": (mined, [negatives.HardNegativeMining(mined, split.train)]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (sasrec, "Uniform"),
+        (sasrec, "Hardest"),
+        (sasrec, "Mined"),
+        (two_tower, "Popularity"),
+        (two_tower, "SameValue"),
+        (two_tower, "Mixed"),
+    ],
+)
+def test_models_train_with_every_sampler(make, name, split):
+    sampler, callbacks = samplers(split)[name]
+    assert isinstance(sampler, Negatives | tfrecs.negatives.Mixed | tfrecs.negatives.Hardest)
+    loss = tfrecs.losses.SampledSoftmax(negatives=sampler)
+    model = make(split, loss)
+    model.compile(keras.optimizers.Adam(0.03))
+    history = model.fit(
+        model.examples(split.train).batch(16), epochs=4, verbose=0, callbacks=callbacks
+    ).history["loss"]
+    assert np.isfinite(history).all()
+    if name == "Mined":
+        table = next(x for x in sampler.get_weights() if x.ndim == 2 and x.shape[1] == 5)
+        log = pairs_of(split)
+        assert (table[1:] > 0).all()
+        assert not any((user, item) in log for user, row in enumerate(table) for item in row)
+    else:
+        assert history[-1] < history[0]
+
+
+def test_retrieval_leaves_out_what_users_know(split):
+    """Under negatives of the batch too: with all other candidates known there is no loss."""
+    users, items = np.array([1, 1]), np.array([3, 4])
+    known = KnownItems.from_interactions(users, items, 2, 9)
+    task = tfrecs.tasks.Retrieval(known=known)
+    vectors = tf.random.stateless_normal([2, 4], [1, 2])
+    ids = tf.constant(items)
+    assert float(task(vectors, vectors, candidate_ids=ids, user_ids=tf.constant(users))) == 0
+    assert float(task(vectors, vectors, candidate_ids=ids, user_ids=tf.constant([2, 2]))) > 0
+    with pytest.raises(ValueError, match="user ids must be supplied"):
+        task(vectors, vectors, candidate_ids=ids)
+    with pytest.raises(ValueError, match="candidate ids must be supplied"):
+        task(vectors, vectors, user_ids=tf.constant(users))
+    again = tfrecs.tasks.Retrieval.from_config(task.get_config())
+    assert again.softmax.known.num_known == 2
+    model = two_tower(split, tfrecs.tasks.Retrieval(known=KnownItems.from_train(split.train)))
+    batch = next(iter(model.examples(split.train).batch(16)))
+    assert float(model.compute_loss(batch)) > 0

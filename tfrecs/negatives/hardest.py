@@ -1,0 +1,110 @@
+"""Negatives that the model in training scores highest among some that were drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.negatives.sample import Sample, ScoresOf, config_of, layer_of
+
+
+@keras.utils.register_keras_serializable("tfrecs")
+class Hardest(keras.layers.Layer):
+    """Keeps the candidates with the highest scores (dynamic negative sampling, Zhang et al., 2013).
+
+    `candidates` draws m items for each positive, or m that all share; the first `num_easy` of them
+    are kept as they are, and of the others those that the model scores highest at this step. The
+    model is thus never without easy negatives, and an item that it overrates is found soon. More
+    candidates are harder negatives.
+
+    `log_probability` is that of the draw of the candidates: how likely the choice by score is has
+    no closed form, so corrections for the sampling do not undo it.
+
+    Args:
+        num_negatives: Negatives to keep for each positive, k.
+        candidates: Draws the candidates: a sampler such as `Uniform(64)`.
+        num_easy: How many of the k are kept whatever their score.
+
+    Raises:
+        ValueError: If `num_easy` is not in 0..k-1, there are no more candidates than k, or a call
+            has no scores.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> candidates = tfrecs.negatives.Uniform(50, seed=1)
+        >>> hardest = tfrecs.negatives.Hardest(2, candidates)
+        >>> def scores(ids):  # of two queries: one likes large ids and one small ones
+        ...     return tf.constant([[1.0], [-1.0]]) * tf.cast(ids, tf.float32)
+        >>> sample = hardest(tf.constant([3, 6]), num_items=9, scores=scores)
+        >>> tf.sort(sample.ids).numpy().tolist()
+        [[9, 9], [1, 1]]
+    """
+
+    shared = False
+
+    def __init__(
+        self, num_negatives: int, candidates: Any, num_easy: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.candidates = layer_of(candidates)
+        self.num_negatives = num_negatives
+        self.num_easy = num_easy
+        if not 0 <= num_easy < num_negatives:
+            raise ValueError(
+                f"num_easy must be in 0..{num_negatives - 1}, for {num_negatives} negatives, not "
+                f"{num_easy}."
+            )
+        if num_negatives >= self.candidates.num_negatives:
+            raise ValueError(
+                f"Hardest keeps {num_negatives} negatives and needs more candidates than that, not "
+                f"{self.candidates.num_negatives}."
+            )
+
+    def call(
+        self,
+        positives: tf.Tensor,
+        num_items: int,
+        user_ids: tf.Tensor | None = None,
+        scores: ScoresOf | None = None,
+    ) -> Sample:
+        """Draws negatives; see `Negatives.call`."""
+        if scores is None:
+            raise ValueError(
+                f"{self.name} chooses by score: call it with scores=..., as the losses over "
+                "sampled items do."
+            )
+        sample = self.candidates(positives, num_items, user_ids, scores)
+        # Only what is kept is trained.
+        score = tf.stop_gradient(scores(sample.ids))
+        allowed = sample.ids != positives[:, tf.newaxis]
+        if sample.allowed is not None:
+            allowed &= sample.allowed
+        score = tf.where(allowed, score, score.dtype.min)[:, self.num_easy :]
+        hard = tf.nn.top_k(score, self.num_negatives - self.num_easy).indices
+        easy = tf.zeros_like(hard[:, :1]) + tf.range(self.num_easy)
+        kept = tf.concat([easy, hard + self.num_easy], axis=1)
+
+        def of_each(x: tf.Tensor) -> tf.Tensor:
+            return tf.gather(x, kept) if x.shape.rank == 1 else tf.gather(x, kept, batch_dims=1)
+
+        return Sample(
+            of_each(sample.ids),
+            of_each(sample.log_probability),
+            sample.positive_log_probability,
+            of_each(allowed),
+        )
+
+    def log_probability(
+        self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns the log of the probability of each of `ids` among the candidates."""
+        return self.candidates.log_probability(ids, positives, num_items, user_ids)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_negatives": self.num_negatives,
+            "candidates": config_of(self.candidates),
+            "num_easy": self.num_easy,
+        }
