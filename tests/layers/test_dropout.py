@@ -69,6 +69,14 @@ def test_replicas_drop_differently_but_count_together(two_devices):
     assert own[0] != own[1]
     assert own[0][1] == own[1][1] == 1
 
+    @tf.function(jit_compile=True)
+    def draw(seed):
+        return tf.random.stateless_uniform([8], seed)
+
+    # XLA reads 32 bits of a seed alone.
+    first, second = (draw(tf.constant(seed, tf.int64)).numpy() for seed in own)
+    assert not (first == second).any()
+
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_wrong_rate(rate):

@@ -7,6 +7,10 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 
+# Between the seeds of replicas: far from those of other layers, and within the low 32 bits, as XLA
+# reads no others.
+_REPLICA_STRIDE = 1_640_531_527
+
 
 @keras.utils.register_keras_serializable("tfrecs")
 class StepCounter(keras.layers.Layer):
@@ -54,7 +58,7 @@ class StepCounter(keras.layers.Layer):
         replica = tf.distribute.get_replica_context()
         seed = tf.constant(self._drawn, tf.int64)
         if per_replica and replica is not None and replica.num_replicas_in_sync > 1:
-            seed += tf.cast(replica.replica_id_in_sync_group, tf.int64) * 2**32
+            seed += tf.cast(replica.replica_id_in_sync_group, tf.int64) * _REPLICA_STRIDE
         return tf.stack([seed, step])
 
     def get_config(self) -> dict[str, Any]:
