@@ -308,7 +308,7 @@ def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch, capsys, log_file, 
     def stop(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tfrecs.training.job.load_log", stop)
+    monkeypatch.setattr("tfrecs.training.job.load_source", stop)
     argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run")]
     assert main(argv) == 130
     assert capsys.readouterr().err == "tfrecs: Stopped.\n"

@@ -21,6 +21,7 @@ HISTORY = np.array([[0, 0, 4, 7, 2], [1, 2, 3, 4, 5], [0, 0, 0, 0, 9], [0, 3, 1,
 TARGET = np.array([[0, 0, 7, 2, 1], [2, 3, 4, 5, 6], [0, 0, 0, 0, 8], [0, 1, 8, 6, 7]], np.int32)
 MASK = np.asarray(tfrecs.layers.causal_mask(tf.constant(HISTORY > 0)))
 TARGETS = np.array([3, 1, 9, 3], np.int32)
+USERS = np.array([1, 2, 7, 4], np.int32)
 QUERIES = RNG.normal(size=(4, 8)).astype(np.float32)
 ITEMS = RNG.normal(size=(9, 8)).astype(np.float32)
 GRADES = np.array([[1, 0, 2, 0, -1], [0, 1, 0, -1, -1], [3, 1, 0, 0, 2], [0, 0, 0, 0, 0]], np.int32)
@@ -28,13 +29,14 @@ GRADES = np.array([[1, 0, 2, 0, -1], [0, 1, 0, -1, -1], [3, 1, 0, 0, 2], [0, 0, 
 # Public names that are no layers: bases, plain values, and functions with tests of their own.
 NO_CASE = {
     "layers": {"causal_mask", "unit_vectors"},
-    "negatives": {"Sample", "all_gather"},
+    "negatives": {"HardNegativeMining", "Negatives", "Sample", "all_gather"},
     "losses": {
         "BatchLogits",
         "DotProductScores",
         "ListLoss",
         "Loss",
         "SampledLoss",
+        "Scores",
         "global_sum",
         "weighted_logsumexp",
     },
@@ -70,14 +72,58 @@ class Case:
         return [tf.constant(x) for x in self.inputs]
 
 
-def _loss_case(make: Callable[[], Any]) -> Case:
-    def call(loss, targets, queries, items):
+def _loss_case(make: Callable[[], Any], adapted: bool = False, growth: float = 1e18) -> Case:
+    def call(loss, targets, users, queries, items):
         scores = tfrecs.losses.DotProductScores(
-            queries, len(ITEMS), lambda ids: tf.gather(items, ids - 1), lambda: items
+            queries, len(ITEMS), lambda ids: tf.gather(items, ids - 1), lambda: items, users
         )
         return loss(targets, scores)
 
-    return Case(make, (TARGETS, QUERIES, ITEMS), call, fixed=(2,), float32=True)
+    inputs = (TARGETS, USERS, QUERIES, ITEMS)
+    return Case(make, inputs, call, fixed=(3,), float32=True, adapted=adapted, growth=growth)
+
+
+def known_items():
+    users, items = [1, 1, 2, 2, 2, 4], [3, 8, 1, 2, 5, 9]
+    return tfrecs.negatives.KnownItems.from_interactions(users, items, num_users=4, num_items=9)
+
+
+def _frequency():
+    return tfrecs.negatives.ItemFrequency([4, 0, 2, 1, 1, 1, 1, 1, 9])
+
+
+def by_popularity(shared, **more):
+    counts = [4, 0, 2, 1, 1, 1, 1, 1, 9]
+    return tfrecs.negatives.Popularity(6, counts, shared=shared, seed=1, **more)
+
+
+def _mined():
+    sampler = tfrecs.negatives.Mined(6, 4, 9, num_mined=3, seed=1, known=known_items())
+    sampler.assign([1, 4], [[2, 5, 0], [1, 2, 3]])
+    return sampler
+
+
+def _numbers(sample):
+    allowed = [] if sample.allowed is None else [tf.cast(sample.allowed, tf.int32)]
+    return [*sample[:3], *allowed]
+
+
+def _draw(negatives, targets, users):
+    return _numbers(negatives(targets, 9, user_ids=users))
+
+
+def _sampler_case(make: Callable[[], Any]) -> Case:
+    return Case(make, (TARGETS, USERS), _draw, float32=True, adapted=True)
+
+
+def _hardest(negatives, targets, users, queries, items):
+    def scores(ids):
+        if ids.shape.rank == 1:
+            return tf.matmul(queries, tf.gather(items, ids - 1), transpose_b=True)
+        return tf.linalg.matvec(tf.gather(items, ids - 1), queries)
+
+    sample = negatives(targets, 9, user_ids=users, scores=scores)
+    return _numbers(sample)
 
 
 def _adapted(layer):
@@ -148,6 +194,34 @@ def _score(model, history):
 
 def _loss(model, history, target):
     return model.compute_loss({"user_id": history[:, 0], "history": history, "target": target})
+
+
+def _user_items(model, users):
+    return model.score({"user_id": users})
+
+
+def _user_item_loss(model, users, items):
+    return model.compute_loss({"user_id": users, "item_id": items}, training=True)
+
+
+def _factors(name: str, **arguments):
+    given = {"items": 9, "users": 6, "dim": 8, "regularization": 0.1, "seed": 1, **arguments}
+    return getattr(tfrecs.models, name)(**given)
+
+
+def _pretrained():
+    gmf, mlp = _factors("GeneralizedMF"), _factors("MLP")
+    return tfrecs.models.NeuralMF.from_pretrained(gmf, mlp, seed=1)
+
+
+def _factor_cases(name: str, **arguments) -> dict[str, Case]:
+    def make():
+        return _factors(name, **arguments)
+
+    return {
+        f"models.{name}": Case(make, (USERS,), _user_items, float32=True),
+        f"models.{name}, loss": Case(make, (USERS, TARGETS), _user_item_loss, float32=True),
+    }
 
 
 def _sasrec(**arguments):
@@ -232,6 +306,9 @@ CASES: dict[str, Case] = {
     "layers.FeatureEncoder": Case(
         features.encoder, features.item_columns(), features.encode, adapted=True
     ),
+    "layers.FeatureEncoder, texts, vectors and histories": Case(
+        features.wide_encoder, features.WIDE_COLUMNS, features.encode, adapted=True
+    ),
     "layers.FeatureLookup": Case(
         lambda: layers.FeatureLookup(features.item_table()),
         (features.ITEM_IDS,),
@@ -255,10 +332,37 @@ CASES: dict[str, Case] = {
     "negatives.Uniform": Case(
         lambda: tfrecs.negatives.Uniform(6, seed=1),
         (TARGETS,),
-        lambda negatives, targets: negatives(targets, num_items=9),
+        lambda negatives, targets: negatives(targets, num_items=9)[:3],
+    ),
+    "negatives.Uniform, without known items": _sampler_case(
+        lambda: tfrecs.negatives.Uniform(6, False, seed=1, known=known_items())
+    ),
+    "negatives.Popularity": _sampler_case(lambda: by_popularity(True, known=known_items())),
+    "negatives.Popularity, without known items": _sampler_case(
+        lambda: by_popularity(False, known=known_items())
+    ),
+    "negatives.SameValue": _sampler_case(
+        lambda: tfrecs.negatives.SameValue(6, [1, 1, 1, 2, 2, 0, 3, 2, 2], 1, known_items())
+    ),
+    "negatives.Mined": _sampler_case(_mined),
+    "negatives.Mixed": _sampler_case(
+        lambda: tfrecs.negatives.Mixed([by_popularity(False, known=known_items()), _mined()])
+    ),
+    "negatives.Hardest": Case(
+        lambda: tfrecs.negatives.Hardest(3, tfrecs.negatives.Uniform(6, seed=1), 1),
+        (TARGETS, USERS, QUERIES, ITEMS),
+        _hardest,
+        fixed=(3,),
+        float32=True,
+    ),
+    "negatives.KnownItems": Case(
+        known_items,
+        (USERS, HISTORY),
+        lambda known, users, ids: tf.cast(known.contains(users, ids), tf.int32),
+        adapted=True,
     ),
     "negatives.ItemFrequency": Case(
-        lambda: tfrecs.negatives.ItemFrequency([4, 0, 2, 1, 1, 1, 1, 1, 9]),
+        _frequency,
         (HISTORY,),
         float32=True,
         adapted=True,
@@ -273,6 +377,42 @@ CASES: dict[str, Case] = {
     "losses.SampledSoftmax": _loss_case(lambda: losses.SampledSoftmax(6, seed=1)),
     "losses.BinaryCrossEntropy": _loss_case(lambda: losses.BinaryCrossEntropy(2, seed=1)),
     "losses.GBCE": _loss_case(lambda: losses.GBCE(3, seed=1)),
+    "losses.FullSoftmax, probability ratios": _loss_case(
+        lambda: losses.FullSoftmax(popularity=_frequency()), adapted=True
+    ),
+    "losses.SampledSoftmax, probability ratios": _loss_case(
+        lambda: losses.SampledSoftmax(
+            negatives=by_popularity(True, known=known_items()), popularity=_frequency()
+        ),
+        adapted=True,
+    ),
+    "losses.BinaryCrossEntropy, corrected": _loss_case(
+        lambda: losses.BinaryCrossEntropy(
+            negatives=_mined(), logq=True, popularity=_frequency(), negative_weight=0.5
+        ),
+        adapted=True,
+    ),
+    # The square of a score of 1e36 is no float32 number.
+    "losses.SquaredError": _loss_case(lambda: losses.SquaredError(3, seed=1), growth=1e4),
+    "losses.WholeDataSquaredError": _loss_case(
+        lambda: losses.WholeDataSquaredError(0.2, _frequency(), known=known_items()),
+        adapted=True,
+        growth=1e4,
+    ),
+    "losses.BPR": _loss_case(lambda: losses.BPR(3, seed=1)),
+    "losses.BPR, hard negatives": _loss_case(
+        lambda: losses.BPR(
+            negatives=tfrecs.negatives.Hardest(2, tfrecs.negatives.Uniform(6, seed=1))
+        )
+    ),
+    "losses.Margin": _loss_case(lambda: losses.Margin(3, 0.5, seed=1)),
+    "losses.WARP": _loss_case(lambda: losses.WARP(5, seed=1)),
+    "losses.WARP, known items": _loss_case(
+        lambda: losses.WARP(
+            negatives=tfrecs.negatives.Uniform(6, False, seed=1, known=known_items())
+        ),
+        adapted=True,
+    ),
     "losses.InBatchSoftmax": Case(
         lambda: losses.InBatchSoftmax(0.5), (QUERIES, QUERIES[::-1].copy()), float32=True
     ),
@@ -299,6 +439,21 @@ CASES: dict[str, Case] = {
         (QUERIES, QUERIES[::-1].copy(), TARGETS, HISTORY),
         _retrieval,
         float32=True,
+    ),
+    "losses.InBatchSoftmax, known items": Case(
+        lambda: losses.InBatchSoftmax(known=known_items(), negatives=by_popularity(True)),
+        (QUERIES, QUERIES[::-1].copy(), TARGETS, USERS, ITEMS),
+        lambda loss, queries, candidates, ids, users, items: loss(
+            queries,
+            candidates,
+            candidate_ids=ids,
+            item_vectors=lambda drawn: tf.gather(items, drawn - 1),
+            num_items=9,
+            user_ids=users,
+        ),
+        fixed=(4,),
+        float32=True,
+        adapted=True,
     ),
     "tasks.Retrieval, mixed and hard negatives": Case(
         lambda: tfrecs.tasks.Retrieval(
@@ -364,12 +519,34 @@ CASES: dict[str, Case] = {
         float32=True,
         adapted=True,
     ),
+    "models.DeepCross, heads": Case(
+        features.several_heads,
+        (features.USER_IDS, features.ITEM_IDS, features.HOURS),
+        features.deep_cross_call,
+        float32=True,
+        adapted=True,
+    ),
+    "models.DeepCross, heads with experts, loss": Case(
+        lambda: features.several_heads(task_experts=2),
+        (features.USER_IDS, features.ITEM_IDS, features.HOURS, features.CLICKED, features.STARS),
+        features.several_heads_loss,
+        float32=True,
+        adapted=True,
+        growth=1e10,
+    ),
     "models.RetrieveThenRank": Case(
         features.both,
         (features.USER_IDS, HISTORY),
         features.two_tower_score,
         float32=True,
         adapted=True,
+    ),
+    **_factor_cases("MatrixFactorization"),
+    **_factor_cases("GeneralizedMF"),
+    **_factor_cases("MLP", hidden_units=[6, 4]),
+    **_factor_cases("NeuralMF", mlp_dim=6),
+    "models.NeuralMF, pretrained": Case(
+        _pretrained, (USERS,), _user_items, float32=True, adapted=True
     ),
     "models.SASRec": Case(_sasrec, (HISTORY,), _score, float32=True),
     "models.SASRec, cosine and untied": Case(

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import tfrecs
-from tests.conformance.registry import CASES, HISTORY, NO_CASE, TARGET
+from tests.conformance.registry import (
+    CASES,
+    HISTORY,
+    NO_CASE,
+    TARGET,
+    by_popularity,
+    known_items,
+)
 from tfrecs._keras import keras, tf
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -39,7 +46,7 @@ def test_nothing_public_is_missing():
         for name in NO_CASE[room]:
             thing = getattr(getattr(tfrecs, room), name)
             concrete = inspect.isclass(thing) and issubclass(thing, keras.layers.Layer)
-            assert not concrete or name in {"Loss", "SampledLoss", "Model"}
+            assert not concrete or name in {"Loss", "SampledLoss", "Model", "Negatives"}
 
 
 def test_config_round_trip(case):
@@ -203,6 +210,14 @@ LOSSES = {
     # Negatives of each target are drawn apart on each replica; shared ones are the same on all.
     "BinaryCrossEntropy": lambda: tfrecs.losses.BinaryCrossEntropy(2, shared=True, seed=1),
     "GBCE": lambda: tfrecs.losses.GBCE(3, shared=True, seed=1),
+    "SquaredError": lambda: tfrecs.losses.SquaredError(2, shared=True, seed=1),
+    "WholeDataSquaredError": lambda: tfrecs.losses.WholeDataSquaredError(known=known_items()),
+    "BPR": lambda: tfrecs.losses.BPR(4, negatives=by_popularity(True, known=known_items())),
+    "Margin": lambda: tfrecs.losses.Margin(2, shared=True, seed=1),
+    "WARP": lambda: tfrecs.losses.WARP(shared=True, seed=1),
+    "hard negatives": lambda: tfrecs.losses.SampledSoftmax(
+        negatives=tfrecs.negatives.Hardest(2, tfrecs.negatives.Uniform(6, seed=1), 1)
+    ),
 }
 
 

@@ -38,6 +38,25 @@ MODELS = {
         ),
         seed=1,
     ),
+    "MatrixFactorization": lambda split: tfrecs.models.MatrixFactorization.from_split(
+        split, dim=32, seed=1
+    ),
+    "MatrixFactorization, BPR": lambda split: tfrecs.models.MatrixFactorization.from_split(
+        split, dim=32, loss=tfrecs.losses.BPR(16, seed=1), seed=1
+    ),
+    "MatrixFactorization, whole data": lambda split: tfrecs.models.MatrixFactorization.from_split(
+        split,
+        dim=32,
+        regularization=0.1,
+        loss=tfrecs.losses.WholeDataSquaredError(0.05),
+        seed=1,
+    ),
+    "GeneralizedMF": lambda split: tfrecs.models.GeneralizedMF.from_split(split, dim=32, seed=1),
+    "MLP": lambda split: tfrecs.models.MLP.from_split(split, dim=32, seed=1),
+    "NeuralMF": lambda split: tfrecs.models.NeuralMF.from_split(split, dim=16, seed=1),
+    "NeuralMF, binary cross-entropy": lambda split: tfrecs.models.NeuralMF.from_split(
+        split, dim=16, loss=tfrecs.losses.BinaryCrossEntropy(4, seed=1), seed=1
+    ),
 }
 
 

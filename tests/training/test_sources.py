@@ -1,7 +1,7 @@
 import pytest
 
 from tfrecs.data import Interactions
-from tfrecs.training import load_log, make_split
+from tfrecs.training import load_log, load_source, make_split
 
 
 def test_columns_and_k_core(tmp_path):
@@ -32,7 +32,7 @@ def test_splits_by_name():
 @pytest.mark.parametrize(
     ("split", "options", "message"),
     [
-        ("random", None, "There is no split 'random', only leave_last_out, "),
+        ("random", None, "There is no split 'random' of a log, only leave_last_out, "),
         ("random_ratio", {"tst": 0.5}, "split_args has no 'tst'.*validation, test, seed"),
         ("leave_last_out", {"test": 0.5}, "takes no arguments"),
     ],
@@ -41,3 +41,28 @@ def test_wrong_splits_are_named(split, options, message):
     log = Interactions({"user_id": [1, 1, 1], "item_id": [5, 6, 7]})
     with pytest.raises(ValueError, match=message):
         make_split(log, split, options)
+
+
+def test_a_published_split_is_read_as_it_is(tmp_path):
+    (tmp_path / "x.train.rating").write_text("0\t3\t5\n0\t1\t4\n1\t3\t1\n1\t2\t5\n")
+    (tmp_path / "x.test.rating").write_text("0\t2\t3\t9\n1\t1\t2\t9\n")
+    (tmp_path / "x.test.negative").write_text("(0,2)\t4\t5\n(1,1)\t4\t5\n")
+    source = load_source(tmp_path, split="read_ncf", split_args={"seed": 2})
+    assert source.name == tmp_path.name
+    assert [row.tolist() for row in source.parts.test.targets] == [[2], [1]]
+    assert source.num_interactions == 6
+    whole = load_source(tmp_path, split="read_ncf", split_args={"train_on_validation": True})
+    assert (whole.num_interactions, len(whole.parts.train.histories.values)) == (6, 4)
+    with pytest.raises(ValueError, match="read_ncf reads a split as it was published"):
+        load_source(tmp_path, k_core=2, split="read_ncf")
+    with pytest.raises(ValueError, match="split_args has no 'test'.*train_on_validation, seed"):
+        load_source(tmp_path, split="read_ncf", split_args={"test": 2})
+
+
+def test_a_log_and_its_split(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id\n1,5\n1,6\n1,7\n1,8\n,9\n")
+    source = load_source(path)
+    assert (source.name, source.num_interactions) == ("log.csv", 4)
+    assert sum(source.dropped.values()) == 1
+    assert source.parts.items.decode(source.parts.test.targets[0]).tolist() == [8]

@@ -2,8 +2,20 @@
 
 from tfrecs.models.base import Model
 from tfrecs.models.deep_cross import DeepCross
+from tfrecs.models.matrix_factorization import GeneralizedMF, MatrixFactorization
+from tfrecs.models.neural_mf import MLP, NeuralMF
 from tfrecs.models.retrieve_then_rank import RetrieveThenRank
 from tfrecs.models.sasrec import SASRec
 from tfrecs.models.two_tower import TwoTower
 
-__all__ = ["DeepCross", "Model", "RetrieveThenRank", "SASRec", "TwoTower"]
+__all__ = [
+    "DeepCross",
+    "GeneralizedMF",
+    "MLP",
+    "MatrixFactorization",
+    "Model",
+    "NeuralMF",
+    "RetrieveThenRank",
+    "SASRec",
+    "TwoTower",
+]

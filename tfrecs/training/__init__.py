@@ -7,7 +7,7 @@ from tfrecs.training.job import evaluate_part, train
 from tfrecs.training.progress import EpochProgress
 from tfrecs.training.recorder import Interrupted, Recorder, fit
 from tfrecs.training.runs import Run, RunError
-from tfrecs.training.sources import load_log, make_split
+from tfrecs.training.sources import load_log, load_source, make_split
 from tfrecs.training.specs import build, built_arguments, describe, find_class
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "find_class",
     "fit",
     "load_log",
+    "load_source",
     "make_split",
     "plot_history",
     "train",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
-from tfrecs.data import Interactions, RowSplit, Schema, Split, dataset_names
+from tfrecs.data import RowSplit, Schema, Split, dataset_names
 from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
@@ -21,7 +21,7 @@ from tfrecs.optimizers import Adam
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.recorder import Recorder, fit
 from tfrecs.training.runs import Run, RunError, run_errors
-from tfrecs.training.sources import SplitName, load_log, make_split
+from tfrecs.training.sources import Source, SplitName, load_source
 from tfrecs.training.specs import describe
 
 KS = (10, 20)
@@ -68,7 +68,8 @@ def train(
             format, the delimiter.
         k_core: Drop users and items with fewer interactions than this, until none is left.
         split: The rule that parts the log, a function of `tfrecs.data`. The default is the model's:
-            leave_last_out, or click_through for models that predict the label of a row.
+            leave_last_out, or click_through for models that predict the label of a row. read_ncf
+            takes a folder with a published split as it is.
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
@@ -111,11 +112,11 @@ def train(
                 f"{learning_rate}."
             )
         size = model.default_batch_size if batch_size is None else batch_size
-        log = load_log(data, data_args, k_core)
-        console.print(str(log))
         rule = cast(SplitName, split or model.default_split)
         _check_kind(model, rule)
-        parts = make_split(log, rule, split_args)
+        source = load_source(data, data_args, k_core, rule, split_args)
+        parts = source.parts
+        console.print(source.description)
         console.print(_describe_split(parts))
         keras.utils.set_random_seed(seed)
         # Layers among them are made anew: one used in two trainings would remember the first.
@@ -157,7 +158,7 @@ def train(
         with run_errors():
             run.begin(config, network)
 
-    facts = _facts(network, config, log, parts)
+    facts = _facts(network, config, source)
     recorder = Recorder(run, run.checkpoints(network), best, facts)
     fit(
         recorder,
@@ -262,21 +263,20 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return "" if before == now else f"{name.replace('.init_args', '')} {before}, not {now}"
 
 
-def _facts(
-    model: Model, config: dict[str, Any], log: Interactions, parts: Split | RowSplit
-) -> dict[str, Any]:
+def _facts(model: Model, config: dict[str, Any], source: Source) -> dict[str, Any]:
     """What metrics.json says that is known before the training."""
+    parts = source.parts
     packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
     return {
         "model": type(model).__name__,
-        "data": log.name,
+        "data": source.name,
         "protocol": parts.protocol,
         "seed": config["seed"],
         "parameters": sum(int(weight.shape.num_elements()) for weight in model.trainable_weights),
         "num_users": len(parts.users),
         "num_items": len(parts.items),
-        "num_interactions": len(log),
-        "dropped": log.dropped,
+        "num_interactions": source.num_interactions,
+        "dropped": source.dropped,
         "counts": parts.counts,
         "versions": {name: _version(name) for name in packages}
         | {"python": platform.python_version()},

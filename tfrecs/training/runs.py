@@ -16,7 +16,7 @@ from tfrecs.data import RowSplit, Split, Vocabulary
 from tfrecs.models import Model
 from tfrecs.training.checkpoints import Checkpoints
 from tfrecs.training.history import write_atomically
-from tfrecs.training.sources import load_log, make_split
+from tfrecs.training.sources import load_source
 
 
 class RunError(ValueError):
@@ -164,8 +164,13 @@ class Run:
         """
         config = self.config
         with run_errors():
-            log = load_log(config["data"], config.get("data_args"), config.get("k_core"))
-            split = make_split(log, config.get("split", "leave_last_out"), config.get("split_args"))
+            split = load_source(
+                config["data"],
+                config.get("data_args"),
+                config.get("k_core"),
+                config.get("split", "leave_last_out"),
+                config.get("split_args"),
+            ).parts
         if split.items != self.load_items():
             raise RunError(
                 f"The items of {config['data']} are not those that {self.folder} was trained on: "

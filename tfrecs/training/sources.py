@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -11,8 +12,78 @@ from tfrecs import data as data_room
 from tfrecs.data import Interactions, RowSplit, Split
 
 SplitName = Literal[
-    "leave_last_out", "global_time", "random_ratio", "users_held_out", "click_through"
+    "leave_last_out", "global_time", "random_ratio", "users_held_out", "click_through", "read_ncf"
 ]
+# The rule of data that are a split already.
+READ = "read_ncf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a run learns from and is tested on.
+
+    Attributes:
+        name: What reports call the data.
+        parts: The split.
+        num_interactions: How many interactions the data hold.
+        dropped: Rows that were dropped as they were read, by reason.
+        description: The data in words.
+    """
+
+    name: str
+    parts: Split | RowSplit
+    num_interactions: int
+    dropped: dict[str, int]
+    description: str
+
+
+def load_source(
+    data: str | os.PathLike[str],
+    data_args: Mapping[str, Any] | None = None,
+    k_core: int | None = None,
+    split: SplitName = "leave_last_out",
+    split_args: Mapping[str, Any] | None = None,
+) -> Source:
+    """Reads data and parts them.
+
+    Args:
+        data: The name of a data set, or a path.
+        data_args: Arguments of `tfrecs.data.read`.
+        k_core: Drops users and items with fewer interactions than this.
+        split: A function of `tfrecs.data`: a rule that parts a log, or "read_ncf", which reads a
+            published split from a folder.
+        split_args: Its arguments.
+
+    Returns:
+        The split and what is known of the data.
+
+    Raises:
+        OSError: If there is neither such a file nor such a data set.
+        ValueError: If the file does not hold what it should, or an argument is wrong.
+
+    Example:
+        ```python
+        source = load_source("ml-100k", split="random_ratio", split_args={"test": 0.2})
+        ```
+    """
+    if split == READ:
+        if data_args or k_core is not None:
+            raise ValueError("read_ncf reads a split as it was published: no data_args, no k_core.")
+        _check(split_args, "split_args", data_room.read_ncf, given="folder")
+        parts = data_room.read_ncf(os.fspath(data), **(split_args or {}))
+        rows: tuple[Any, ...] = (
+            parts.train.histories,
+            parts.validation.targets,
+            parts.test.targets,
+        )
+        if (split_args or {}).get("train_on_validation"):
+            rows = (rows[0], rows[2])
+        count = sum(len(part.values) for part in rows)
+        name = parts.test.name.removesuffix(" test")
+        text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
+        return Source(name, parts, count, {}, f"{text} items")
+    log = load_log(data, data_args, k_core)
+    return Source(log.name, make_split(log, split, split_args), len(log), log.dropped, str(log))
 
 
 def load_log(
@@ -65,8 +136,9 @@ def make_split(
         split = make_split(log, "random_ratio", {"test": 0.2})
         ```
     """
-    if split not in get_args(SplitName):
-        raise ValueError(f"There is no split {split!r}, only {', '.join(get_args(SplitName))}.")
+    rules = [name for name in get_args(SplitName) if name != READ]
+    if split not in rules:
+        raise ValueError(f"There is no split {split!r} of a log, only {', '.join(rules)}.")
     rule: Callable[..., Split | RowSplit] = getattr(data_room, split)
     _check(options, "split_args", rule, given="log")
     return rule(log, **(options or {}))

@@ -1,0 +1,191 @@
+"""The base of models that know users and items by their ids alone, one vector each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.data import Split, Vocabulary
+from tfrecs.layers import ItemEmbedding
+from tfrecs.losses import Loss, Scores, global_sum
+from tfrecs.models.base import Features, Model
+
+
+class FactorModel(Model):
+    """Base of the models whose score is a function of one vector of the user and one of the item.
+
+    Subclasses implement `scores_of` and `default_loss`.
+
+    Args:
+        items: Vocabulary of the items, or their number.
+        users: Vocabulary of the users, or their number.
+        row_dim: Size of a vector in the two tables.
+        stddev: Standard deviation of the initial vectors.
+        regularization: Weight of half the squared lengths of the two vectors behind each score
+            that the loss asks for, weighed as the loss weighs the score.
+        loss: What the model is trained to minimise; default `default_loss()`.
+        seed: Seed of the initial weights and the default loss; None to draw them.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        items: Vocabulary | int,
+        users: Vocabulary | int,
+        row_dim: int,
+        stddev: float,
+        regularization: float,
+        loss: Loss | None,
+        seed: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(items, **kwargs)
+        if isinstance(users, dict):
+            users = Vocabulary.from_config(users)
+        self.users = users if isinstance(users, Vocabulary) else None
+        self.num_users = users if isinstance(users, int) else len(users)
+        if self.num_users < 1:
+            raise ValueError("A model of users and items needs at least one user.")
+        if stddev <= 0 or regularization < 0:
+            raise ValueError(
+                "stddev must be positive and regularization not negative, not "
+                f"{stddev!r} and {regularization!r}."
+            )
+        if isinstance(loss, dict):
+            loss = keras.utils.deserialize_keras_object(loss)
+        self.stddev = stddev
+        self.regularization = regularization
+        self.seed = seed
+        self.loss_function = loss or self.default_loss()
+
+        def table(size: int, index: int, name: str) -> ItemEmbedding:
+            normal = keras.initializers.RandomNormal(stddev=stddev, seed=self.part_seed(index))
+            return ItemEmbedding(size, row_dim, normal, name=name)
+
+        self.user_embedding = table(self.num_users, 0, "user_embedding")
+        self.item_embedding = table(self.num_items, 1, "item_embedding")
+
+    def part_seed(self, index: int) -> int | None:
+        """Returns a seed of its own for each part: the same one gives the same numbers."""
+        return None if self.seed is None else 1000 * self.seed + index
+
+    @classmethod
+    def from_split(cls, split: Split, **kwargs: Any) -> FactorModel:
+        """Returns a model of a split's users and items.
+
+        Args:
+            split: What it is to be trained on.
+            **kwargs: Other arguments of the model.
+        """
+        return cls(split.items, split.users, **kwargs)
+
+    def user_rows(self, features: Features) -> tf.Tensor:
+        """Returns the table's vectors of `features["user_id"]`; zeros for an unknown user."""
+        ids = features["user_id"]
+        known = (ids > 0) & (ids <= self.num_users)
+        rows = tf.cast(self.user_embedding.rows(tf.where(known, ids, 1)), tf.float32)
+        return tf.where(known[:, tf.newaxis], rows, 0.0)
+
+    def default_loss(self) -> Loss:
+        """Returns the loss of a model that is given none."""
+        raise NotImplementedError(f"{type(self).__name__} must implement default_loss.")
+
+    def scores_of(
+        self, user_ids: tf.Tensor, users: tf.Tensor, rows: Callable[[tf.Tensor], tf.Tensor]
+    ) -> Scores:
+        """Returns what a loss asks for scores.
+
+        Args:
+            user_ids: `[batch]`.
+            users: `[batch, row_dim]`, their rows of the table of users.
+            rows: Gives rows `[..., row_dim]` of the table of items for ids `[...]` in 1..n.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement scores_of.")
+
+    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the scores of all items for each user: `score(inputs)`."""
+        return self.score(inputs)
+
+    def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the mean loss over the pairs of a batch.
+
+        Args:
+            inputs: `"user_id"` and `"item_id"`, as `Pairs` makes them.
+            training: Whether vectors are regularised.
+        """
+        users = self.user_rows(inputs)
+        penalty = _Penalty(self.item_embedding.rows, self.loss_function)
+        scores = penalty.watch(self.scores_of(inputs["user_id"], users, penalty.rows))
+        loss = self.loss_function(inputs["item_id"], scores)
+        if training and self.regularization:
+            # A replica's share of the whole batch's mean.
+            count = self.target_count(inputs)
+            share = tf.math.divide_no_nan(count, global_sum(count))
+            loss += self.regularization * share * penalty.of_a_target(users)
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "name": self.name,
+            "items": self.items.get_config() if self.items else self.num_items,
+            "users": self.users.get_config() if self.users else self.num_users,
+            "stddev": self.stddev,
+            "regularization": self.regularization,
+            "loss": keras.utils.serialize_keras_object(self.loss_function),
+            "seed": self.seed,
+        }
+
+
+class _Penalty:
+    """Half the squared lengths of the two vectors behind each score of a step.
+
+    Each score counts as the loss weighs it: the target's once; the negatives of a target once
+    together, or `negative_weight` times each in losses that have that.
+
+    Args:
+        rows: Gives the vectors of item ids.
+        loss: The loss that asks for scores.
+    """
+
+    def __init__(self, rows: Callable[[tf.Tensor], tf.Tensor], loss: Loss) -> None:
+        self._rows = rows
+        self._weight = getattr(loss, "negative_weight", None)
+        self._total: float | tf.Tensor | None = None  # Weight of the negatives that are asked for.
+        self._parts: list[tuple[float | tf.Tensor, tf.Tensor]] = []
+
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the float32 vectors of `ids`, and notes their lengths."""
+        # Within a loss, mixed precision reads weights as its 16 bits.
+        found = tf.cast(self._rows(ids), tf.float32)
+        self._parts.append((1.0 if self._total is None else self._total, _mean_square(found)))
+        return found
+
+    def watch(self, scores: Scores) -> Scores:
+        """Returns `scores`, which from now on tell apart who is asked for."""
+        of_negatives = scores.sampled
+
+        def sampled(ids: tf.Tensor) -> tf.Tensor:
+            count = tf.cast(tf.shape(ids)[-1], tf.float32)
+            self._total = 1.0 if self._weight is None else self._weight * count
+            found = of_negatives(ids)
+            self._total = None
+            return found
+
+        scores.sampled = sampled  # type: ignore[method-assign]
+        return scores
+
+    def of_a_target(self, users: tf.Tensor) -> tf.Tensor:
+        """Returns the mean over targets, once the loss has been computed."""
+        scores = tf.add_n([tf.cast(weight, tf.float32) for weight, _ in self._parts])
+        items = tf.add_n([weight * square for weight, square in self._parts])
+        return 0.5 * (scores * _mean_square(users) + items)
+
+
+def _mean_square(rows: tf.Tensor) -> tf.Tensor:
+    """The mean squared length of vectors `[..., dim]`."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(rows), axis=-1))
