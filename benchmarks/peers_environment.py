@@ -9,16 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-Files = tuple[Path, Path]
+Files = tuple[Path, ...]
 
 
 def requirements(name: str) -> Files:
-    """The two files of an environment: what to install, and what to install with --no-deps."""
+    """The files of an environment: what to install and, if any, what to install with --no-deps."""
     folder = Path(__file__).parent
-    return folder / f"{name}-requirements.txt", folder / f"{name}-requirements-no-deps.txt"
+    files = (folder / f"{name}-requirements{kind}.txt" for kind in ("", "-no-deps"))
+    return tuple(file for file in files if file.exists())
 
 
-PEERS, DEEPCTR = requirements("peers"), requirements("deepctr")
+PEERS, DEEPCTR, FACTORIZATION = map(requirements, ("peers", "deepctr", "factorization"))
 # The Pythons that all pinned releases have wheels for.
 PYTHONS = ("3.11", "3.10")
 
@@ -84,8 +85,9 @@ def ensure(environment: Path, python: str | None = None, files: Files = PEERS) -
         environment.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([python or find_python(), "-m", "venv", str(environment)], check=True)
     install = [interpreter, "-m", "pip", "install", "--quiet"]
-    for arguments in (["-r", files[0]], ["--no-deps", "-r", files[1]]):
-        if subprocess.run([*install, *map(str, arguments)], check=False).returncode:
-            raise RuntimeError(f"pip could not install {arguments[-1]}; its message is above.")
+    for file in files:
+        arguments = ["--no-deps"] if file.name.endswith("-no-deps.txt") else []
+        if subprocess.run([*install, *arguments, "-r", str(file)], check=False).returncode:
+            raise RuntimeError(f"pip could not install {file}; its message is above.")
     (environment / "requirements.sha256").write_text(wanted, encoding="utf-8")
     return interpreter

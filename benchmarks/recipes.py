@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,31 @@ AIMS = {
     "sasrec-ml-1m": "HR@10 .3300, NDCG@10 .1910 (published SASRec: .3207/.1858 at best)",
     "ml-100k-clicks": "above RecBole's DCN-V2, AUC .8570, log loss .4116",
     "deep-cross-ml-1m": "AUC .9020, log loss .3100 (RecBole's DCN-V2: .8998 / .3119)",
+    "mf-ml-1m-ncf": "HR@10 .7320, NDCG@10 .4540 (published: .7294/.4523)",
+    "gmf-ml-1m-ncf": "NeuMF's: HR@10 .7093, NDCG@10 .4349",
+    "mlp-ml-1m-ncf": "NeuMF's: HR@10 .7093, NDCG@10 .4349",
+    "neumf-ml-1m-ncf": "HR@10 .7093, NDCG@10 .4349, as published",
     "sasrec-beauty": "HR@10 .0990, NDCG@10 .0600, a run under 6 minutes (published: .0974/.0588)",
 }
 
 
-def arguments(name: str, seed: int) -> list[str]:
+def arguments(name: str, seed: int, more: Sequence[str] = ()) -> list[str]:
     """What `tfrecs train` is called with, but for the output."""
     source = JOBS.get(name, ["--recipe", name])
-    return [*source, "--seed", str(seed)]
+    return [*source, *more, "--seed", str(seed)]
 
 
-def train(name: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Trains one seed, unless its run is finished, and returns its metrics."""
+def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Trains one seed, unless its run is finished, and returns its metrics.
+
+    Args:
+        name: A recipe or job.
+        seed: Its seed.
+        folder: The run folder.
+        more: Further flags of `tfrecs train`.
+    """
     settings = folder.with_name(f"{folder.name}.settings.json")
-    wanted = {"arguments": arguments(name, seed), "version": tfrecs.__version__}
+    wanted = {"arguments": arguments(name, seed, more), "version": tfrecs.__version__}
     if name not in JOBS:
         recipe = Path(tfrecs.__file__).parent / "recipes" / f"{name}.yaml"
         wanted["recipe"] = yaml.safe_load(recipe.read_text(encoding="utf-8"))
@@ -69,7 +81,11 @@ def section(name: str, seeds: list[int], runs: list[dict[str, Any]]) -> str:
     first = runs[0]
     lists = LISTS[0] in first["test"]
     metrics = LISTS if lists else ROWS
-    ranked = ", full ranking, seen items masked, ties against the target" if lists else ""
+    ranked = ""
+    if lists:
+        full = "candidates" not in first["protocol"]
+        ranked = ", full ranking, seen items masked" if full else ""
+        ranked += ", ties against the target"
     lines = [
         f"## Quality: {'the main job' if name == 'ml-100k' else name}",
         "",
