@@ -58,7 +58,7 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     pairs = model.examples(split.train)
     steps = EPOCHS * -(-pairs.num_targets // BATCH_SIZE)
     rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps, 0.0)
-    model.compile(keras.optimizers.SGD(rate))
+    model.compile(tfrecs.optimizers.SGD(rate))
     best = BestWeights(patience=None)
     best.set_model(model)
     began = time.perf_counter()

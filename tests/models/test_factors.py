@@ -132,16 +132,16 @@ def test_from_the_command_line(name, tmp_path, capsys):
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_one_device_equals_two(cls, two_devices):
-    batch = {"user_id": np.int32([1, 4, 4, 2]), "item_id": np.int32([3, 5, 1, 2])}
+    batch = {"user_id": np.int32([1, 4, 4]), "item_id": np.int32([3, 5, 1])}
     results = []
     for strategy in (tf.distribute.OneDeviceStrategy("cpu:0"), two_devices):
-        loss = tfrecs.losses.BinaryCrossEntropy(3, shared=True, negative_weight=0.5, seed=1)
         with strategy.scope():
+            loss = tfrecs.losses.BinaryCrossEntropy(3, shared=True, negative_weight=0.5, seed=1)
             model = cls(5, 4, dim=8, regularization=0.3, loss=loss, seed=1)
             model.compile(keras.optimizers.SGD(0.5))
         # The replicas get batches of 2 and of 1.
-        data = tf.data.Dataset.from_tensor_slices(batch).take(3).batch(4).repeat(3)
-        history = model.fit(data, verbose=0).history
+        data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
+        history = model.fit(data, epochs=3, verbose=0).history
         results.append([history["loss"], *model.get_weights()])
     for one, two in zip(*results, strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)

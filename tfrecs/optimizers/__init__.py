@@ -1,5 +1,6 @@
 """Optimizers: one pass over the weights, or only over the rows a batch touched."""
 
 from tfrecs.optimizers.adam import Adam, LazyAdam
+from tfrecs.optimizers.sgd import SGD
 
-__all__ = ["Adam", "LazyAdam"]
+__all__ = ["SGD", "Adam", "LazyAdam"]
