@@ -294,7 +294,7 @@ class NeuralMF(_PairModel):
             >>> import tfrecs
             >>> gmf = tfrecs.models.GeneralizedMF(items=9, users=5, dim=4, seed=1)
             >>> mlp = tfrecs.models.MLP(items=9, users=5, dim=8, seed=2)
-            >>> tfrecs.models.NeuralMF.from_pretrained(gmf, mlp).hidden_units
+            >>> list(tfrecs.models.NeuralMF.from_pretrained(gmf, mlp).hidden_units)
             [8, 4, 2]
         """
         if not 0 <= alpha <= 1:
