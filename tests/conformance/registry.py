@@ -345,6 +345,9 @@ CASES: dict[str, Case] = {
         lambda: tfrecs.negatives.SameValue(6, [1, 1, 1, 2, 2, 0, 3, 2, 2], 1, known_items())
     ),
     "negatives.Mined": _sampler_case(_mined),
+    "negatives.InBatch": _sampler_case(
+        lambda: tfrecs.negatives.InBatch(6, _frequency(), seed=1, known=known_items())
+    ),
     "negatives.Mixed": _sampler_case(
         lambda: tfrecs.negatives.Mixed([by_popularity(False, known=known_items()), _mined()])
     ),

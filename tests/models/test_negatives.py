@@ -55,6 +55,22 @@ def test_each_target_comes_with_its_user(make, split, static):
         assert all(pair in log for pair in zip(users[valid], targets[valid], strict=True))
 
 
+def test_negatives_of_the_batch_are_its_targets_where_shapes_are_static(split):
+    """Rows that are padding give no negatives, least of all the item that stands in for them."""
+    spy = Spy(3, seed=1)
+    model = sasrec(split, tfrecs.losses.BPR(negatives=spy))
+    model.static_shapes = True
+    batch = {
+        "history": tf.constant([[0, 0, 0, 0, 7], [0, 0, 0, 3, 4]]),
+        "target": tf.constant([[0, 0, 0, 0, 9], [0, 0, 0, 4, 5]]),
+        "user_id": tf.constant([1, 2]),
+    }
+    model.compute_loss(batch, training=True)
+    ids, counts = np.unique(spy.asked[0], return_counts=True)
+    assert ids.tolist() == [4, 5, 9]
+    assert counts.min() >= 3
+
+
 def test_batches_without_users_still_train(split):
     model = sasrec(split, tfrecs.losses.BPR(seed=1))
     batch = {"history": tf.constant([[0, 1, 2]]), "target": tf.constant([[0, 2, 3]])}
@@ -83,6 +99,7 @@ def samplers(split):
             ),
             [],
         ),
+        "InBatch": (negatives.InBatch(4, negatives.ItemFrequency(counts), 1, known), []),
         "Hardest": (negatives.Hardest(2, negatives.Uniform(8, seed=1, known=known), 1), []),
         "Mined": (mined, [negatives.HardNegativeMining(mined, split.train)]),
     }
@@ -92,6 +109,7 @@ def samplers(split):
     ("make", "name"),
     [
         (sasrec, "Uniform"),
+        (sasrec, "InBatch"),
         (sasrec, "Hardest"),
         (sasrec, "Mined"),
         (two_tower, "Popularity"),

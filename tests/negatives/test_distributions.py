@@ -5,7 +5,16 @@ import pytest
 from scipy.stats import chisquare
 
 from tfrecs._keras import tf
-from tfrecs.negatives import KnownItems, Mined, Mixed, Popularity, SameValue, Uniform
+from tfrecs.negatives import (
+    InBatch,
+    ItemFrequency,
+    KnownItems,
+    Mined,
+    Mixed,
+    Popularity,
+    SameValue,
+    Uniform,
+)
 
 N = 12
 COUNTS = np.array([50, 30, 20, 10, 5, 3, 2, 2, 1, 1, 1, 0])
@@ -91,6 +100,16 @@ OWN = {
         by_popularity(0.75, 1.0),
     ),
 }
+
+
+def test_in_batch():
+    """By how often the batch has an item, which is how often the log has it."""
+    batch = np.repeat(np.arange(1, N + 1), COUNTS).astype(np.int32)
+    sample = InBatch(DRAWS, ItemFrequency(COUNTS), seed=1)(tf.constant(batch), num_items=N)
+    assert_drawn_by(sample.ids, COUNTS / COUNTS.sum())
+    np.testing.assert_allclose(
+        np.exp(sample.log_probability), (COUNTS / COUNTS.sum())[sample.ids - 1], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", OWN)

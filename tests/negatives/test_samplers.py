@@ -8,7 +8,17 @@ import pytest
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import FeatureTable, Vocabulary
-from tfrecs.negatives import Hardest, KnownItems, Mined, Mixed, Popularity, SameValue, Uniform
+from tfrecs.negatives import (
+    Hardest,
+    InBatch,
+    ItemFrequency,
+    KnownItems,
+    Mined,
+    Mixed,
+    Popularity,
+    SameValue,
+    Uniform,
+)
 
 N = 9
 COUNTS = [9, 8, 7, 6, 5, 4, 3, 2, 0]
@@ -31,6 +41,7 @@ SAMPLERS = {
     "Uniform, shared": lambda: Uniform(4, seed=1, known=known()),
     "Popularity": lambda: Popularity(4, COUNTS, 0.5, 1.0, False, seed=1, known=known()),
     "Popularity, shared": lambda: Popularity(4, COUNTS, seed=1),
+    "InBatch": lambda: InBatch(4, ItemFrequency(COUNTS), seed=1, known=known()),
     "SameValue": lambda: SameValue(4, [1, 1, 1, 2, 2, 2, 2, 0, 3], seed=1, known=known()),
     "Mined": mined,
     "Mixed": lambda: Mixed([Uniform(2, False, seed=1, known=known()), SameValue(2, [1] * N, 2)]),

@@ -187,7 +187,8 @@ class Model(tfrs.Model):
         """Leaves out the positions without a target, so that no loss is computed for them.
 
         Where shapes must be static (under XLA, on TPUs: `static_shapes`) all positions stay, and
-        weights tell them apart. Both give the same loss.
+        weights tell them apart. Both give the same loss. Positions without a target then repeat
+        the targets of others, so that negatives taken from the batch are drawn by its targets.
 
         Args:
             queries: `[positions, dim]`.
@@ -199,7 +200,13 @@ class Model(tfrs.Model):
         """
         valid = targets > 0
         if self.static_shapes:
-            return queries, tf.maximum(targets, 1), tf.cast(valid, tf.float32), user_ids
+            first_valid = tf.argsort(tf.cast(~valid, tf.int32), stable=True)
+            count = tf.maximum(tf.reduce_sum(tf.cast(valid, tf.int32)), 1)
+            repeated = tf.gather(
+                targets, tf.gather(first_valid, tf.range(tf.size(targets)) % count)
+            )
+            filled = tf.maximum(tf.where(valid, targets, repeated), 1)
+            return queries, filled, tf.cast(valid, tf.float32), user_ids
         index = tf.where(valid)[:, 0]
         users = None if user_ids is None else tf.gather(user_ids, index)
         return tf.gather(queries, index), tf.gather(targets, index), None, users

@@ -2,6 +2,7 @@
 
 from tfrecs.negatives.frequency import ItemFrequency, StreamingFrequency
 from tfrecs.negatives.hardest import Hardest
+from tfrecs.negatives.in_batch import InBatch
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.mined import HardNegativeMining, Mined
 from tfrecs.negatives.mixed import Mixed
@@ -14,6 +15,7 @@ from tfrecs.negatives.uniform import Uniform
 __all__ = [
     "HardNegativeMining",
     "Hardest",
+    "InBatch",
     "ItemFrequency",
     "KnownItems",
     "Mined",
