@@ -83,6 +83,7 @@ def steps(regression, seed=0):
     return Table(every.take(rows[:1024]), every.take(rows[1024:1536]), every.take(rows[1536:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regression", [True, False])
 def test_bins_find_the_steps_that_plain_numbers_do_not(regression, monkeypatch):
     monkeypatch.setattr(numeric, "_BATCH", 32)
@@ -97,6 +98,7 @@ def test_bins_find_the_steps_that_plain_numbers_do_not(regression, monkeypatch):
     assert abs(embedded.test - embedded.validation) < 0.1
 
 
+@pytest.mark.slow
 def test_a_training_is_its_seeds():
     table = steps(True)
     settings = Settings(num_bins=4, leaf=8, dim=2)

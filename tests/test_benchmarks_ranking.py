@@ -192,6 +192,7 @@ def test_cached_batches_hold_each_row_once():
     assert (got != table.numbers[:, 0]).any()
 
 
+@pytest.mark.slow
 def test_workers_train_and_read_in_turns(tmp_path):
     file = tmp_path / "rows.parquet"
     worker.write_parquet(file, make_table(600, IDS), strings=False)

@@ -219,9 +219,14 @@ LOSSES = {
         negatives=tfrecs.negatives.Hardest(2, tfrecs.negatives.Uniform(6, seed=1), 1)
     ),
 }
+# One of each kind; each takes seconds to trace.
+QUICK = {"FullSoftmax", "SampledSoftmax", "BPR"}
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LOSSES],
+)
 def test_one_device_equals_two(name, two_devices):
     batch = {"user_id": HISTORY[:, 0], "history": HISTORY, "target": TARGET}
     results = []
