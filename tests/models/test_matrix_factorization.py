@@ -105,6 +105,24 @@ def test_regularization_of_other_losses():
         assert got - without == pytest.approx(0.15 * squares, rel=1e-4)
 
 
+def test_large_factor_weights_do_not_escape_regularization():
+    """GMF's weights h and vectors p could trade lengths: what counts is h * p."""
+    model = GeneralizedMF(items=5, users=4, dim=3, loss=tfrecs.losses.FullSoftmax())
+    users, items = set_tables(model, RNG)
+    model.factor_weights.assign([1.0, -2.0, 0.5])
+    without = float(model.compute_loss(BATCH, training=True))
+    model.regularization = 0.3
+    weighted = users[BATCH["user_id"].numpy() - 1] * [1.0, -2.0, 0.5]
+    squares = (weighted**2).sum(-1).mean() + (items[BATCH["item_id"].numpy() - 1] ** 2).sum(
+        -1
+    ).mean()
+    got = float(model.compute_loss(BATCH, training=True))
+    assert got - without == pytest.approx(0.15 * squares, rel=1e-4)
+    model = tfrecs.models.NeuralMF(items=5, users=4, dim=2, mlp_dim=1)
+    model.factor_weights.assign([1.0, -2.0])
+    np.testing.assert_allclose(model.weighted(tf.constant(users)), users * [1.0, -2.0, 1.0])
+
+
 @pytest.mark.parametrize("cls", [MatrixFactorization, GeneralizedMF])
 def test_default_loss_follows_the_catalogue(cls):
     assert isinstance(cls(items=20_000, users=2, dim=2).loss_function, tfrecs.losses.FullSoftmax)

@@ -94,6 +94,10 @@ class FactorModel(Model):
         """Returns the loss of a model that is given none."""
         raise NotImplementedError(f"{type(self).__name__} must implement default_loss.")
 
+    def weighted(self, users: tf.Tensor) -> tf.Tensor:
+        """Returns what the score is made of, of users' rows; its length is regularised."""
+        return users
+
     def scores_of(
         self, user_ids: tf.Tensor, users: tf.Tensor, rows: Callable[[tf.Tensor], tf.Tensor]
     ) -> Scores:
@@ -125,7 +129,7 @@ class FactorModel(Model):
             # A replica's share of the whole batch's mean.
             count = self.target_count(inputs)
             share = tf.math.divide_no_nan(count, global_sum(count))
-            loss += self.regularization * share * penalty.of_a_target(users)
+            loss += self.regularization * share * penalty.of_a_target(self.weighted(users))
         return loss
 
     def get_config(self) -> dict[str, Any]:
@@ -187,5 +191,6 @@ class _Penalty:
 
 
 def _mean_square(rows: tf.Tensor) -> tf.Tensor:
-    """The mean squared length of vectors `[..., dim]`."""
-    return tf.reduce_mean(tf.reduce_sum(tf.square(rows), axis=-1))
+    """The mean squared length of vectors `[..., dim]`; 0 on a replica that has none."""
+    squares = tf.reduce_sum(tf.square(rows), axis=-1)
+    return tf.math.divide_no_nan(tf.reduce_sum(squares), tf.cast(tf.size(squares), tf.float32))

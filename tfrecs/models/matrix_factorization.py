@@ -143,7 +143,7 @@ class GeneralizedMF(_Product):
         users: Vocabulary of the users, or their number. An unknown user gets the score b.
         dim: Size of the vectors p and q.
         stddev: Standard deviation of the initial vectors.
-        regularization: As in `MatrixFactorization`.
+        regularization: As in `MatrixFactorization`, of the vectors h * p and q.
         loss: As in `MatrixFactorization`; the paper has `losses.BinaryCrossEntropy(4)`.
         seed: Seed of initial weights and the default loss; None to draw them.
         **kwargs: Arguments of `keras.Model`, such as `name`.
@@ -175,8 +175,12 @@ class GeneralizedMF(_Product):
             name="factor_weights", shape=(dim,), initializer="ones"
         )
 
+    def weighted(self, users: tf.Tensor) -> tf.Tensor:
+        """Returns h * p: large weights cannot make up for short vectors."""
+        return users * self.factor_weights
+
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
-        weighted = users * self.factor_weights
+        weighted = self.weighted(users)
         return tf.concat([weighted, tf.zeros_like(weighted[..., :1]) + self.global_bias], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
