@@ -293,8 +293,8 @@ assert ndcg["MatrixFactorization"] > ndcg["MLP"]
 # %% [markdown]
 # ## From here
 #
-# - The published numbers of these models, reached by the recipes `mf-ml-1m-ncf`, `gmf-ml-1m-ncf`,
-#   `mlp-ml-1m-ncf` and `neumf-ml-1m-ncf`, are in `benchmarks/RESULTS.md`.
+# - On the published split of MovieLens-1M: the recipes `mf-ml-1m-ncf`, `gmf-ml-1m-ncf`, `mlp-ml-1m-ncf` and
+#   `neumf-ml-1m-ncf`; `benchmarks/RESULTS.md` has their numbers beside published ones.
 # - `NeuralMF.from_pretrained(gmf, mlp)` starts from the two trained parts, as the paper does.
 # - Losses and negatives are layers, and work in every model: `SASRec(loss=losses.GBCE())`. With features
 #   and the negatives of the batch: [two_tower](two_tower.ipynb).

@@ -113,14 +113,15 @@ def test_large_factor_weights_do_not_escape_regularization():
     without = float(model.compute_loss(BATCH, training=True))
     model.regularization = 0.3
     weighted = users[BATCH["user_id"].numpy() - 1] * [1.0, -2.0, 0.5]
-    squares = (weighted**2).sum(-1).mean() + (items[BATCH["item_id"].numpy() - 1] ** 2).sum(
-        -1
-    ).mean()
+    targets = items[BATCH["item_id"].numpy() - 1]
+    squares = (weighted**2).sum(-1).mean() + (targets**2).sum(-1).mean()
     got = float(model.compute_loss(BATCH, training=True))
     assert got - without == pytest.approx(0.15 * squares, rel=1e-4)
     model = tfrecs.models.NeuralMF(items=5, users=4, dim=2, mlp_dim=1)
+    users, _ = set_tables(model, RNG)
     model.factor_weights.assign([1.0, -2.0])
-    np.testing.assert_allclose(model.weighted(tf.constant(users)), users * [1.0, -2.0, 1.0])
+    rows = model.user_rows({"user_id": tf.constant([1, 2, 3, 4])})
+    np.testing.assert_allclose(rows, users * [1.0, -2.0, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("cls", [MatrixFactorization, GeneralizedMF])

@@ -13,6 +13,7 @@ from tfrecs.negatives import (
     Mixed,
     Popularity,
     SameValue,
+    StreamingFrequency,
     Uniform,
 )
 
@@ -109,6 +110,19 @@ def test_in_batch():
     assert_drawn_by(sample.ids, COUNTS / COUNTS.sum())
     np.testing.assert_allclose(
         np.exp(sample.log_probability), (COUNTS / COUNTS.sum())[sample.ids - 1], rtol=1e-5
+    )
+
+
+def test_in_batch_with_frequencies_learned_on_the_way():
+    sampler = InBatch(8, StreamingFrequency(N + 1), seed=1)
+    for _ in range(40):
+        sample = sampler(tf.constant([2, 2, 2, 7]), num_items=N)
+    share = {2: 0.75, 7: 0.25}
+    np.testing.assert_allclose(
+        np.exp(sample.log_probability), [share[item] for item in sample.ids.numpy()], rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        np.exp(sample.positive_log_probability), [0.75, 0.75, 0.75, 0.25], rtol=1e-4
     )
 
 

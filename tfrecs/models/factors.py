@@ -84,7 +84,10 @@ class FactorModel(Model):
         return cls(split.items, split.users, **kwargs)
 
     def user_rows(self, features: Features) -> tf.Tensor:
-        """Returns the table's vectors of `features["user_id"]`; zeros for an unknown user."""
+        """Returns what scores are made of and what is regularised of `features["user_id"]`.
+
+        Those are the table's rows; zeros for an unknown user.
+        """
         ids = features["user_id"]
         known = (ids > 0) & (ids <= self.num_users)
         rows = tf.cast(self.user_embedding.rows(tf.where(known, ids, 1)), tf.float32)
@@ -94,10 +97,6 @@ class FactorModel(Model):
         """Returns the loss of a model that is given none."""
         raise NotImplementedError(f"{type(self).__name__} must implement default_loss.")
 
-    def weighted(self, users: tf.Tensor) -> tf.Tensor:
-        """Returns what the score is made of, of users' rows; its length is regularised."""
-        return users
-
     def scores_of(
         self, user_ids: tf.Tensor, users: tf.Tensor, rows: Callable[[tf.Tensor], tf.Tensor]
     ) -> Scores:
@@ -105,7 +104,7 @@ class FactorModel(Model):
 
         Args:
             user_ids: `[batch]`.
-            users: `[batch, row_dim]`, their rows of the table of users.
+            users: `[batch, row_dim]`, their `user_rows`.
             rows: Gives rows `[..., row_dim]` of the table of items for ids `[...]` in 1..n.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement scores_of.")
@@ -129,7 +128,7 @@ class FactorModel(Model):
             # A replica's share of the whole batch's mean.
             count = self.target_count(inputs)
             share = tf.math.divide_no_nan(count, global_sum(count))
-            loss += self.regularization * share * penalty.of_a_target(self.weighted(users))
+            loss += self.regularization * share * penalty.of_a_target(users)
         return loss
 
     def get_config(self) -> dict[str, Any]:

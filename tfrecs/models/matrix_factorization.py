@@ -175,13 +175,12 @@ class GeneralizedMF(_Product):
             name="factor_weights", shape=(dim,), initializer="ones"
         )
 
-    def weighted(self, users: tf.Tensor) -> tf.Tensor:
+    def user_rows(self, features: Features) -> tf.Tensor:
         """Returns h * p: large weights cannot make up for short vectors."""
-        return users * self.factor_weights
+        return super().user_rows(features) * self.factor_weights
 
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
-        weighted = self.weighted(users)
-        return tf.concat([weighted, tf.zeros_like(weighted[..., :1]) + self.global_bias], axis=-1)
+        return tf.concat([users, tf.zeros_like(users[..., :1]) + self.global_bias], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -322,14 +322,13 @@ class NeuralMF(_PairModel):
         model.bias.assign(alpha * gmf.global_bias + (1 - alpha) * mlp.bias)
         return model
 
-    def weighted(self, users: tf.Tensor) -> tf.Tensor:
+    def user_rows(self, features: Features) -> tf.Tensor:
         """Returns h_1 * p beside p', as `GeneralizedMF` does."""
-        # Within a loss, mixed precision reads weights as its 16 bits.
-        weights = tf.cast(self.factor_weights, tf.float32)
-        return tf.concat([users[..., : self.dim] * weights, users[..., self.dim :]], axis=-1)
+        rows = super().user_rows(features)
+        weighted = rows[:, : self.dim] * self.factor_weights
+        return tf.concat([weighted, rows[:, self.dim :]], axis=-1)
 
     def _logits(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        users = self.weighted(users)
         weighted, factors = users[:, 0, : self.dim], items[..., : self.dim]
         if items.shape[0] == 1:  # All users have the same items: one matrix product.
             products = tf.matmul(weighted, factors[0], transpose_b=True)
