@@ -42,7 +42,7 @@ class FactorizationSettings(WorkerSettings):
     learning_rate: float = 0.05
     regularization: float = 0.0
     num_negatives: int = 10
-    batch_size: int = 1024
+    batch_size: int = 4096
     alpha: float = 1.0
     threads: int = 2
     seed: int = 0
@@ -53,21 +53,21 @@ class FactorizationSettings(WorkerSettings):
 _PLAN: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     (
         "tfrecs-bpr",
-        "tfrecs, BPR, 64 shared negatives",
+        "tfrecs, BPR, 4 negatives",
         TFRECS,
-        {"loss": "bpr", "learning_rate": 2e-3, "regularization": 0.02, "num_negatives": 64},
+        {"loss": "bpr", "learning_rate": 5e-3, "regularization": 0.005, "num_negatives": 4},
     ),
     (
         "tfrecs-warp",
-        "tfrecs, WARP, 64 trials",
+        "tfrecs, WARP, 20 trials",
         TFRECS,
-        {"loss": "warp", "learning_rate": 2e-3, "regularization": 0.1, "num_negatives": 64},
+        {"loss": "warp", "learning_rate": 5e-3, "regularization": 0.1, "num_negatives": 20},
     ),
     (
         "tfrecs-softmax",
         "tfrecs, full softmax",
         TFRECS,
-        {"loss": "softmax", "learning_rate": 2e-3, "regularization": 0.02},
+        {"loss": "softmax", "learning_rate": 5e-3, "regularization": 0.02},
     ),
     (
         "implicit-bpr",

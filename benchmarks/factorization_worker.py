@@ -19,7 +19,7 @@ def loss_of(settings: FactorizationSettings, train: TrainSet) -> tfrecs.losses.L
         return tfrecs.losses.FullSoftmax()
     negatives = tfrecs.negatives.Uniform(
         settings.num_negatives,
-        shared=settings.loss == "bpr",
+        shared=False,
         seed=settings.seed,
         known=tfrecs.negatives.KnownItems.from_train(train),
     )
@@ -37,7 +37,9 @@ def build(settings: FactorizationSettings, train: TrainSet) -> tfrecs.models.Mat
         loss=loss_of(settings, train),
         seed=settings.seed,
     )
-    model.compile(tfrecs.optimizers.Adam(settings.learning_rate))
+    # A softmax over all items touches every row.
+    optimizer = "Adam" if settings.loss == "softmax" else "LazyAdam"
+    model.compile(getattr(tfrecs.optimizers, optimizer)(settings.learning_rate))
     return model
 
 
