@@ -29,6 +29,8 @@ class FactorizationSettings(WorkerSettings):
         learning_rate: Of the optimizer; `als` has none.
         regularization: As the trainer itself counts it.
         num_negatives: Of tfrecs's BPR; the most trials of WARP.
+        num_drawn: Negatives that are drawn for each target, of which the `num_negatives` that score
+            highest are taken; 0 takes all that are drawn.
         batch_size: Pairs a step of tfrecs.
         alpha: Weight of what `als` has observed.
         threads: Threads of a peer.
@@ -42,6 +44,7 @@ class FactorizationSettings(WorkerSettings):
     learning_rate: float = 0.05
     regularization: float = 0.0
     num_negatives: int = 10
+    num_drawn: int = 0
     batch_size: int = 4096
     alpha: float = 1.0
     threads: int = 2
@@ -56,6 +59,18 @@ _PLAN: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         "tfrecs, BPR, 4 negatives",
         TFRECS,
         {"loss": "bpr", "learning_rate": 5e-3, "regularization": 0.005, "num_negatives": 4},
+    ),
+    (
+        "tfrecs-bpr-hard",
+        "tfrecs, BPR, the 2 hardest of 8 negatives",
+        TFRECS,
+        {
+            "loss": "bpr",
+            "learning_rate": 5e-3,
+            "regularization": 0.008,
+            "num_negatives": 2,
+            "num_drawn": 8,
+        },
     ),
     (
         "tfrecs-warp",

@@ -17,12 +17,14 @@ def loss_of(settings: FactorizationSettings, train: TrainSet) -> tfrecs.losses.L
     """The loss, without the items that a user knows among the negatives."""
     if settings.loss == "softmax":
         return tfrecs.losses.FullSoftmax()
-    negatives = tfrecs.negatives.Uniform(
-        settings.num_negatives,
+    negatives: tfrecs.negatives.Negatives = tfrecs.negatives.Uniform(
+        settings.num_drawn or settings.num_negatives,
         shared=False,
         seed=settings.seed,
         known=tfrecs.negatives.KnownItems.from_train(train),
     )
+    if settings.num_drawn:
+        negatives = tfrecs.negatives.Hardest(settings.num_negatives, negatives)
     kind = {"bpr": tfrecs.losses.BPR, "warp": tfrecs.losses.WARP}[settings.loss]
     return kind(settings.num_negatives, negatives=negatives)
 

@@ -4,7 +4,8 @@
 MLP and NeuMF once a seed, and NeuMF once more from the trained GMF and MLP, and writes its section
 of RESULTS.md. `--plot figure.png` draws quality against the size of the embedding instead, for a
 dot product and an MLP, as in Rendle et al., "Neural collaborative filtering vs. matrix
-factorization revisited" (RecSys 2020). Runs that are finished are not trained again but read.
+factorization revisited" (RecSys 2020), and writes a section of its own. Runs that are finished are
+not trained again but read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import tfrecs
 from benchmarks import recipes
@@ -38,7 +41,13 @@ PUBLISHED = {
 }
 METRICS = ("HR@10", "NDCG@10")
 SIZES = (16, 32, 64, 96, 128, 192)
-LINES = {"dot product (MF)": "mf-ml-1m-ncf", "MLP": "mlp-ml-1m-ncf"}
+# The curves of the figure: the recipe, and what makes the widths of its layers follow the size.
+LINES: dict[str, tuple[str, list[str]]] = {
+    "dot product (MF)": ("mf-ml-1m-ncf", []),
+    "MLP": ("mlp-ml-1m-ncf", ["--model.hidden_units", "null"]),
+}
+# Metrics of runs by model and size of its vectors.
+Curves = Mapping[str, Mapping[int, Mapping[str, Any]]]
 # Of the run that goes on from the two: SGD, as in the paper, as there are no moments to go on from.
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 1024, 0.5
 
@@ -93,16 +102,17 @@ def section(seeds: Sequence[int], found: Mapping[str, Sequence[Mapping[str, Any]
         "chosen with one random training item of each user withheld "
         "(`--split_args.train_on_validation false`); these runs train on the whole published "
         "training file, as the published results do, so their validation tells nothing. Mean "
-        "± standard deviation of the seeds; seconds of NeuMF, pretrained, include its two parts. "
+        "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, with "
+        "its two parts. "
         "Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
         "",
         "| model | epochs | training, s | test HR@10 | test NDCG@10 |",
         "|---|---|---|---|---|",
     ]
     for name, runs in found.items():
-        seconds = statistics.mean(run["train_seconds"] for run in runs)
+        seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
         cells = [_mean([run["test"][metric] for run in runs]) for metric in METRICS]
-        lines.append(f"| {name} | {runs[0]['epochs']} | {seconds:.0f} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {runs[0]['epochs']} | {seconds} | {' | '.join(cells)} |")
     first = next(iter(found.values()))[0]
     for baseline, metrics in first["baselines"].items():
         cells = [f"{metrics[metric]:.4f}" for metric in METRICS]
@@ -119,7 +129,52 @@ def _mean(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
-def plot(curves: Mapping[str, Mapping[int, Mapping[str, Any]]], path: Path) -> None:
+def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
+    """Trains a model once for each size of its vectors, and returns the metrics by size.
+
+    Args:
+        label: One of `LINES`.
+        sizes: The sizes.
+        seed: Of all runs.
+        folder: Where runs are kept; the recipe's own size is a run of the table.
+    """
+    name, more = LINES[label]
+    own = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
+    found = {}
+    for size in sizes:
+        if size == own["model"]["init_args"]["dim"]:
+            found[size] = recipes.train(name, seed, folder / f"{name}-{seed}")
+        else:
+            flags = ["--model.dim", str(size), *more]
+            found[size] = recipes.train(name, seed, folder / f"{name}-d{size}-{seed}", flags)
+    return found
+
+
+def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
+    """The section of RESULTS.md that says in numbers what the figure shows."""
+    lines = [
+        "## Dot product and MLP by the size of the embedding",
+        "",
+        f"`python -m benchmarks.ncf --seeds {seed} --plot {figure}`: the recipes of MF and of the "
+        "MLP (hidden layers as wide as the vectors, half and a quarter of it) with vectors of "
+        "other sizes, all else as in the table above; seed "
+        f"{seed}. Test HR@10 / NDCG@10.",
+        "",
+        f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
+        "",
+        "| embedding size | " + " | ".join(curves) + " |",
+        "|---" * (1 + len(curves)) + "|",
+    ]
+    for size in sorted(next(iter(curves.values()))):
+        cells = [
+            " / ".join(f"{runs[size]['test'][metric]:.4f}" for metric in METRICS)
+            for runs in curves.values()
+        ]
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", environment()])
+
+
+def plot(curves: Curves, path: Path) -> None:
     """Draws test HR@10 and NDCG@10 against the size of the embedding.
 
     Args:
@@ -131,16 +186,17 @@ def plot(curves: Mapping[str, Mapping[int, Mapping[str, Any]]], path: Path) -> N
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(METRICS), figsize=(10, 4), layout="constrained")
-    neural = PUBLISHED["NeuMF, Dacrema et al. 2019"]
-    for axis, metric, published in zip(axes, METRICS, neural, strict=True):
+    figure, axes = pyplot.subplots(1, len(METRICS), figsize=(10, 4.8), layout="constrained")
+    for number, (axis, metric) in enumerate(zip(axes, METRICS, strict=True)):
         for name, runs in curves.items():
             sizes = sorted(runs)
             axis.plot(sizes, [runs[size]["test"][metric] for size in sizes], "o-", label=name)
-        axis.axhline(published, color="grey", linestyle=":", label="NeuMF, published")
+        for (name, values), style in zip(PUBLISHED.items(), ("--", ":", "-."), strict=True):
+            label = f"published: {name}"
+            axis.axhline(values[number], color="grey", linestyle=style, label=label)
         axis.set(xlabel="embedding size", ylabel=metric, xticks=sorted(SIZES))
         axis.grid(alpha=0.3)
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle("MovieLens-1M, the split of NCF, 1 + 99 candidates")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
@@ -155,26 +211,18 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")
-    add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file instead")
+    add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file, and its section")
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
     add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
     options = parser.parse_args(arguments)
     if options.plot:
         seed = options.seeds[0]
-        curves = {
-            label: {
-                size: recipes.train(
-                    name,
-                    seed,
-                    options.runs / f"{name}-d{size}-{seed}",
-                    ["--model.dim", str(size)],
-                )
-                for size in options.sizes
-            }
-            for label, name in LINES.items()
-        }
+        curves = {label: curve(label, options.sizes, seed, options.runs) for label in LINES}
         plot(curves, options.plot)
+        text = sizes_section(seed, curves, options.plot)
+        print(text)
+        write_section("ncf-sizes", text, options.output)
         return
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in (*RECIPES, PRETRAINED)}
     for seed in options.seeds:

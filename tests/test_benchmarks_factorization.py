@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -66,17 +67,19 @@ def test_wrong_names_and_missing_data_are_refused(tmp_path, capsys, monkeypatch)
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("loss", ["bpr", "warp", "softmax"])
-def test_the_worker_trains_what_the_plan_names(loss):
+@pytest.mark.parametrize(("loss", "drawn"), [("bpr", 0), ("bpr", 8), ("warp", 0), ("softmax", 0)])
+def test_the_worker_trains_what_the_plan_names(loss, drawn):
     rng = np.random.default_rng(0)
     rows = [rng.permutation(12)[:6] + 1 for _ in range(30)]
     train = TrainSet(Histories.from_lists(rows), np.arange(1, 31), 12)
     settings = plan.FactorizationSettings("", loss, dim=8, learning_rate=0.05, num_negatives=4)
+    settings = dataclasses.replace(settings, num_drawn=drawn)
     model = factorization_worker.build(settings, train)
     history = model.fit(model.examples(train).batch(32), epochs=4, verbose=0).history["loss"]
     assert history[-1] < history[0]
     if loss != "softmax":
-        assert model.loss_function.negatives.known is not None
+        negatives = model.loss_function.negatives
+        assert (negatives.candidates if drawn else negatives).known is not None
 
 
 def test_pairs_are_numbered_from_0():
@@ -139,3 +142,17 @@ def test_the_figure_is_drawn(tmp_path):
     }
     ncf.plot({"dot product": runs, "MLP": runs}, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    text = ncf.sizes_section(0, {"dot product": runs, "MLP": runs}, Path("benchmarks/figure.png"))
+    assert "--seeds 0 --plot benchmarks/figure.png`" in text
+    assert "| 64 | 0.7000 / 0.4000 | 0.7000 / 0.4000 |" in text
+
+
+def test_the_figure_takes_the_recipes_own_size_from_the_table(monkeypatch):
+    asked = []
+    monkeypatch.setattr(recipes, "train", lambda *given: asked.append(given))
+    ncf.curve("MLP", [16, 64], 1, Path("runs"))
+    flags = ["--model.dim", "16", "--model.hidden_units", "null"]
+    assert asked == [
+        ("mlp-ml-1m-ncf", 1, Path("runs/mlp-ml-1m-ncf-d16-1"), flags),
+        ("mlp-ml-1m-ncf", 1, Path("runs/mlp-ml-1m-ncf-1")),
+    ]
