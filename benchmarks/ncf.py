@@ -102,9 +102,8 @@ def section(seeds: Sequence[int], found: Mapping[str, Sequence[Mapping[str, Any]
         "chosen with one random training item of each user withheld "
         "(`--split_args.train_on_validation false`); these runs train on the whole published "
         "training file, as the published results do, so their validation tells nothing. Mean "
-        "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, with "
-        "its two parts. "
-        "Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
+        "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
+        "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
         "",
         "| model | epochs | training, s | test HR@10 | test NDCG@10 |",
         "|---|---|---|---|---|",
@@ -211,7 +210,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")
-    add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file, and its section")
+    add(
+        "--plot", type=Path, metavar="IMAGE", help="draw the figure into this file, and its section"
+    )
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
     add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")

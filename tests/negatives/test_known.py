@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tfrecs._keras import tf
 from tfrecs.data import Histories, TrainSet
 from tfrecs.negatives import KnownItems
-from tfrecs.negatives.known import lower_bound
+from tfrecs.negatives.popularity import lower_bound
 
 pairs = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9)), max_size=30)
 
@@ -34,7 +34,7 @@ def test_a_user_knows_what_is_in_the_log(log):
 def test_of_a_training_set():
     train = TrainSet(Histories.from_lists([[3, 1, 3], [2]]), np.array([2, 4]), num_items=3)
     known = KnownItems.from_train(train)
-    assert (known.num_users, known.num_items, known.num_known, known.max_known) == (4, 3, 3, 2)
+    assert (known.num_users, known.num_items, known.num_known) == (4, 3, 3)
     want = [[False] * 3, [True, False, True], [False] * 3, [False, True, False]]
     assert known.contains(tf.range(1, 5), tf.range(1, 4)).numpy().tolist() == want
 

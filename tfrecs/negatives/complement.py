@@ -140,9 +140,13 @@ class Complement(keras.layers.Layer):
     def call(self, rows: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws `count` numbers for each of the `rows`, `[b]`: int32 `[b, count]`."""
         size, shift, first_slot = tf.unstack(tf.gather(self._rows, rows)[:, tf.newaxis], axis=-1)
-        r = random_below(size, [tf.size(rows), count], seed)
-        slot = tf.bitwise.right_shift(r, shift) + first_slot
-        until, first, second = entries(self._table, slot)
+        # In float64, which costs half of whole numbers: there are no vector instructions for their
+        # shifts and products. Division by a power of two rounds nothing, so r and slot agree.
+        width = tf.cast(tf.bitwise.left_shift(tf.ones_like(shift), shift), tf.float64)
+        number = _below(size, [tf.size(rows), count], seed)
+        slot = tf.floor(number * (1 / width)) + tf.cast(first_slot, tf.float64)
+        until, first, second = entries(self._table, tf.cast(slot, tf.int32))
+        r = tf.cast(number, tf.int32)
         return r + tf.where(r < until, first, second)
 
 
@@ -162,9 +166,13 @@ def second_seed(seed: tf.Tensor) -> tf.Tensor:
 def random_below(limit: tf.Tensor, shape: Any, seed: tf.Tensor) -> tf.Tensor:
     """Returns random int32 in 0..limit-1; `limit` int32, of any shape that broadcasts to `shape`.
 
-    The high half of a product with 32 random bits: probabilities differ by less than limit / 2^32
-    of themselves.
+    The whole part of `limit` times a random multiple of 2^-32: probabilities differ by less than
+    limit / 2^32 of themselves.
     """
+    return tf.cast(_below(limit, shape, seed), tf.int32)
+
+
+def _below(limit: tf.Tensor, shape: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Returns random float64 numbers from 0 to below `limit`."""
     bits = tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.uint32)
-    product = tf.cast(bits, tf.int64) * tf.cast(limit, tf.int64)
-    return tf.cast(tf.bitwise.right_shift(product, tf.constant(32, tf.int64)), tf.int32)
+    return tf.cast(bits, tf.float64) * (tf.cast(limit, tf.float64) * 2.0**-32)

@@ -8,11 +8,12 @@ import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Histories, TrainSet
+from tfrecs.negatives.pair_set import PairSet
 
 
 @keras.utils.register_keras_serializable("tfrecs")
 class KnownItems(keras.layers.Layer):
-    """The items that each user has interacted with: sorted, in one flat array.
+    """The items that each user has interacted with: sorted, in one flat array, and as a hash set.
 
     Memory grows with the interactions, not with users times items. Every sampler takes it
     (`known=`) to leave a user's items out of the negatives. A user without a row (id 0, or newer
@@ -25,7 +26,6 @@ class KnownItems(keras.layers.Layer):
         num_users: Number of users, with ids 1..num_users.
         num_items: Number of items, with ids 1..num_items.
         num_known: Number of different (user, item) pairs.
-        max_known: Most items of a user.
 
     Raises:
         ValueError: If an id is out of its range.
@@ -37,17 +37,14 @@ class KnownItems(keras.layers.Layer):
         [[True, False], [False, True]]
     """
 
-    def __init__(
-        self, num_users: int, num_items: int, num_known: int, max_known: int, **kwargs: Any
-    ) -> None:
+    def __init__(self, num_users: int, num_items: int, num_known: int, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_users = num_users
         self.num_items = num_items
         self.num_known = num_known
-        self.max_known = max_known
-        # One more, so that there is a place to look at behind the last row.
-        self._items = self._weight("items", num_known + 1)
+        self._items = self._weight("items", num_known)
         self._offsets = self._weight("offsets", num_users + 2)
+        self._pairs = PairSet(num_users + 1, num_items, num_known, name="pairs")
 
     def _weight(self, name: str, size: int) -> tf.Variable:
         return self.add_weight(
@@ -78,10 +75,10 @@ class KnownItems(keras.layers.Layer):
         pairs = np.unique(users * (num_items + 1) + items)
         users, items = pairs // (num_items + 1), pairs % (num_items + 1)
         offsets = np.searchsorted(users, np.arange(num_users + 2))
-        longest = int(np.diff(offsets).max(initial=0))
-        layer = cls(num_users, num_items, len(items), longest, **kwargs)
-        layer._items.assign(np.append(items, 0).astype(np.int32))
+        layer = cls(num_users, num_items, len(items), **kwargs)
+        layer._items.assign(items.astype(np.int32))
         layer._offsets.assign(offsets.astype(np.int32))
+        layer._pairs.fill(users, items)
         return layer
 
     @classmethod
@@ -103,6 +100,7 @@ class KnownItems(keras.layers.Layer):
     def histories(self) -> Histories:
         """Returns the items, sorted, a row a user; row 0 is that of users without one."""
         offsets = self._offsets.numpy()
+        # Nothing, as long as the weights of a config are not loaded.
         return Histories(self._items.numpy()[: offsets[-1]], offsets)
 
     def rows(self, user_ids: tf.Tensor) -> tf.Tensor:
@@ -125,12 +123,7 @@ class KnownItems(keras.layers.Layer):
         Returns:
             `[b, k]` bool.
         """
-        rows = self.rows(user_ids)[:, tf.newaxis]
-        wanted = tf.cast(ids, tf.int32) + tf.zeros_like(rows)
-        start = tf.gather(self._offsets, rows) + tf.zeros_like(wanted)
-        stop = tf.gather(self._offsets, rows + 1) + tf.zeros_like(wanted)
-        place = lower_bound(self._items, start, stop, wanted, self.max_known)
-        return (place < stop) & (tf.gather(self._items, place) == wanted)
+        return self._pairs(self.rows(user_ids), tf.cast(ids, tf.int32))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the sizes; the items are weights."""
@@ -139,26 +132,4 @@ class KnownItems(keras.layers.Layer):
             "num_users": self.num_users,
             "num_items": self.num_items,
             "num_known": self.num_known,
-            "max_known": self.max_known,
         }
-
-
-def lower_bound(
-    values: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, wanted: tf.Tensor, longest: int
-) -> tf.Tensor:
-    """Returns the first place in `start..stop` whose value is not below `wanted`, by bisection.
-
-    Compiled by XLA, `tf.searchsorted` would compare everything with everything.
-
-    Args:
-        values: `[N]`, rising between each `start` and `stop`, with stop < N.
-        start: int32 places.
-        stop: int32, of the same shape.
-        wanted: Of the same shape.
-        longest: Largest `stop - start`.
-    """
-    for _ in range(int(longest).bit_length()):
-        middle = (start + stop) // 2
-        below = (tf.gather(values, middle) < wanted) & (start < stop)
-        start, stop = tf.where(below, middle + 1, start), tf.where(below, stop, middle)
-    return start

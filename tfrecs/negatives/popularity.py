@@ -9,7 +9,7 @@ import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.negatives.complement import entries, pack
-from tfrecs.negatives.known import KnownItems, lower_bound
+from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
 
 # Probabilities are whole numbers of this one's reciprocal: draws and logarithms are exact.
@@ -174,3 +174,24 @@ def _alias(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # A second item that no number reaches may be anything.
     slots[: len(table), 1:] = np.clip(np.searchsorted(mass, numbers, "right"), 1, len(mass) - 1)
     return slots, shift
+
+
+def lower_bound(
+    values: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, wanted: tf.Tensor, longest: int
+) -> tf.Tensor:
+    """Returns the first place in `start..stop` whose value is not below `wanted`, by bisection.
+
+    Compiled by XLA, `tf.searchsorted` would compare everything with everything.
+
+    Args:
+        values: `[N]`, rising between each `start` and `stop`, with stop < N.
+        start: int32 places.
+        stop: int32, of the same shape.
+        wanted: Of the same shape.
+        longest: Largest `stop - start`.
+    """
+    for _ in range(int(longest).bit_length()):
+        middle = (start + stop) // 2
+        below = (tf.gather(values, middle) < wanted) & (start < stop)
+        start, stop = tf.where(below, middle + 1, start), tf.where(below, stop, middle)
+    return start
