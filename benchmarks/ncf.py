@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ RECIPES = {
     "NeuMF": "neumf-ml-1m-ncf",
 }
 PRETRAINED = "NeuMF, pretrained"
+MODELS = (*RECIPES, PRETRAINED)
 # HR@10 and NDCG@10 on the same files, as published.
 PUBLISHED = {
     "MF, Rendle et al. 2020": (0.7294, 0.4523),
@@ -91,34 +93,48 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def section(seeds: Sequence[int], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The section of RESULTS.md: means over seeds."""
+def section(
+    seeds: Sequence[int],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    once: Sequence[str] = (),
+) -> str:
+    """The section of RESULTS.md: means over seeds.
+
+    Args:
+        seeds: The seeds.
+        found: The metrics of each model's runs.
+        once: Models that were trained with the first seed alone.
+    """
+    command = f"python -m benchmarks.ncf --seeds {' '.join(map(str, seeds))}"
+    if once:
+        command = shlex.join([*command.split(), "--once", *once])
     lines = [
         "## Dot products and learned similarities on the NCF split",
         "",
-        f"`python -m benchmarks.ncf --seeds {' '.join(map(str, seeds))}`: MovieLens-1M as He et "
-        "al. (2017) split it, each test item ranked among its 99 given ones (156 of which are the "
-        "test item itself, and dropped), ties against it. Settings and the number of epochs were "
-        "chosen with one random training item of each user withheld "
+        f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
+        "99 given ones (156 of which are the test item itself, and dropped), ties against it. "
+        "Settings and the number of epochs were chosen with one random training item of each user "
+        "withheld "
         "(`--split_args.train_on_validation false`); these runs train on the whole published "
         "training file, as the published results do, so their validation tells nothing. Mean "
         "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
         "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
         "",
-        "| model | epochs | training, s | test HR@10 | test NDCG@10 |",
-        "|---|---|---|---|---|",
+        "| model | seeds | epochs | training, s | test HR@10 | test NDCG@10 |",
+        "|---|---|---|---|---|---|",
     ]
     for name, runs in found.items():
         seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
         cells = [_mean([run["test"][metric] for run in runs]) for metric in METRICS]
-        lines.append(f"| {name} | {runs[0]['epochs']} | {seconds} | {' | '.join(cells)} |")
+        cells = [name, str(len(runs)), str(runs[0]["epochs"]), seconds, *cells]
+        lines.append(f"| {' | '.join(cells)} |")
     first = next(iter(found.values()))[0]
     for baseline, metrics in first["baselines"].items():
         cells = [f"{metrics[metric]:.4f}" for metric in METRICS]
-        lines.append(f"| {baseline} | | | {' | '.join(cells)} |")
+        lines.append(f"| {baseline} | | | | {' | '.join(cells)} |")
     for name, values in PUBLISHED.items():
         cells = [f"{value:.4f}" for value in values]
-        lines.append(f"| published: {name} | | | {' | '.join(cells)} |")
+        lines.append(f"| published: {name} | | | | {' | '.join(cells)} |")
     return "\n".join([*lines, "", environment()])
 
 
@@ -210,13 +226,15 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")
-    add(
-        "--plot", type=Path, metavar="IMAGE", help="draw the figure into this file, and its section"
-    )
+    add("--once", nargs="+", default=[], choices=MODELS, help="models of the first seed alone")
+    add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file instead")
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
     add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
     options = parser.parse_args(arguments)
+    # It goes on from the other two.
+    if {"GMF", "MLP"} & {*options.once} and PRETRAINED not in options.once:
+        parser.error(f"--once: {PRETRAINED} needs GMF and MLP of every seed")
     if options.plot:
         seed = options.seeds[0]
         curves = {label: curve(label, options.sizes, seed, options.runs) for label in LINES}
@@ -225,15 +243,18 @@ def main(arguments: list[str] | None = None) -> None:
         print(text)
         write_section("ncf-sizes", text, options.output)
         return
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in (*RECIPES, PRETRAINED)}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in MODELS}
     for seed in options.seeds:
+        wanted = [name for name in MODELS if seed == options.seeds[0] or name not in options.once]
         folders = {name: options.runs / f"{recipe}-{seed}" for name, recipe in RECIPES.items()}
         for name, recipe in RECIPES.items():
-            found[name].append(recipes.train(recipe, seed, folders[name]))
-        gmf, mlp = (Run(folders[name]) for name in ("GMF", "MLP"))
-        folder = options.runs / f"neumf-pretrained-ml-1m-ncf-{seed}"
-        found[PRETRAINED].append(pretrained(gmf, mlp, seed, folder))
-    text = section(options.seeds, found)
+            if name in wanted:
+                found[name].append(recipes.train(recipe, seed, folders[name]))
+        if PRETRAINED in wanted:
+            gmf, mlp = (Run(folders[name]) for name in ("GMF", "MLP"))
+            folder = options.runs / f"neumf-pretrained-ml-1m-ncf-{seed}"
+            found[PRETRAINED].append(pretrained(gmf, mlp, seed, folder))
+    text = section(options.seeds, found, options.once)
     print(text)
     write_section("ncf", text, options.output)
 

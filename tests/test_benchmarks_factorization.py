@@ -57,7 +57,7 @@ def test_wrong_names_and_missing_data_are_refused(tmp_path, capsys, monkeypatch)
     monkeypatch.delenv("TFRECS_DATA", raising=False)
     for argv, message in (
         (["--data", str(tmp_path)], "set TFRECS_DATA or give --data"),
-        (["--only", "spotlight"], "there are tfrecs-bpr, tfrecs-warp"),
+        (["--only", "spotlight"], "there are tfrecs-bpr, tfrecs-bpr-hard"),
     ):
         if "--only" in argv:
             (tmp_path / plan.DATA).write_text("")
@@ -128,11 +128,21 @@ def test_one_seed_of_the_comparison(ncf_folder, monkeypatch):
     for name, [run] in found.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
         assert f"| {run['test']['HR@10']:.4f} | {run['test']['NDCG@10']:.4f} |" in row
-    assert "| popularity | | | " in text
+    assert "| popularity | | | | " in text
+    more = ncf.section([0, 1], {**found, "MF": 2 * found["MF"]}, once=["GMF", ncf.PRETRAINED])
+    assert "--seeds 0 1 --once GMF 'NeuMF, pretrained'`" in more
+    assert "| MF | 2 | 1 | " in more
+    assert "| GMF | 1 | 1 | " in more
     assert "ranked among its 99" in text
     section = recipes.section("mf-ml-1m-ncf", [0], found["MF"])
     assert "1 + 5 candidates" in section
     assert "full ranking" not in section
+
+
+def test_what_goes_on_from_others_is_not_asked_for_without_them(capsys):
+    with pytest.raises(SystemExit):
+        ncf.main(["--once", "GMF"])
+    assert "NeuMF, pretrained needs GMF and MLP of every seed" in capsys.readouterr().err
 
 
 def test_the_figure_is_drawn(tmp_path):
