@@ -169,6 +169,18 @@ def test_every_recipe_is_understood_and_builds_its_model(name, tmp_path):
     assert isinstance(model, tfrecs.models.Model)
 
 
+def test_the_same_command_again_tests_a_finished_run_again(log_file, run_folder, capsys):
+    metrics = (run_folder / "metrics.json").read_bytes()
+    argv = ["train", "--model", "sasrec", "--data", str(log_file), "--output", str(run_folder)]
+    argv += [*TINY.split(), "--optimizer", "lazy_adam", "--learning_rate", "0.02"]
+    assert main([*argv, "--checkpoint_minutes", "null"]) == 0
+    out = capsys.readouterr().out
+    assert f"{run_folder} is finished: it is only tested again." in out
+    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+    assert f"  tfrecs evaluate {run_folder}" in out
+    assert (run_folder / "metrics.json").read_bytes() == metrics
+
+
 def test_evaluate(run_folder, tmp_path, capsys):
     assert main(["evaluate", str(run_folder), "--json", str(tmp_path / "report.json")]) == 0
     out = capsys.readouterr().out
@@ -250,8 +262,10 @@ def error_of(capsys, argv):
         ("train --output OUT --recipe", "--recipe needs a name"),
         ("train --output OUT --config nope.yaml", "File does not exist"),
         ("train --resume OUT", "no run to resume in"),
-        ("train --output RUN --data LOG", "is not empty: go on with it by --resume"),
+        ("train --output RUN --data LOG", "was started with model.dim 8, not 64. It is finished:"),
         ("train --resume RUN --seed 5", "was started with seed 0, not 5"),
+        ("train --output TMP --data LOG", "is not empty: name another output folder"),
+        ("train --output OUT --data LOG --checkpoint_minutes -1", "must be positive or null"),
         ("train --output LOG/x --data LOG", "Not a directory"),
         ("evaluate", "missing: run"),
         ("evaluate OUT", "There is no folder"),
@@ -275,10 +289,11 @@ def test_mistakes_are_one_line_and_exit_code_2(
         "LOG": log_file,
         "EMPTY": tmp_path / "empty.csv",
         "RUN": run_folder,
+        "TMP": tmp_path,
         "EXPORT": exported,
     }
     argv = [
-        re.sub(r"^(OUT|LOG|EMPTY|RUN|EXPORT)\b", lambda m: str(places[m[0]]), word)
+        re.sub(r"^(OUT|LOG|EMPTY|RUN|TMP|EXPORT)\b", lambda m: str(places[m[0]]), word)
         for word in line.split()
     ]
     assert message in error_of(capsys, argv)

@@ -43,8 +43,8 @@ def same(model, expected):
 def test_weights_optimizer_and_state_come_back_in_a_fresh_model(saved):
     checkpoints, after = saved
     fresh = make_model()
-    epoch, state = Checkpoints(checkpoints.folder, fresh).restore_latest()
-    assert (epoch, state) == (3, {"rows": [3], "nan": float("inf")})
+    position, state = Checkpoints(checkpoints.folder, fresh).restore_latest()
+    assert (position, state) == ((3, 0), {"rows": [3], "nan": float("inf")})
     assert same(fresh, after[3])
     # Adam's moments and step count too: the next step is the same.
     step(fresh)
@@ -66,6 +66,52 @@ def flip(path):
     path.write_bytes(content)
 
 
+def test_checkpoints_within_epochs_take_turns_with_those_at_their_ends(saved):
+    checkpoints, after = saved
+    kept = []
+    for position in [(3, 40), (3, 80), (4, 0), (4, 7), (4, 12)]:
+        step(checkpoints.model)
+        checkpoints.save(position[0], {"at": position}, keep=[2], batch=position[1])
+        after[position] = values(checkpoints.model)
+        kept.append([tuple(p) for p in checkpoints.positions()])
+    assert kept == [
+        [(2, 0), (3, 0), (3, 40)],
+        [(2, 0), (3, 40), (3, 80)],
+        [(2, 0), (3, 80), (4, 0)],
+        [(2, 0), (4, 0), (4, 7)],
+        [(2, 0), (4, 7), (4, 12)],
+    ]
+    assert checkpoints.epochs() == [2]
+    assert checkpoints.path(4, 12).name == "epoch-0004-batch-000012"
+    fresh = make_model()
+    store = Checkpoints(checkpoints.folder, fresh)
+    assert store.restore_latest() == ((4, 12), {"at": [4, 12]})
+    assert same(fresh, after[4, 12])
+    flip(checkpoints.path(4, 12) / "weights.index")
+    assert store.restore_latest(lambda message: None)[0] == (4, 7)
+    assert same(fresh, after[4, 7])
+    # The training goes on from before the damaged one, which is then out of the way.
+    store.save(4, {}, batch=9)
+    assert store.positions() == [(4, 7), (4, 9)]
+
+
+@pytest.mark.parametrize("of", ["weights", "optimizer"])
+def test_what_is_not_finite_is_not_saved(saved, of):
+    checkpoints, after = saved
+    model = checkpoints.model
+    variables = model.weights if of == "weights" else model.optimizer.variables
+    kernel = next(v for v in variables if v.shape == (2, 3))
+    kernel.assign(np.array([[1, 2, np.nan], [3, np.inf, 4]]))
+    with pytest.raises(FloatingPointError, match=r"kernel.* no longer finite.*lower learning rate"):
+        checkpoints.save(4, {})
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "epoch-0002",
+        "epoch-0003",
+    ]
+    assert checkpoints.restore_latest()[0] == (3, 0)
+    assert same(model, after[3])
+
+
 DAMAGES = {
     "data flipped": lambda folder: flip(folder / "weights.data-00000-of-00001"),
     "index flipped": lambda folder: flip(folder / "weights.index"),
@@ -80,6 +126,7 @@ DAMAGES = {
     "data missing": lambda folder: (folder / "weights.data-00000-of-00001").unlink(),
     "index missing": lambda folder: (folder / "weights.index").unlink(),
     "state missing": lambda folder: (folder / "state.json").unlink(),
+    "all missing": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 
 
@@ -96,8 +143,8 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(sa
     assert all(np.array_equal(a, b) for a, b in zip(before, values(fresh), strict=False))
 
     said = []
-    epoch, state = store.restore_latest(said.append)
-    assert (epoch, state["rows"]) == (2, [2])
+    position, state = store.restore_latest(said.append)
+    assert (position, state["rows"]) == ((2, 0), [2])
     assert same(fresh, after[2])
     assert len(said) == 1
     assert "epoch-0003" in said[0]
@@ -129,7 +176,7 @@ def test_a_save_that_was_cut_short_is_not_there(saved, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             checkpoints.save(4, {})
     assert checkpoints.epochs() == [2, 3]
-    assert checkpoints.restore_latest()[0] == 3
+    assert checkpoints.restore_latest()[0] == (3, 0)
     assert same(checkpoints.model, after[3])
     checkpoints.save(4, {})
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
@@ -144,7 +191,8 @@ def test_a_damaged_checkpoint_is_replaced_when_its_epoch_is_trained_again(saved)
     checkpoints.restore_latest(lambda message: None)
     checkpoints.save(3, {"again": True})
     assert checkpoints.epochs() == [2, 3]
-    assert checkpoints.restore_latest() == (3, {"again": True})
+    assert checkpoints.restore_latest() == ((3, 0), {"again": True})
+    assert not list(checkpoints.folder.glob(".*"))
 
 
 def test_checksums_are_those_of_the_files(saved):
@@ -162,5 +210,5 @@ def test_no_checkpoint_file_is_trusted(saved):
     """TensorFlow's own `checkpoint` file, were it garbage, would make a training start over."""
     checkpoints, _ = saved
     (checkpoints.folder / "checkpoint").write_text("garbage")
-    assert checkpoints.restore_latest()[0] == 3
+    assert checkpoints.restore_latest()[0] == (3, 0)
     assert tf.train.latest_checkpoint(str(checkpoints.folder)) is None

@@ -1,52 +1,59 @@
-"""A process that is killed without notice, in a process of its own."""
+"""Runs that are killed without notice, or told to stop, in processes of their own."""
 
+import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tfrecs._keras import tf
+from tests.training.resume_checks import history, variables
+from tfrecs.training import Run
 
 pytestmark = pytest.mark.slow
 
-# The signal comes at a given call of a function, so that it hits the same moment on any machine.
+# A signal comes at a given moment, so that it hits the same one on any machine: after a batch, or
+# in a save before a file is flushed, put into its place or removed. The clock that tells when to
+# save counts batches.
 SCRIPT = """
-import os, signal, sys
+import os, pathlib, shutil, signal, sys, time, types
 # As under a terminal: what runs in the background of a script inherits that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import tfrecs.training.checkpoints as checkpoints
 from tfrecs.cli import main
-from tfrecs.training import EpochProgress
+from tfrecs.training import EpochProgress, checkpoints, recorder
 
-kind, number, at, *argv = sys.argv[1:]
-calls = 0
+number, at, *argv = sys.argv[1:]
+moments = batches = 0
 
-def counting(function):
+def moment(function):
     def counted(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == int(at):
+        global moments, batches
+        moments += 1
+        batches += function is batch_end
+        if moments == int(at):
             os.kill(os.getpid(), int(number))
         return function(*args, **kwargs)
     return counted
 
-if kind == "batch":
-    EpochProgress.on_train_batch_end = counting(EpochProgress.on_train_batch_end)
-elif kind == "flush":
-    checkpoints._flush = counting(checkpoints._flush)
+batch_end = EpochProgress.on_train_batch_end
+EpochProgress.on_train_batch_end = moment(batch_end)
+checkpoints._flush = moment(checkpoints._flush)
+checkpoints.shutil = types.SimpleNamespace(rmtree=moment(shutil.rmtree))
+pathlib.Path.rename = moment(pathlib.Path.rename)
+recorder.time = types.SimpleNamespace(perf_counter=time.perf_counter, monotonic=lambda: batches)
 sys.exit(main(argv))
 """
 
 ROOT = Path(__file__).resolve().parents[2]
+EPOCHS = 9
 
 
-def tfrecs(*argv, kind="none", number=0, at=0):
+def tfrecs(*argv, number=0, at=0):
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, kind, str(int(number)), str(at), *map(str, argv)],
+        [sys.executable, "-c", SCRIPT, str(int(number)), str(at), *map(str, argv)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -58,14 +65,19 @@ def tfrecs(*argv, kind="none", number=0, at=0):
 def command(log_file, output):
     model = "--model sasrec --model.dim 8 --model.max_length 6 --model.dropout 0.3"
     loss = "--model.loss sampled_softmax --model.loss.num_negatives 4"
-    job = "--epochs 4 --batch_size 8 --learning_rate 0.02 --schedule linear --seed 1"
-    return ["train", "--data", log_file, "--output", output, *f"{model} {loss} {job}".split()]
+    job = f"--epochs {EPOCHS} --batch_size 4 --learning_rate 0.02 --schedule linear --seed 1"
+    often = "--checkpoint_minutes 0.03"  # Every second batch, of about 6 an epoch.
+    settings = f"{model} {loss} {job} {often}".split()
+    return ["train", "--data", log_file, "--output", output, *settings]
 
 
-def variables(folder):
-    reader = tf.train.load_checkpoint(str(folder / "checkpoints" / "epoch-0004" / "weights"))
-    names = [n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n]
-    return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+def sha256(folder):
+    """Of the last weights and all that trains them, and of the best weights."""
+    run = Run(folder)
+    digest = hashlib.sha256(repr(variables(run, EPOCHS)).encode())
+    for weights in run.load_model().get_weights():
+        digest.update(weights.tobytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -76,25 +88,41 @@ def whole(log_file, tmp_path_factory):
     return folder
 
 
-# 3 batches an epoch; a save flushes 4 files of an epoch and the folder.
-@pytest.mark.parametrize(("kind", "at"), [("batch", 2), ("batch", 8), ("flush", 13)])
-def test_killed_and_resumed_ends_with_the_same_weights(whole, log_file, tmp_path, kind, at):
-    killed = tfrecs(*command(log_file, tmp_path / "run"), kind=kind, number=signal.SIGKILL, at=at)
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "run" / "checkpoints" / "epoch-0004").exists()
-    resumed = tfrecs("train", "--resume", tmp_path / "run")
-    assert resumed.returncode == 0, resumed.stderr
-    assert variables(tmp_path / "run") == variables(whole)
+def test_ten_kills_and_the_same_weights(whole, log_file, tmp_path):
+    rng, folder = random.Random(5), tmp_path / "run"
+    where, while_saving = [], 0
+    for _ in range(10):
+        at = rng.randint(1, 32)
+        killed = tfrecs(*command(log_file, folder), number=signal.SIGKILL, at=at)
+        assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+        where.append(Run(folder).checkpoints(None).positions()[-1:])
+        while_saving += bool(list(folder.glob("checkpoints/.*-tmp")))
+    print("newest checkpoints after each kill:", where, "killed while saving:", while_saving)
+    # The kills were spread over the training, and some hit a save.
+    assert len({tuple(p) for p in where}) > 5
+    assert where[-1][0].epoch < EPOCHS
+    assert while_saving > 2
+    done = tfrecs(*command(log_file, folder))
+    assert done.returncode == 0, done.stderr
+    assert f"resuming {folder}" in done.stdout
+    assert sha256(folder) == sha256(whole)
+    assert history(Run(folder)) == history(Run(whole))
+    assert not list(folder.glob("checkpoints/.*"))
 
 
-def test_ctrl_c_then_the_same_command_with_resume(whole, log_file, tmp_path):
-    stopped = tfrecs(*command(log_file, tmp_path / "run"), kind="batch", number=signal.SIGINT, at=8)
-    assert stopped.returncode == 130
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_told_to_stop_and_the_same_command_again(whole, log_file, tmp_path, number, code):
+    folder = tmp_path / "run"
+    stopped = tfrecs(*command(log_file, folder), number=number, at=40)
+    assert stopped.returncode == code
     assert "Traceback" not in stopped.stderr
-    assert stopped.stderr.splitlines()[-1] == (
-        "tfrecs: Stopped in epoch 3 of 4, 2 epochs kept. "
-        f"Resume with: tfrecs train --resume {tmp_path / 'run'}"
+    notice, last = stopped.stderr.splitlines()
+    assert notice.startswith("tfrecs: stopping once this step is saved")
+    assert last.startswith("tfrecs: Stopped in epoch 2 of 9, after batch ")
+    assert last.endswith(
+        f"Go on with it by the same command, or by: tfrecs train --resume {folder}"
     )
-    resumed = tfrecs(*command(log_file, tmp_path / "run"), "--resume")
+    argv = command(log_file, folder) if number == signal.SIGINT else ["train", "--resume", folder]
+    resumed = tfrecs(*argv)
     assert resumed.returncode == 0, resumed.stderr
-    assert variables(tmp_path / "run") == variables(whole)
+    assert sha256(folder) == sha256(whole)

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 2 for a mistake in what was asked (said in one line on standard error),
-        or 130 after Ctrl-C.
+        130 after Ctrl-C, or 143 after SIGTERM where a training was saved before it was stopped.
 
     Example:
         ```python
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stop:
         print(f"tfrecs: {str(stop) or 'Stopped.'}", file=sys.stderr)
-        return 130
+        return getattr(stop, "exit_code", 130)
 
 
 def _run(argv: list[str]) -> int:

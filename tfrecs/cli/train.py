@@ -26,7 +26,10 @@ DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder
 Settings come from --recipe, then --config, then the other flags, the later ones over the earlier.
 Arguments of the model, its loss and the optimizer are flags too:
   --model sasrec --model.dim 128 --model.loss sampled_softmax --model.loss.num_negatives 256
-and `--model.help sasrec` explains those of a model."""
+and `--model.help sasrec` explains those of a model.
+
+The same command again goes on with a run that was stopped. Ctrl-C and SIGTERM save before they stop
+it, with exit codes 130 and 143; a second Ctrl-C stops it at once."""
 
 EXAMPLE = """\
 tfrecs train --model sasrec --data ml-100k --output runs/first
@@ -52,8 +55,8 @@ def make_parser() -> ArgumentParser:
         "--resume",
         type=bool,
         default=False,
-        help="Go on with a run that was stopped: `--resume FOLDER`, or the same command again with "
-        "`--resume` added.",
+        help="Go on with a run that was stopped: `--resume FOLDER` alone takes its settings from "
+        "the folder. With the settings beside it, it is an error if there is no such run.",
     )
     parser.add_function_arguments(
         train, skip={"model", "model_args", "optimizer", "resume", "console"}, sub_configs=False

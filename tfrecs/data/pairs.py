@@ -50,7 +50,9 @@ class Pairs:
         """Number of targets of an epoch: one a pair."""
         return len(self)
 
-    def batch(self, batch_size: int, *, seed: int = 0, first_epoch: int = 0) -> tf.data.Dataset:
+    def batch(
+        self, batch_size: int, *, seed: int = 0, first_epoch: int = 0, first_batch: int = 0
+    ) -> tf.data.Dataset:
         """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
 
         With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left.
@@ -61,12 +63,13 @@ class Pairs:
             batch_size: pairs of a batch.
             seed: seed of the order.
             first_epoch: number of the first iteration's epoch; what a resumed run continues with.
+            first_batch: batches of that epoch that are left out, and not made.
 
         Returns:
             The data set of one epoch.
 
         Raises:
-            ValueError: if `batch_size` is less than 1.
+            ValueError: if `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
@@ -87,4 +90,4 @@ class Pairs:
                 batch["history"] = tf.where(inside, known, 0)
             return batch
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
+        return epochs(-(-len(self) // batch_size), make_batch, first_epoch, first_batch)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tfrecs._keras import tf
 from tfrecs.data.rows import Rows, describe_labels
 from tfrecs.data.schema import Schema
-from tfrecs.data.sequences import Features
+from tfrecs.data.sequences import Features, iterated_by_epoch
 
 # Rows that are decoded and encoded at a time: enough to make what Python does for each of them
 # cheap, and a few MB of memory.
@@ -106,7 +106,12 @@ class ParquetRows:
         return Rows(columns, self.label_names)
 
     def batch(
-        self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = 0,
+        first_epoch: int = 0,
+        first_batch: int = 0,
     ) -> tf.data.Dataset:
         """Returns batches `{name: [B, ...]}` of all rows.
 
@@ -117,9 +122,11 @@ class ParquetRows:
             batch_size: Rows of a batch.
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
+            first_batch: Batches of that epoch that are left out, for a run that is resumed within
+                an epoch. Their rows are read, as the order of the others follows from them.
 
         Raises:
-            ValueError: If `batch_size` is less than 1.
+            ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
@@ -133,10 +140,11 @@ class ParquetRows:
             signature[label] = tf.TensorSpec(spec.shape, spec.dtype, name=label)
 
         def blocks(number: int) -> Iterator[Columns]:
-            if seed is None:
-                return _cut(self._chunks(None), block)
-            rng = np.random.default_rng([seed, number])
-            return _cut(_mixed(self._chunks(rng), self.buffer_rows, rng), block)
+            rng = None if seed is None else np.random.default_rng([seed, number])
+            rows = self._chunks(rng)
+            if rng is not None:
+                rows = _mixed(rows, self.buffer_rows, rng)
+            return _cut(_without(rows, first_batch * batch_size * (number == first_epoch)), block)
 
         def cut(columns: Features) -> tf.data.Dataset:
             size = tf.shape(next(iter(columns.values())), tf.int64)[0]
@@ -151,14 +159,7 @@ class ParquetRows:
             return read.prefetch(1).flat_map(cut)
 
         dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
-        count = tf.data.experimental.assert_cardinality(-(-len(self) // batch_size))
-        dataset = dataset.apply(count).prefetch(4)
-        # As in `sequences.epochs`: nothing is left to tune, and the tuner holds up the end of fit.
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        dataset = dataset.with_options(options)
-        dataset.epoch = epoch
-        return dataset
+        return iterated_by_epoch(dataset, epoch, -(-len(self) // batch_size), first_batch)
 
     def _chunks(self, rng: np.random.Generator | None) -> Iterator[Columns]:
         """Reads and encodes the rows, row groups in random order."""
@@ -236,6 +237,14 @@ def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
         held, count = [{name: values[stop:] for name, values in whole.items()}], count - stop
     if count:
         yield {name: np.concatenate([one[name] for one in held]) for name in held[0]}
+
+
+def _without(parts: Iterator[Columns], rows: int) -> Iterator[Columns]:
+    """Drops that many rows at the beginning."""
+    for part in parts:
+        if rows < _length(part):
+            yield {name: values[rows:] for name, values in part.items()} if rows else part
+        rows = max(rows - _length(part), 0)
 
 
 def _length(columns: Columns) -> int:

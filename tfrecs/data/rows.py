@@ -80,7 +80,12 @@ class Rows:
         return Rows({name: x[rows] for name, x in self.columns.items()}, self.label_names)
 
     def batch(
-        self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = 0,
+        first_epoch: int = 0,
+        first_batch: int = 0,
     ) -> tf.data.Dataset:
         """Returns batches `{name: [B, ...]}` of all rows.
 
@@ -91,9 +96,10 @@ class Rows:
             batch_size: Rows of a batch.
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
+            first_batch: Batches of that epoch that are left out, and not made.
 
         Raises:
-            ValueError: If `batch_size` is less than 1.
+            ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
@@ -118,7 +124,7 @@ class Rows:
                 batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
             return {name: batch[name] for name in self.columns}
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
+        return epochs(-(-len(self) // batch_size), make_batch, first_epoch, first_batch)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

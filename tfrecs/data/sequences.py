@@ -34,6 +34,7 @@ def epochs(
     num_batches: int,
     make_batch: Callable[[tf.Tensor, tf.Tensor], Features],
     first_epoch: int = 0,
+    first_batch: int = 0,
 ) -> tf.data.Dataset:
     """Returns a data set of `num_batches` batches that is another epoch each time it is iterated.
 
@@ -43,17 +44,48 @@ def epochs(
             graph operations. The order is thus a function of seed and epoch, which a resumed run
             repeats.
         first_epoch: Number of the first iteration's epoch.
+        first_batch: Number of its first batch; the batches before are not made.
+
+    Raises:
+        ValueError: If the epoch has no such batch.
     """
     epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
 
     def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
         number = epoch.assign_add(1)
-        return tf.data.Dataset.range(num_batches).map(
+        start = tf.where(number == first_epoch, tf.constant(first_batch, tf.int64), 0)
+        return tf.data.Dataset.range(start, num_batches).map(
             lambda batch: make_batch(number, batch), num_parallel_calls=2, deterministic=True
         )
 
     dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)
+    return iterated_by_epoch(dataset, epoch, num_batches, first_batch)
+
+
+def iterated_by_epoch(
+    dataset: tf.data.Dataset, epoch: tf.Variable, num_batches: int, first_batch: int
+) -> tf.data.Dataset:
+    """Returns a data set with what all of them share whose iterations are epochs.
+
+    Its attributes `num_batches` and `first_batch` tell `Model.fit` where a resumed epoch begins.
+
+    Args:
+        dataset: Batches, another epoch each time.
+        epoch: The number of the epoch, which the graph of `dataset` counts up.
+        num_batches: Batches of an epoch.
+        first_batch: Batches that the first iteration leaves out.
+
+    Raises:
+        ValueError: If that leaves none.
+    """
+    if not 0 <= first_batch < num_batches:
+        raise ValueError(
+            f"first_batch must be in 0..{num_batches - 1}, as an epoch has {num_batches} batches, "
+            f"not {first_batch}."
+        )
+    if not first_batch:  # else the first iteration is shorter than the others
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    dataset = dataset.prefetch(4)
     # Nothing here is left to tune, and an iterator whose tuning thread sleeps, which it does for up
     # to a minute, waits for it when it is deleted: `fit` would return that much later.
     options = tf.data.Options()
@@ -61,6 +93,8 @@ def epochs(
     dataset = dataset.with_options(options)
     # The graph holds a handle alone: without a reference the variable would be collected.
     dataset.epoch = epoch
+    dataset.num_batches = num_batches
+    dataset.first_batch = first_batch
     return dataset
 
 
@@ -159,6 +193,7 @@ class Sequences:
         seed: int = 0,
         balanced: bool = True,
         first_epoch: int = 0,
+        first_batch: int = 0,
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
@@ -174,9 +209,11 @@ class Sequences:
                 counts the same. False: batches of exactly `batch_size` windows (the last one
                 excepted) drawn from all, padded to the longest.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
+            first_batch: Batches of that epoch that are left out, and not made, for a run that is
+                resumed within an epoch.
 
         Raises:
-            ValueError: If `batch_size` is less than 1.
+            ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
@@ -215,7 +252,7 @@ class Sequences:
                 "target": tf.where(valid, tf.gather(values, place + 1), 0),
             }
 
-        return epochs(num_batches, make_batch, first_epoch)
+        return epochs(num_batches, make_batch, first_epoch, first_batch)
 
     def _balanced_bounds(self, batch_size: int) -> np.ndarray:
         """Cuts the windows, longest first, into batches of about the same number of targets."""

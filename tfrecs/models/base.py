@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from tfrecs._keras import keras, tf, tfrs
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
+from tfrecs.models.epoch_sums import EpochSums
 
 Features = dict[str, tf.Tensor]
 Examples = Pairs | Sequences | Rows
@@ -62,6 +62,7 @@ class Model(tfrs.Model):
         if items is not None and self.num_items < 1:
             raise ValueError("A model needs at least one item.")
         self.static_shapes = False
+        self._epoch_sums = EpochSums()
         self._mean_loss = keras.metrics.Mean("loss")
         self.nonfinite_steps = self.add_weight(
             name="nonfinite_steps",
@@ -226,6 +227,7 @@ class Model(tfrs.Model):
 
     def fit(
         self,
+        x: Any = None,
         *args: Any,
         validation_data: Any = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
@@ -234,6 +236,9 @@ class Model(tfrs.Model):
         """Trains the model; see `keras.Model.fit`.
 
         Args:
+            x: As `keras.Model.fit`. Batches with a `first_batch` resume an epoch: it has the
+                remaining steps, with the numbers that they have in the whole epoch. Where it was
+                stopped its sums may be known too: see `resume_epoch`.
             *args: As `keras.Model.fit`.
             validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
                 `val_NDCG@10`), `Rows` with labels (`val_AUC`, `val_LogLoss`), or what Keras takes.
@@ -246,19 +251,52 @@ class Model(tfrs.Model):
         Raises:
             FloatingPointError: If all gradients of an epoch were non-finite.
         """
-        first: list[keras.callbacks.Callback] = [_NonFiniteWarning()]
+        first: list[keras.callbacks.Callback] = [self._epoch_sums]
         if isinstance(validation_data, EvaluationSet):
             first.append(CorpusValidation(validation_data))
             validation_data = None
         elif isinstance(validation_data, Rows):
             first.append(RowValidation(validation_data))
             validation_data = None
+        self._epoch_sums.first_batch = getattr(x, "first_batch", 0)
+        if self.first_batch:
+            # Keras counts an epoch's steps by the length of the data set, and begins at the step
+            # that `_maybe_load_initial_counters_from_ckpt` tells.
+            x = x.apply(tf.data.experimental.assert_cardinality(x.num_batches))
         return super().fit(
+            x,
             *args,
             validation_data=validation_data,
             callbacks=[*first, *(callbacks or [])],
             **kwargs,
         )
+
+    @property
+    def first_batch(self) -> int:
+        """The batch that the epoch in training began with: 0, unless it is a resumed one."""
+        return self._epoch_sums.first_batch
+
+    def epoch_state(self) -> dict[str, Any]:
+        """Returns what the epoch in training has summed up so far, for `resume_epoch`.
+
+        With the weights, the optimizer and the number of the next batch, this is all that a
+        training that is stopped within an epoch needs to go on as if it had not been.
+        """
+        return self._epoch_sums.get_state(self)
+
+    def resume_epoch(self, state: dict[str, Any]) -> None:
+        """Lets the next `fit` go on with the sums of an epoch that was stopped.
+
+        Args:
+            state: What `epoch_state` returned.
+        """
+        self._epoch_sums.set_state(state)
+
+    def _maybe_load_initial_counters_from_ckpt(
+        self, steps_per_epoch: int | None, initial_epoch: int
+    ) -> tuple[int, int]:
+        epoch, step = super()._maybe_load_initial_counters_from_ckpt(steps_per_epoch, initial_epoch)
+        return epoch, step or self.first_batch
 
     def train_step(self, features: Features) -> dict[str, tf.Tensor]:
         """Takes one step; Keras calls it."""
@@ -323,32 +361,3 @@ def _zeros_like(gradient: Any) -> Any:
 
 def _identity(gradients: list[Any]) -> list[Any]:
     return [tf.identity(g) if isinstance(g, tf.Tensor) else g for g in gradients]
-
-
-class _NonFiniteWarning(keras.callbacks.Callback):
-    """Says at the end of an epoch how many of its steps had non-finite gradients."""
-
-    # Reads no logs: without this Keras would copy them from the device after every batch.
-    _supports_tf_logs = True
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._seen = int(self.model.nonfinite_steps.numpy())
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._steps = 0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._steps = batch + 1
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        total = int(self.model.nonfinite_steps.numpy())
-        new, self._seen = total - self._seen, total
-        if not new:
-            return
-        message = f"{new} of the {self._steps} steps of epoch {epoch + 1} had non-finite gradients"
-        if new == self._steps:
-            raise FloatingPointError(
-                f"{message}: the training cannot go on. Lower the learning rate or look for "
-                "non-finite features; the weights are those before the first of these steps."
-            )
-        warnings.warn(f"{message}, which were replaced by zeros.", RuntimeWarning, stacklevel=2)

@@ -208,7 +208,9 @@ class HardNegativeMining(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Asks the model in training, if it is its turn."""
-        if self.teacher is None and epoch and epoch % self.every == 0:
+        # In an epoch that is resumed the table is that of its beginning, from the checkpoint.
+        resumed = getattr(self.model, "first_batch", 0)
+        if self.teacher is None and epoch and epoch % self.every == 0 and not resumed:
             self.mine(self.model)
 
     def mine(self, model: Any) -> None:

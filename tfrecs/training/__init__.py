@@ -1,14 +1,16 @@
 """Training that survives: run folders, checkpoints, early stopping, resuming bit for bit."""
 
 from tfrecs.training.callbacks import BestWeights
-from tfrecs.training.checkpoints import CheckpointError, Checkpoints
+from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
+from tfrecs.training.fitting import fit
 from tfrecs.training.history import plot_history, write_history
 from tfrecs.training.job import evaluate_part, train
 from tfrecs.training.progress import EpochProgress
-from tfrecs.training.recorder import Interrupted, Recorder, fit
+from tfrecs.training.recorder import Recorder
 from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, load_source, make_split
 from tfrecs.training.specs import build, built_arguments, describe, find_class
+from tfrecs.training.stopping import Interrupted, StopSignals, Wish
 
 __all__ = [
     "BestWeights",
@@ -16,9 +18,12 @@ __all__ = [
     "Checkpoints",
     "EpochProgress",
     "Interrupted",
+    "Position",
     "Recorder",
     "Run",
     "RunError",
+    "StopSignals",
+    "Wish",
     "build",
     "built_arguments",
     "describe",

@@ -9,25 +9,39 @@ import re
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfrecs._keras import tf
 
-_EPOCH = re.compile(r"epoch-(\d+)")
+_NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?")
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message says which one and what is wrong with it."""
 
 
+class Position(NamedTuple):
+    """A place in a training.
+
+    Attributes:
+        epoch: How many epochs are done.
+        batch: How many batches of the next one are done.
+    """
+
+    epoch: int
+    batch: int = 0
+
+
 class Checkpoints:
-    """A folder with one folder an epoch: weights, optimizer, and the state of the training.
+    """A folder with a folder for each checkpoint: weights, optimizer, and the training's state.
 
     A checkpoint is written beside its place and then renamed into it, so that a process killed at
     any moment leaves it whole or not there. `state.json` holds a sha256 of each of its files,
     which is checked before anything is read: TensorFlow itself overlooks some damage.
 
     ```
+    checkpoints/epoch-0007/                                 after 7 epochs
+    checkpoints/epoch-0007-batch-000120/                    after 120 batches of the eighth
     checkpoints/epoch-0007/state.json                       the state, and checksums
     checkpoints/epoch-0007/weights.index, weights.data-*    a tf.train.Checkpoint of the model
     ```
@@ -40,7 +54,7 @@ class Checkpoints:
         ```python
         checkpoints = tfrecs.training.Checkpoints("runs/first/checkpoints", model)
         checkpoints.save(3, {"best_epoch": 2}, keep=[2])
-        epoch, state = checkpoints.restore_latest()
+        position, state = checkpoints.restore_latest()
         ```
     """
 
@@ -48,16 +62,23 @@ class Checkpoints:
         self.folder = Path(folder)
         self.model = model
 
+    def positions(self) -> list[Position]:
+        """Where in the training there is a checkpoint, in rising order."""
+        found = [_NAME.fullmatch(path.name) for path in self.folder.glob("epoch-*")]
+        return sorted(Position(int(match[1]), int(match[2] or 0)) for match in found if match)
+
     def epochs(self) -> list[int]:
-        """The epochs that have a checkpoint, in rising order."""
-        found = [_EPOCH.fullmatch(path.name) for path in self.folder.glob("epoch-*")]
-        return sorted(int(match[1]) for match in found if match)
+        """The epochs at whose end there is a checkpoint, in rising order."""
+        return [position.epoch for position in self.positions() if not position.batch]
 
-    def path(self, epoch: int) -> Path:
-        """The folder of an epoch's checkpoint."""
-        return self.folder / f"epoch-{epoch:04d}"
+    def path(self, epoch: int, batch: int = 0) -> Path:
+        """The folder of a checkpoint."""
+        within = f"-batch-{batch:06d}" if batch else ""
+        return self.folder / f"epoch-{epoch:04d}{within}"
 
-    def save(self, epoch: int, state: dict[str, Any], keep: Collection[int] = ()) -> None:
+    def save(
+        self, epoch: int, state: dict[str, Any], keep: Collection[int] = (), *, batch: int = 0
+    ) -> None:
         """Writes a checkpoint and then removes those that are no longer needed.
 
         The newest checkpoint, the one before it and those named in `keep` stay.
@@ -65,35 +86,47 @@ class Checkpoints:
         Args:
             epoch: How many epochs are done.
             state: What the training must know to go on; anything JSON can hold.
-            keep: Epochs whose checkpoints stay, such as the best one.
+            keep: Epochs at whose end the checkpoint stays, such as the best one.
+            batch: How many batches of the next epoch are done.
+
+        Raises:
+            FloatingPointError: If a weight, or a variable of the optimizer, is not finite. Nothing
+                is written, and the older checkpoints stay.
         """
         self._build_optimizer()
+        self._check_finite()
         # A run that was stopped while saving left these behind.
         for rest in self.folder.glob(".*-tmp"):
             shutil.rmtree(rest)
-        new = self.folder / f".epoch-{epoch:04d}-tmp"
+        path = self.path(epoch, batch)
+        new = self.folder / f".{path.name}-tmp"
         new.mkdir(parents=True)
         tf.train.Checkpoint(model=self.model).write(str(new / "weights"))
-        checksums = {path.name: _sha256(path) for path in sorted(new.iterdir())}
+        checksums = {file.name: _sha256(file) for file in sorted(new.iterdir())}
         content = {"state": state, "sha256": {"state": _sha256(state), **checksums}}
         (new / "state.json").write_text(json.dumps(content, indent=1))
-        for path in new.iterdir():
-            _flush(path)
-        if self.path(epoch).exists():
+        for file in new.iterdir():
+            _flush(file)
+        if path.exists():
             # One that was found to be damaged, and whose epoch has now been trained again.
-            shutil.rmtree(self.path(epoch))
-        new.rename(self.path(epoch))
+            path.rename(self.folder / f".{path.name}-old-tmp")
+        new.rename(path)
         _flush(self.folder)
-        stay = {*keep, *[e for e in self.epochs() if e <= epoch][-2:]}
-        for old in self.epochs():
+        now = Position(epoch, batch)
+        # Later ones are damaged: the training went on from before them.
+        stay = [*map(Position, keep), *[p for p in self.positions() if p <= now][-2:]]
+        for old in self.positions():
             if old not in stay:
-                shutil.rmtree(self.path(old))
+                shutil.rmtree(self.path(*old))
+        for rest in self.folder.glob(".*-tmp"):
+            shutil.rmtree(rest)
 
-    def restore(self, epoch: int) -> dict[str, Any]:
-        """Gives the model, and its optimizer where it has one, an epoch's variables back.
+    def restore(self, epoch: int, batch: int = 0) -> dict[str, Any]:
+        """Gives the model, and its optimizer where it has one, the variables of a checkpoint back.
 
         Args:
-            epoch: Which epoch's.
+            epoch: How many epochs were done.
+            batch: How many batches of the next one.
 
         Returns:
             The state that was saved with it.
@@ -102,34 +135,34 @@ class Checkpoints:
             CheckpointError: If the checkpoint is damaged or of another model. The model is then
                 unchanged wherever a checksum tells the damage.
         """
-        state = self.state(epoch)
+        state, path = self.state(epoch, batch), self.path(epoch, batch)
         self._build_optimizer()
         try:
-            status = tf.train.Checkpoint(model=self.model).read(str(self.path(epoch) / "weights"))
+            status = tf.train.Checkpoint(model=self.model).read(str(path / "weights"))
             status.assert_existing_objects_matched().expect_partial()
         # TensorFlow raises many kinds: OpError, ValueError, IndexError, AssertionError.
         except Exception as error:
-            raise CheckpointError(
-                f"{self.path(epoch)} does not fit the model: {_first_line(error)}"
-            ) from error
+            raise CheckpointError(f"{path} does not fit the model: {_first_line(error)}") from error
         return state
 
-    def restore_latest(self, warn: Callable[[str], None] = print) -> tuple[int, dict[str, Any]]:
+    def restore_latest(
+        self, warn: Callable[[str], None] = print
+    ) -> tuple[Position, dict[str, Any]]:
         """Restores the newest checkpoint that is undamaged.
 
         Args:
             warn: Called with a message for each damaged checkpoint that is passed over.
 
         Returns:
-            The epoch and its state.
+            Where in the training it is from, and its state.
 
         Raises:
             CheckpointError: If there is none: training must not silently begin anew.
         """
         problems = []
-        for epoch in reversed(self.epochs()):
+        for position in reversed(self.positions()):
             try:
-                return epoch, self.restore(epoch)
+                return position, self.restore(*position)
             except CheckpointError as error:
                 problems.append(str(error))
                 warn(f"WARNING: passing over a checkpoint that cannot be used: {error}")
@@ -139,11 +172,12 @@ class Checkpoints:
             + ". Train into a new folder to start over."
         )
 
-    def state(self, epoch: int) -> dict[str, Any]:
-        """The state saved with an epoch, after a check of every file of its checkpoint.
+    def state(self, epoch: int, batch: int = 0) -> dict[str, Any]:
+        """The state saved with a checkpoint, after a check of every file of it.
 
         Args:
-            epoch: Which epoch's.
+            epoch: How many epochs were done.
+            batch: How many batches of the next one.
 
         Returns:
             The state.
@@ -151,7 +185,7 @@ class Checkpoints:
         Raises:
             CheckpointError: If a file is missing or altered.
         """
-        folder = self.path(epoch)
+        folder = self.path(epoch, batch)
         try:
             content = json.loads((folder / "state.json").read_text())
             state, expected = content["state"], content["sha256"]
@@ -164,11 +198,27 @@ class Checkpoints:
             raise CheckpointError(f"{folder}: {', '.join(altered)} is not what was saved")
         return state
 
+    def _check_finite(self) -> None:
+        """Non-finite gradients are no danger, but a learning rate can be too large for numbers."""
+        optimizer = getattr(self.model, "optimizer", None)
+        # Not the weights that do not train: a feature that is missing is NaN in its table.
+        variables = [*self.model.trainable_weights, *getattr(optimizer, "variables", ())]
+        for variable in variables:
+            if variable.dtype.is_floating and not _is_finite(variable):
+                raise FloatingPointError(
+                    f"{variable.name} is no longer finite, so this is not saved; the checkpoints "
+                    f"before it stay in {self.folder}. Train again with a lower learning rate."
+                )
+
     def _build_optimizer(self) -> None:
         # Keras makes an optimizer's variables in the first step; a checkpoint needs them before.
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None and not getattr(optimizer, "_built", False):
             optimizer.build(self.model.trainable_variables)
+
+
+def _is_finite(variable: Any) -> bool:
+    return bool(tf.reduce_all(tf.math.is_finite(variable)))
 
 
 def _sha256(what: Path | dict[str, Any]) -> str:

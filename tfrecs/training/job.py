@@ -19,9 +19,11 @@ from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.optimizers import Adam
 from tfrecs.training.callbacks import BestWeights
-from tfrecs.training.recorder import Recorder, fit
-from tfrecs.training.runs import Run, RunError, run_errors
-from tfrecs.training.sources import Source, SplitName, load_source
+from tfrecs.training.fitting import fit
+from tfrecs.training.recorder import Recorder
+from tfrecs.training.resuming import check_folder, check_same
+from tfrecs.training.runs import Run, run_errors
+from tfrecs.training.sources import Source, SplitName, fingerprint, load_source
 from tfrecs.training.specs import describe
 
 KS = (10, 20)
@@ -47,6 +49,7 @@ def train(
     learning_rate: float = 1e-3,
     schedule: Literal["constant", "linear"] = "constant",
     seed: int = 0,
+    checkpoint_minutes: float | None = 10.0,
     resume: bool = False,
     console: Console | None = None,
 ) -> Run:
@@ -54,11 +57,14 @@ def train(
 
     Training stops when validation NDCG@10 (for models of rows AUC, or RMSE, of their first head)
     gets no better, and the weights of the best epoch are those that are tested and kept. Every
-    epoch leaves a checkpoint. A run that was stopped, by Ctrl-C or a crash, goes on with `resume`,
-    and then ends with the very weights that it would have had without the stop.
+    epoch leaves a checkpoint, and so does every `checkpoint_minutes` within one. The same call
+    again goes on with a run that was stopped, by Ctrl-C, SIGTERM or a crash, from its last
+    checkpoint, and ends with the very weights that it would have had without the stop. Of a run
+    that is finished it repeats the test alone, and it refuses one that has other settings.
 
     Args:
-        output: The run folder; new or empty, unless `resume`. See `Run` for what it holds.
+        output: The run folder; new, empty, or that of a run with the same settings. See `Run` for
+            what it holds.
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: The class of the model; its `from_split` makes it.
@@ -82,7 +88,9 @@ def train(
         learning_rate: The learning rate, at the start.
         schedule: "constant", or "linear" for a decay to zero over all epochs.
         seed: Seed of everything random: the same seed gives the same weights.
-        resume: Go on with the run in `output`, whose settings must be the same.
+        checkpoint_minutes: Minutes between checkpoints within an epoch; None leaves those at the
+            ends of epochs alone. A run may be resumed with another value.
+        resume: There must be a run in `output`; otherwise one is begun where there is none.
         console: Where to show progress; None shows it on standard output.
 
     Returns:
@@ -90,9 +98,10 @@ def train(
 
     Raises:
         RunError: If the data or the settings are not usable, `output` holds something else, or the
-            run to resume has other settings.
-        CheckpointError: If `resume` finds checkpoints of which none is usable.
-        Interrupted: On Ctrl-C, once what has been reached is written.
+            run in `output` has other settings or other data, or is being trained.
+        CheckpointError: If a run is resumed of whose checkpoints none is usable.
+        FloatingPointError: If the weights are no longer finite, or an epoch had no finite gradient.
+        Interrupted: On Ctrl-C and SIGTERM, once what has been reached is written.
 
     Example:
         ```python
@@ -104,12 +113,16 @@ def train(
     """
     console = console or Console(highlight=False, markup=False, soft_wrap=True)
     run = Run(output)
-    _check_folder(run, resume)
+    check_folder(run, resume)
     with run_errors():
         if epochs < 1 or not learning_rate > 0:
             raise ValueError(
                 f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
                 f"{learning_rate}."
+            )
+        if checkpoint_minutes is not None and not checkpoint_minutes > 0:
+            raise ValueError(
+                f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}."
             )
         size = model.default_batch_size if batch_size is None else batch_size
         rule = cast(SplitName, split or model.default_split)
@@ -127,8 +140,8 @@ def train(
             parts.train if isinstance(parts, RowSplit) else network.examples(parts.train, windows)
         )
 
-        def batches_from(epoch: int) -> tf.data.Dataset:
-            return examples.batch(size, seed=seed, first_epoch=epoch)
+        def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
+            return examples.batch(size, seed=seed, first_epoch=epoch, first_batch=batch)
 
         rate: Any = learning_rate
         if schedule == "linear":
@@ -151,15 +164,24 @@ def train(
         "learning_rate": learning_rate,
         "schedule": schedule,
         "seed": seed,
+        "checkpoint_minutes": checkpoint_minutes,
     }
+    resume = run.exists
     if resume:
-        _check_same(run, config, network)
+        check_same(run, config, network)
     else:
         with run_errors():
             run.begin(config, network)
 
     facts = _facts(network, config, source)
-    recorder = Recorder(run, run.checkpoints(network), best, facts)
+    recorder = Recorder(
+        run,
+        run.checkpoints(network),
+        best,
+        facts,
+        data=fingerprint(parts),
+        checkpoint_minutes=checkpoint_minutes,
+    )
     fit(
         recorder,
         network,
@@ -171,21 +193,12 @@ def train(
         console=console,
     )
     validation, test = (evaluate_part(network, parts, part) for part in ("validation", "test"))
-    run.write_metrics(
-        recorder.metrics(validation=validation.metrics, test=test.metrics, baselines=test.baselines)
-    )
+    if not run.finished:
+        results = {"validation": validation.metrics, "test": test.metrics}
+        run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
     console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
     console.print(str(test))
     return run
-
-
-def _check_folder(run: Run, resume: bool) -> None:
-    if resume:
-        if not run.exists:
-            raise RunError(f"There is no run to resume in {run.folder}: it has no config.yaml.")
-    elif run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
-        hint = "go on with it by --resume, or " if run.exists else ""
-        raise RunError(f"{run.folder} is not empty: {hint}name another output folder.")
 
 
 def evaluate_part(
@@ -235,32 +248,6 @@ def _check_kind(model: type[Model], split: str) -> None:
             f"{model.__name__} learns from {kind}: it needs --split {model.default_split}, "
             f"not {split}."
         )
-
-
-def _check_same(run: Run, config: dict[str, Any], model: Model) -> None:
-    """A resumed run ends as the uninterrupted one would, so nothing about it may differ."""
-    different = _difference(run.config, config)
-    if different:
-        raise RunError(
-            f"{run.folder} was started with {different}. Resume it by `tfrecs train --resume "
-            f"{run.folder}` alone, or train into another folder."
-        )
-    if model.items != run.load_items():
-        raise RunError(
-            f"The items of {config['data']} are not those that {run.folder} was started with: "
-            "the data have changed. Train into another folder."
-        )
-
-
-def _difference(before: Any, now: Any, name: str = "") -> str:
-    """Names the first setting that differs, or nothing."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        parts = (
-            _difference(before.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
-            for key in dict.fromkeys([*before, *now])
-        )
-        return next(filter(None, parts), "")
-    return "" if before == now else f"{name.replace('.init_args', '')} {before}, not {now}"
 
 
 def _facts(model: Model, config: dict[str, Any], source: Source) -> dict[str, Any]:

@@ -51,14 +51,17 @@ class EpochProgress(keras.callbacks.Callback):
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.mode = mode
         self.best: float | None = None
+        # Seconds that the first epoch had taken before, where it is a resumed one.
+        self.spent = 0.0
         self._bar: Progress | None = None
         # Batch ends cost nothing then: Keras does not turn every batch's loss into a number.
         self._supports_tf_logs = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock, and in a terminal the bar."""
-        self._started = time.perf_counter()
-        self._finished = self._started
+        self._finished = time.perf_counter()
+        self._started = self._finished - self.spent
+        self.spent = 0.0
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn(f"epoch {epoch + 1}/{self.epochs}"),

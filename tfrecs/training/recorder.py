@@ -1,64 +1,113 @@
-"""`fit` with a run folder: checkpoints, history, resuming, and Ctrl-C."""
+"""The record of a run: checkpoints, history, and what a resumed training takes up of them."""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from rich.console import Console
+import numpy as np
 
-from tfrecs._keras import keras, tf
-from tfrecs.data import EvaluationSet, Rows
+from tfrecs._keras import keras
 from tfrecs.models import Model
 from tfrecs.training.callbacks import BestWeights
-from tfrecs.training.checkpoints import CheckpointError, Checkpoints
-from tfrecs.training.history import Row, plot_history, write_history
-from tfrecs.training.progress import EpochProgress
-from tfrecs.training.runs import Run
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a training whose state is safe; the message says how to go on."""
+from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
+from tfrecs.training.history import Row, write_history
+from tfrecs.training.runs import Run, RunError
+from tfrecs.training.stopping import Interrupted, StopSignals, Wish
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes what a run has reached at the end of each epoch: checkpoint, history and metrics.
+    """Writes what a run has reached: checkpoints, and at the end of each epoch history and metrics.
 
     Args:
         run: Where to write.
         checkpoints: The checkpoints of the model.
         best: The callback that knows the best epoch; it comes before this one.
         facts: What metrics.json says besides, known before the training.
+        data: Tells the training data from any others; a checkpoint of others is refused.
+        checkpoint_minutes: Minutes between two checkpoints within an epoch; None leaves those at
+            the ends of epochs alone.
+        agree: Makes of this process's wish that of all processes that train together. It is called
+            after the same steps in each.
 
     Attributes:
         rows: Each epoch's values.
+        batch: Batches of the next epoch that are done.
+        epochs: The most epochs.
+        steps: Batches of an epoch.
         seconds: Time spent in epochs, validation included, over all resumptions.
+        stop: The signals that end the training, once `fit` listens to them.
     """
 
+    # Reads no logs of batches: without this Keras would copy them from the device after each.
+    _supports_tf_logs = True
+
     def __init__(
-        self, run: Run, checkpoints: Checkpoints, best: BestWeights, facts: dict[str, Any]
+        self,
+        run: Run,
+        checkpoints: Checkpoints,
+        best: BestWeights,
+        facts: dict[str, Any],
+        *,
+        data: str = "",
+        checkpoint_minutes: float | None = 10.0,
+        agree: Callable[[Wish], Wish] = lambda wish: wish,
     ) -> None:
         super().__init__()
         self.run = run
         self.checkpoints = checkpoints
         self.best = best
         self.facts = facts
+        self.data = data
+        self.checkpoint_minutes = checkpoint_minutes
+        self.agree = agree
         self.rows: list[Row] = []
+        self.batch = 0
+        self.epochs = 0
+        self.steps = 0
         self.seconds = 0.0
+        self.stop = StopSignals()
         self._kept_for = 0
+        # Of an epoch that is resumed: what had been reached in it.
+        self._within: dict[str, Any] = {"seconds": 0.0}
+        self._saved = Position(0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to resume, were it damaged."""
+        history = self.run.folder / "history.csv"
+        return bool(self.checkpoints.positions()) or history.exists()
 
     @property
     def done(self) -> int:
         """How many epochs are done."""
         return len(self.rows)
 
+    @property
+    def spent(self) -> float:
+        """Seconds that an epoch which is resumed had taken when it was stopped."""
+        return self._within["seconds"]
+
     def save(self) -> None:
         """Writes a checkpoint of what is done."""
-        state = {"rows": self.rows, "seconds": self.seconds, "best": self.best.get_state()}
+        state = {
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "best": self.best.get_state(),
+            "data": self.data,
+            "within": None,
+        }
+        if self.batch:
+            seconds = time.perf_counter() - self._started
+            state["within"] = {"seconds": seconds, "sums": self.model.epoch_state()}
         # Should this checkpoint get damaged, the one before it is taken up: its best epoch stays.
-        self.checkpoints.save(self.done, state, keep={self.best.best_epoch, self._kept_for})
+        keep = {self.best.best_epoch, self._kept_for}
+        self.checkpoints.save(self.done, state, keep, batch=self.batch)
         self._kept_for = self.best.best_epoch
+        self._saved = Position(self.done, self.batch)
+        self._saved_at = time.monotonic()
 
     def resume(self, model: Model, warn: Callable[[str], None]) -> None:
         """Takes up the newest usable checkpoint.
@@ -69,24 +118,56 @@ class Recorder(keras.callbacks.Callback):
 
         Raises:
             CheckpointError: If none can be used.
+            RunError: If it is of other data.
         """
-        done, state = self.checkpoints.restore_latest(warn)
-        self.rows, self.seconds, best = state["rows"], state["seconds"], state["best"]
-        weights = None
+        position, state = self.checkpoints.restore_latest(warn)
+        # Checkpoints of earlier versions know neither their data nor places within an epoch.
+        if state.get("data", self.data) != self.data:
+            raise RunError(
+                f"{self.facts['data']} does not hold what {self.run.folder} was trained on: the "
+                "data have changed. Train into another folder, or give the old data back."
+            )
+        self.rows, self.batch, self.seconds = state["rows"], position.batch, state["seconds"]
+        if self.rows:  # A process that was killed may have saved an epoch and not written this.
+            write_history(self.run.folder / "history.csv", self.rows)
+        if state.get("within"):
+            self._within = state["within"]
+            model.resume_epoch(self._within["sums"])
+        best, weights = state["best"], None
         if best["best_epoch"]:
-            try:
-                self.checkpoints.restore(best["best_epoch"])
-                weights = model.get_weights()
-            except CheckpointError as error:
-                warn(
-                    f"WARNING: the checkpoint of the best epoch cannot be used: {error}. "
-                    f"The best epoch is now epoch {done} until a better one comes."
-                )
-                best = {"best": self.rows[-1][self.best.monitor], "best_epoch": done, "wait": 0}
-            self.checkpoints.restore(done)
-            weights = model.get_weights() if weights is None else weights
+            weights = self._weights_of(model, best["best_epoch"], warn)
+            if weights is None:
+                # The last one that is done takes its place or, were that lost too, the next one.
+                best = {"best": None, "best_epoch": 0, "wait": 0}
+                weights = self._weights_of(model, self.done, warn)
+                if weights is not None:
+                    value = self.rows[-1][self.best.monitor]
+                    best = {"best": value, "best_epoch": self.done, "wait": 0}
+                epoch = best["best_epoch"] or self.done + 1
+                warn(f"The best epoch is now epoch {epoch} until a better one comes.")
+            self.checkpoints.restore(*position)
         self._kept_for = best["best_epoch"]
+        self._saved, self._saved_at = position, time.monotonic()
         self.best.set_state(best, weights)
+
+    def _weights_of(
+        self, model: Model, epoch: int, warn: Callable[[str], None]
+    ) -> list[np.ndarray] | None:
+        """The weights at the end of an epoch."""
+        try:
+            self.checkpoints.restore(epoch)
+        except CheckpointError as error:
+            warn(f"WARNING: the checkpoint of the best epoch cannot be used: {error}.")
+            return None
+        return model.get_weights()
+
+    @property
+    def place(self) -> str:
+        """Where in the training the last checkpoint is from, in words."""
+        done, batch = self._saved
+        if batch:
+            return f"in epoch {done + 1} of {self.epochs}, after batch {batch} of {self.steps}"
+        return f"{f'after epoch {done}' if done else 'before epoch 1'} of {self.epochs}"
 
     def metrics(self, **results: Any) -> dict[str, Any]:
         """What metrics.json says.
@@ -113,98 +194,56 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - self.spent
+        self._within = {"seconds": 0.0}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves within the epoch where it is time to, and stops where that is wished."""
+        if batch + 1 == self.steps:
+            return  # The end of the epoch saves, and stops.
+        wish = self.agree(self._wish())
+        if wish:
+            self.batch = batch + 1
+            self.save()
+        if wish is Wish.STOP:
+            self.end()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Records the epoch."""
+        """Records the epoch, and stops where that is wished."""
         self.seconds += time.perf_counter() - self._started
         rate = self.model.optimizer.learning_rate
         rate = rate(self.model.optimizer.iterations) if callable(rate) else rate
         row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": rate}
         self.rows.append({name: _number(value) for name, value in row.items()})
+        self.batch = 0
         self.save()
         write_history(self.run.folder / "history.csv", self.rows)
         self.run.write_metrics(self.metrics())
+        if self.agree(self._wish()) is Wish.STOP:
+            self.end()
 
+    def _wish(self) -> Wish:
+        if self.stop.received is not None:
+            return Wish.STOP
+        minutes = self.checkpoint_minutes
+        due = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
+        return Wish.SAVE if due else Wish.GO_ON
 
-def fit(
-    recorder: Recorder,
-    model: Model,
-    validation: EvaluationSet | Rows,
-    batches: Callable[[int], tf.data.Dataset],
-    *,
-    epochs: int,
-    targets: int,
-    resume: bool,
-    console: Console,
-) -> None:
-    """Trains a compiled model in a run folder, from the start or from where it was stopped.
+    def end(self) -> NoReturn:
+        """Ends the training with what is saved.
 
-    Afterwards the model has the weights of the best epoch.
+        Raises:
+            Interrupted: Always.
+        """
+        # Where no signal came it came to another process, with which this one agreed.
+        raise Interrupted(self.stopped("Stopped"), self.stop.received or signal.SIGTERM)
 
-    Args:
-        recorder: Keeps the record of the run.
-        model: The model, compiled.
-        validation: What each epoch is validated on.
-        batches: Gives the training batches from an epoch on.
-        epochs: The most epochs.
-        targets: Targets an epoch, for the speed that is shown.
-        resume: Whether to go on from the newest checkpoint.
-        console: Where to show progress.
-
-    Raises:
-        CheckpointError: If `resume` finds no usable checkpoint.
-        Interrupted: On Ctrl-C. What is done is written, the model has the best weights so far.
-    """
-    run, best = recorder.run, recorder.best
-    best.set_model(model)
-    if resume and recorder.checkpoints.epochs():
-        recorder.resume(model, console.print)
-        console.print(f"resuming {run.folder} after epoch {recorder.done}")
-    else:
-        if resume:
-            console.print(f"{run.folder} was stopped before its first checkpoint: starting over")
-        recorder.save()
-    if recorder.done >= epochs or best.stopped:
-        best.restore()
-        return
-    dataset = batches(recorder.done)
-    progress = EpochProgress(
-        epochs,
-        steps=len(dataset),
-        targets=targets,
-        monitor=best.monitor,
-        mode=best.mode,
-        console=console,
-    )
-    progress.best = best.best
-    board = keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False)
-    try:
-        model.fit(
-            dataset,
-            epochs=epochs,
-            initial_epoch=recorder.done,
-            validation_data=validation,
-            callbacks=[progress, best, recorder, board],
-            verbose=0,
+    def stopped(self, how: str) -> str:
+        """Says what of a training that has ended early is kept, and how to go on with it."""
+        return (
+            f"{how} {self.place}. Go on with it by the same command, or by: tfrecs train --resume "
+            f"{self.run.folder}"
         )
-    except KeyboardInterrupt:
-        best.restore()
-        kept = f"{recorder.done} epoch{'' if recorder.done == 1 else 's'} kept"
-        raise Interrupted(
-            f"Stopped in epoch {recorder.done + 1} of {epochs}, {kept}. "
-            f"Resume with: tfrecs train --resume {run.folder}"
-        ) from None
-    finally:
-        progress.close()
-        if recorder.rows:
-            plot_history(
-                run.folder / "training.png",
-                recorder.rows,
-                metric=best.monitor,
-                best_epoch=best.best_epoch,
-                title=f"{recorder.facts['model']} on {recorder.facts['data']}",
-            )
 
 
 def _number(value: Any) -> float:

@@ -43,7 +43,7 @@ class Run:
     metrics.json    validation and test metrics, baselines, times, versions
     history.csv     each epoch's loss, validation metrics and speed
     training.png    the same as a picture
-    checkpoints/    the last two epochs and the best one
+    checkpoints/    the last two, and that of the best epoch
     tensorboard/    logs for `tensorboard --logdir`
     ```
 
@@ -67,6 +67,11 @@ class Run:
     def exists(self) -> bool:
         """Whether a training has begun in the folder."""
         return (self.folder / "config.yaml").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has ended and been tested."""
+        return bool(self.metrics.get("finished"))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -93,6 +98,39 @@ class Run:
         """What metrics.json holds; empty before the training has ended or was stopped."""
         path = self.folder / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is no folder yet, or an empty one, or one whose run was never begun."""
+        if not self.folder.exists():
+            return True
+        # A process that was killed in `begin` leaves these.
+        left = {"model.json", ".model.json-tmp", ".config.yaml-tmp"}
+        return self.folder.is_dir() and {path.name for path in self.folder.iterdir()} <= left
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training in the folder; the lock of a dead one is gone.
+
+        Raises:
+            RunError: If another process holds the lock.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows has no locks of this kind.
+            yield
+            return
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"Another process is training in {self.folder}.") from error
+            except OSError:  # Some file systems, such as NFS, lock no folders.
+                pass
+            yield
+        finally:
+            os.close(descriptor)
 
     def begin(self, config: dict[str, Any], model: Model) -> None:
         """Makes the folder, with all that is needed to take the run up again.
@@ -143,11 +181,11 @@ class Run:
         with run_errors():
             model = keras.utils.deserialize_keras_object(self._model_config())
         checkpoints = self.checkpoints(model)
-        epochs = checkpoints.epochs()
-        best = checkpoints.state(epochs[-1])["best"]["best_epoch"] if epochs else 0
+        positions = checkpoints.positions()
+        best = checkpoints.state(*positions[-1])["best"]["best_epoch"] if positions else 0
         if not best:
             raise RunError(
-                f"No epoch of {self.folder} is done yet. Resume it with: "
+                f"No epoch of {self.folder} is done yet. Go on with it by: "
                 f"tfrecs train --resume {self.folder}"
             )
         checkpoints.restore(best)
