@@ -3,8 +3,8 @@
     python replay.py FOLDER_OF_LIBTENSORFLOW < requests.json
 
 with requests `[{"export": folder, "signature": name, "inputs": {name: {"shape": [..], "values":
-[..]}}}, ..]`, whose values are flat and null for NaN. Prints a list of `{"outputs": ..}` of the same
-form, or `{"error": message}`.
+[..]}}}, ..]`, whose values are flat and null for NaN. Prints a list of `{"outputs": ..}` in the
+same form, or `{"error": message}`.
 """
 
 import json

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_recommends(client):
     assert answer == [(9, 9.0), (8, 8.0), (7, 7.0)]  # three are left
     assert all(type(item) is int and type(score) is float for item, score in answer)
     assert client.recommend(range(10), 10) == []
-    assert repr(client).startswith("Client('") and repr(client).endswith("', model='model')")
+    assert re.fullmatch(r"Client\('.*127.0.0.1:\d+', model='model'\)", repr(client))
 
 
 def test_recommends_to_several_in_one_request(client, served):
@@ -100,7 +101,7 @@ def test_scores_candidates(client):
     assert client.score({"candidates": []}).shape == (0, 0)
     with pytest.raises(ValueError, match="no column 'candidates', only 'history'"):
         client.score({"history": [[3]]})
-    with pytest.raises(ValueError, match="Columns differ in length: {'candidates': 1, 'history': 2}"):
+    with pytest.raises(ValueError, match="Columns differ in length: .'candidates': 1, 'history'"):
         client.score({"history": [[1], [2]], "candidates": [[4]]})
 
 
@@ -170,9 +171,9 @@ def test_errors_by_code(transport, served):
     address = getattr(served, transport)
 
     def refused(ask, **arguments):
-        with Client(address, **{"model": "model", **arguments}) as client:
-            with pytest.raises(ServingError) as caught:
-                ask(client)
+        client = Client(address, **{"model": "model", **arguments})
+        with client, pytest.raises(ServingError) as caught:
+            ask(client)
         return caught.value
 
     def one(client):
@@ -222,19 +223,19 @@ def test_no_server(transport):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     scheme = {"grpc": "", "rest": "http://"}[transport]
-    with Client(scheme + address, "model") as client:
-        with pytest.raises(ServingError, match="Is a server running at that address") as caught:
-            client.recommend([1])
+    client = Client(scheme + address, "model")
+    with pytest.raises(ServingError, match="Is a server running at that address") as caught:
+        client.recommend([1])
+    client.close()
     assert caught.value.code == "UNAVAILABLE"
 
 
 def test_the_other_port(served):
-    with Client(f"http://{served.grpc}", "model") as client:
-        with pytest.raises(ServingError, match="is this its port of gRPC or of REST"):
-            client.status()
-    with Client(served.rest.removeprefix("http://"), "model", timeout=2) as client:
-        with pytest.raises(ServingError) as caught:
-            client.status()
+    with pytest.raises(ServingError, match="is this its port of gRPC or of REST"):
+        Client(f"http://{served.grpc}", "model").status()
+    client = Client(served.rest.removeprefix("http://"), "model", timeout=2)
+    with client, pytest.raises(ServingError) as caught:
+        client.status()
     assert caught.value.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 
@@ -249,9 +250,8 @@ def test_the_other_port(served):
     ],
 )
 def test_answers_of_something_else(status, body, code, message, answering):
-    with Client(answering(status, body), "model") as client:
-        with pytest.raises(ServingError) as caught:
-            client.status()
+    with pytest.raises(ServingError) as caught:
+        Client(answering(status, body), "model").status()
     assert caught.value.code == code
     assert message in caught.value.message
 
@@ -267,7 +267,7 @@ def test_wrong_requests(client):
     with pytest.raises(ValueError, match="Neither history nor user"):
         client.recommend([])
     for wrong in ("seven", 7.5, None, True, 2**63, float("nan")):
-        with pytest.raises(ValueError, match="is not an item id: the ids of the served model are integers"):
+        with pytest.raises(ValueError, match="is not an item id: the ids of the served mod"):
             client.recommend([wrong], 1)
     with pytest.raises(ValueError, match="4 items are not to be recommended, .* takes 3 excl"):
         client.recommend([7], 1, exclude=[1, 2, 3, 4])

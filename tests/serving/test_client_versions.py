@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent import futures
 
 import pytest
 
@@ -123,7 +124,8 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(base, damage):
             assert client.recommend([9], 1) == [(8, 8.0)]
             newest, oldest = client.status()
             assert (newest["version"], newest["state"]) == (2, "END")
-            assert newest["code"] != "OK" and newest["message"]
+            assert newest["code"] != "OK"
+            assert newest["message"]
             assert oldest == {"version": 1, "state": "AVAILABLE", "code": "OK", "message": ""}
 
 
@@ -184,13 +186,9 @@ def test_eight_threads_get_what_one_gets(base):
                     for history, user, exclude in requests
                 ]
 
-            want, got = ask(), []
-            threads = [threading.Thread(target=lambda ask=ask: got.append(ask())) for _ in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert got == [want] * 8
+            with futures.ThreadPoolExecutor(8) as threads:
+                asked = [threads.submit(ask) for _ in range(8)]
+            assert [each.result() for each in asked] == [ask()] * 8
 
 
 def test_a_server_that_comes_back(base):

@@ -162,7 +162,8 @@ def test_predict_by_grpc(double):
         "user_id": np.array(["fan"], object),
         "exclude": np.array([[1, 2, 3]]),
     }
-    assert list(predict(double, default, signature="").outputs["item_id"].int64_val)[0] == 8
+    answer = predict(double, default, signature="")
+    assert answer.outputs["item_id"].int64_val[0] == 8
 
 
 @pytest.mark.parametrize(

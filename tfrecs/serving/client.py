@@ -110,9 +110,9 @@ class Client:
         """
         if isinstance(history, str | bytes):
             raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
-        return self.recommend_batch(
-            [history], k, users=[user], exclude=[exclude], timeout=timeout
-        )[0]
+        return self.recommend_batch([history], k, users=[user], exclude=[exclude], timeout=timeout)[
+            0
+        ]
 
     def recommend_batch(
         self,

@@ -68,9 +68,9 @@ def recommendation_request(
     if knows_users:
         about = inputs["user_id"]
         whole, nobody = about["dtype"] == "int64", missing_value("user_id", about)
+        whose = "users of the served model"
         raw = [
-            nobody if user is None else parse_id(user, whole, "a user id", "users of the served model")
-            for user in users
+            nobody if user is None else parse_id(user, whole, "a user id", whose) for user in users
         ]
         request["user_id"] = array_of(raw, "user_id", about)
     return request

@@ -76,7 +76,11 @@ class GrpcTransport:
             self._spec.version_label = label
 
     def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray], signatures: Signatures, seconds: float
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        signatures: Signatures,
+        seconds: float,
     ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature.
 

@@ -53,7 +53,11 @@ class RestTransport:
             self._url += f"/labels/{urllib.parse.quote(label, safe='')}"
 
     def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray], signatures: Signatures, seconds: float
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        signatures: Signatures,
+        seconds: float,
     ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature.
 

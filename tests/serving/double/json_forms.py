@@ -106,9 +106,7 @@ def _tensor(value, dtype: int) -> np.ndarray:
 def _fill(value, level: int, shape: list[int], dtype: np.dtype, flat: list) -> None:
     if isinstance(value, list):
         if level >= len(shape):
-            raise _invalid(
-                f"Encountered list at unexpected level: {level} expected < {len(shape)}"
-            )
+            raise _invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
         if len(value) != shape[level]:
             raise _invalid(
                 f"Encountered list at unexpected size: {len(value)} at level: {level} expected "
@@ -124,7 +122,7 @@ def _fill(value, level: int, shape: list[int], dtype: np.dtype, flat: list) -> N
 
 def _entry(value, dtype: np.dtype):
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if dtype == object:
+    if dtype.kind == "O":
         if isinstance(value, dict):
             try:
                 return base64.b64decode(value["b64"], validate=True)

@@ -9,6 +9,7 @@ import re
 import threading
 from pathlib import Path
 
+import grpc
 import numpy as np
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -18,14 +19,8 @@ from tfrecs._keras import tf
 
 METHODS = {f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress")}
 MAX_WARMUP_RECORDS = 1000
-# tsl/protobuf/error_codes.proto, which gRPC shares.
-CODES = dict(
-    enumerate(
-        "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
-        "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE "
-        "UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED".split()
-    )
-)
+# TensorFlow has the numbers of gRPC.
+CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Refused(Exception):
