@@ -126,7 +126,8 @@ def test_histories_are_filled_up(served, monkeypatch):
         )
         assert client.recommend([9, 8], 1) == [(7, 7.0)]
         assert client.recommend(range(5, 10), 1) == [(4, 4.0)]
-    assert [inputs["history"].shape for inputs in sent] == [(1, 4), (1, 5)]
+        assert client.score({"history": [[1]], "candidates": [[3, 2]]}).tolist() == [[3, 2]]
+    assert [inputs["history"].shape for inputs in sent] == [(1, 4), (1, 5), (1, 4)]
     assert sent[0]["history"].tolist() == [[9, 8, -(2**63), -(2**63)]]
 
 
@@ -308,8 +309,20 @@ def test_answers_as_the_recommender_does(name, public_export):
                 for alone, row in zip(got, together, strict=True):
                     assert [item for item, _ in alone] == [item for item, _ in row]
                 answers.append(got)
-                if "query_vectors" in recommender.manifest["signatures"]:
+                signatures = recommender.manifest["signatures"]
+                if "query_vectors" in signatures:
                     assert_same_vectors(client, recommender, ids, user)
+                if "exclude" in signatures["serving_default"]["inputs"]:
+                    asked = {"history": ids[:2], "k": 3, "user": user, "exclude": ids[4:6]}
+                    best = [item for item, _ in client.recommend(**asked)]
+                    assert best == [item for item, _ in recommender.recommend(**asked)]
+                if "score" in signatures:
+                    rows = {"history": [ids[:2], ids[4:5]], "user_id": [user, user]}
+                    rows = pd.DataFrame({**rows, "candidates": [[ids[3], "nothing"], ids[6:7]]})
+                    if recommender.is_integer:
+                        rows["candidates"] = [[ids[3], "-123"], ids[6:7]]
+                    want = recommender.score(rows)
+                    np.testing.assert_allclose(client.score(rows), want, rtol=1e-5, atol=1e-6)
     by_grpc, by_rest = answers
     assert by_grpc == by_rest  # to the last digit
     for (history, who), got in zip(requests, by_grpc, strict=True):

@@ -322,7 +322,7 @@ class Client:
             inputs = {
                 key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()
             }
-            return row_request(name, rows, inputs)
+            return row_request(name, rows, inputs, self.history_width)
 
         return self._connection.ask(name, request, self._seconds(timeout))
 

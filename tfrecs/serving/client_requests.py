@@ -77,7 +77,7 @@ def recommendation_request(
 
 
 def row_request(
-    name: str, rows: Any, inputs: Mapping[str, Mapping[str, Any]]
+    name: str, rows: Any, inputs: Mapping[str, Mapping[str, Any]], history_width: int
 ) -> dict[str, np.ndarray]:
     """Returns a request of columns.
 
@@ -85,6 +85,7 @@ def row_request(
         name: The signature's name.
         rows: A DataFrame, or columns by name.
         inputs: What the signature takes, by the server's word and the manifest's.
+        history_width: How long histories are made at least.
 
     Raises:
         ValueError: If a column is missing that must be there, differs from others in length, or
@@ -108,8 +109,9 @@ def row_request(
     if len(set(sizes.values())) > 1:
         raise ValueError(f"Columns differ in length: {sizes}.")
     (size,) = set(sizes.values())
+    widths = {"history": max(history_width, 1)}
     return {
-        key: array_of(there.get(key, [None] * size), columns[key], given)
+        key: array_of(there.get(key, [None] * size), columns[key], given, widths.get(key, 1))
         for key, given in inputs.items()
     }
 

@@ -63,7 +63,9 @@ def missing_value(name: str, given: Mapping[str, Any]) -> int | float | str | No
     return NOBODY if name in _IDS else None
 
 
-def array_of(values: Iterable[Any], name: str, given: Mapping[str, Any]) -> np.ndarray:
+def array_of(
+    values: Iterable[Any], name: str, given: Mapping[str, Any], width: int = 1
+) -> np.ndarray:
     """Returns the values of a column as an input takes them.
 
     Args:
@@ -71,6 +73,8 @@ def array_of(values: Iterable[Any], name: str, given: Mapping[str, Any]) -> np.n
             pandas' own are missing.
         name: The input's name.
         given: What the server says of it, and the manifest, if that is at hand.
+        width: How long to make lists at least. Never 0, from which JSON and batches cannot tell
+            one row from none.
 
     Raises:
         ValueError: If a value is not of the input's type, or is missing where nothing is known to
@@ -111,9 +115,7 @@ def array_of(values: Iterable[Any], name: str, given: Mapping[str, Any]) -> np.n
             raise ValueError(f"{name!r} has vectors of {shape[1]} numbers, not of {wrong}.")
     elif shape[1] is not None and longest > shape[1]:
         raise ValueError(f"A row of {name!r} has {longest} values; it takes at most {shape[1]}.")
-    # Never a width of 0, from which JSON and batches cannot tell one row from none.
-    width = max(longest, 1) if shape[1] is None else shape[1]
-    return padded(rows, width, name, given)
+    return padded(rows, width if shape[1] is None else shape[1], name, given)
 
 
 def padded(
