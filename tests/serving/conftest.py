@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import tfrecs
+from tests.serving.public_models import MODELS
 from tfrecs._keras import tf
 from tfrecs.models import Model
+from tfrecs.serving import export
 
 DECAY = 0.5
 LOWEST = float(np.finfo(np.float32).min)
@@ -126,3 +128,24 @@ def answer():
         return ids, out["score"].numpy()
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def public_export(tmp_path_factory):
+    """Exports a public model by its name, once: `public_export("SASRec")` is its newest version."""
+    base = tmp_path_factory.mktemp("public")
+    exports = {}
+
+    def exported(name: str) -> Path:
+        if name not in exports:
+            exports[name] = Path(export(MODELS[name](), base / name, k=4))
+        return exports[name]
+
+    return exported
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    """What is on this machine is asked directly, whatever the environment says."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -8,6 +8,15 @@ import pandas as pd
 import pytest
 
 import tfrecs
+from tests.serving.replayed import (
+    LIBRARIES,
+    REPLAY,
+    assert_answers,
+    golden_request,
+    golden_requests,
+    request,
+    tensor,
+)
 from tfrecs._keras import keras, tf
 from tfrecs.data import (
     Categorical,
@@ -26,7 +35,6 @@ from tfrecs.data import (
 from tfrecs.models import DeepCross
 from tfrecs.serving import Recommender, export
 
-LIBRARIES = Path(tf.__file__).parent
 COLOURS = Vocabulary(["red", "blue"])
 FRAME = pd.DataFrame(
     {
@@ -121,30 +129,12 @@ def test_it_recommends_nothing_and_says_so(exported):
     not (LIBRARIES / "libtensorflow_cc.so.2").exists(), reason="TensorFlow's C library is elsewhere"
 )
 def test_golden_answers_through_the_c_api(exported, run_alone):
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString(Path(exported, "saved_model.pb").read_bytes())
-    signature = saved.meta_graphs[0].signature_def["score"]
-    content = manifest(exported)
-    (golden,) = content["golden"]
-    specs = content["signatures"]["score"]["inputs"]
-
-    def tensor(name):
-        shape = np.array(golden["inputs"][name], object).shape
-        values = [x for row in golden["inputs"][name] for x in np.ravel(np.array(row, object))]
-        nan = [float("nan") if x is None else x for x in values]
-        return {"dtype": specs[name]["dtype"], "shape": list(shape), "values": nan}
-
-    inputs = {signature.inputs[name].name: tensor(name) for name in specs}
-    output = signature.outputs["score"].name
-    wrong = signature.inputs["watch_time"].name
-    flat = {**inputs, wrong: {"dtype": "float32", "shape": [2, 2], "values": [0.0] * 4}}
-    requests = [{"inputs": x, "outputs": [output]} for x in (inputs, flat)]
-    out = run_alone(
-        Path(__file__).parent / "capi.py", LIBRARIES, exported, stdin=json.dumps(requests)
-    )
-    answer, refused = json.loads(out)
-    np.testing.assert_allclose(answer[output]["values"], golden["outputs"]["score"], rtol=1e-5)
+    (golden,) = golden_requests(exported)
+    asked = golden_request(exported, golden)
+    inputs = {**asked["inputs"], "watch_time": tensor([[0.0, 0.0], [0.0, 0.0]])}
+    asked = [asked, request(exported, golden["signature"], **inputs)]
+    answer, refused = json.loads(run_alone(REPLAY, LIBRARIES, stdin=json.dumps(asked)))
+    assert_answers(answer, golden)
     assert "is not compatible with expected shape [?]" in refused["error"]
 
 

@@ -1,6 +1,7 @@
 """Exports: from a trained model to a SavedModel that serves, and recommendations out of one.
 
-All names load at their first use: reading an export needs TensorFlow alone.
+All names load at their first use: reading an export needs TensorFlow alone, and asking a server for
+one by REST not even that.
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrecs.serving.client import Client
     from tfrecs.serving.exporter import export
     from tfrecs.serving.recommender import Recommender
+    from tfrecs.serving.serving_error import ServingError
     from tfrecs.serving.vectors import write_vectors
 
-__all__ = ["Recommender", "export", "write_vectors"]
+__all__ = ["Client", "Recommender", "ServingError", "export", "write_vectors"]
 
-_FILES = {"Recommender": "recommender", "export": "exporter", "write_vectors": "vectors"}
+_FILES = {
+    "Client": "client",
+    "Recommender": "recommender",
+    "ServingError": "serving_error",
+    "export": "exporter",
+    "write_vectors": "vectors",
+}
 
 
 def __getattr__(name: str) -> Any:

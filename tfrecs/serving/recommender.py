@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -11,6 +10,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from tfrecs.serving.manifest import read_manifest
+from tfrecs.serving.plain_requests import parse_id
 from tfrecs.serving.versions import find_export
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Recommender:
         if user is None:
             raw = self.manifest["user_padding_id"]
         else:
-            raw = _parse_one(user, is_integer, "a user id", "users")
+            raw = parse_id(user, is_integer, "a user id", "users of this export")
             if str(raw) not in self._known_users:
                 raise ValueError(f"The user {user!r} is not known to this export.")
         return self._tf.constant([raw], self._tf.int64 if is_integer else self._tf.string)
@@ -234,23 +234,14 @@ class Recommender:
     def _parse(self, history: Iterable[Any]) -> list[Any]:
         if isinstance(history, str | bytes):
             raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
-        return [_parse_one(item, self.is_integer, "an item id", "ids") for item in history]
+        whose = "ids of this export"
+        return [parse_id(item, self.is_integer, "an item id", whose) for item in history]
 
     def __repr__(self) -> str:
         """What was loaded, from where."""
         m = self.manifest
         what = f"{m['num_items']} items, k={self.k}" if self.k else "scores of rows"
         return f"Recommender({str(self.path)!r}: {m['model']}, {what})"
-
-
-def _parse_one(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
-    if not is_integer:
-        return raw.decode() if isinstance(raw, bytes) else str(raw)
-    whole = int(raw) if isinstance(raw, float) and raw.is_integer() else raw
-    text = whole.decode() if isinstance(whole, bytes) else str(whole).strip()
-    if not re.fullmatch(r"-?[0-9]+", text) or not -(2**63) <= int(text) < 2**63:
-        raise ValueError(f"{raw!r} is not {what}: the {whose} of this export are integers (int64).")
-    return int(text)
 
 
 def _listed(ids: Sequence[Any], most: int = 10) -> str:

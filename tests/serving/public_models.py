@@ -1,0 +1,31 @@
+"""Every public model, small, as it is exported; `test_alone.py` fails where one is missing.
+
+Raw ids are strings in some and integers, negative ones too, in others.
+"""
+
+from collections.abc import Callable
+
+import tfrecs
+from tests.conformance import features
+from tfrecs.data import Vocabulary
+
+ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
+USERS = Vocabulary([5, 900, 17, -1])
+
+
+def _factors(name: str) -> Callable[[], tfrecs.models.Model]:
+    return lambda: getattr(tfrecs.models, name)(ITEMS, USERS, dim=4, seed=1)
+
+
+MODELS: dict[str, Callable[[], tfrecs.models.Model]] = {
+    "SASRec": lambda: tfrecs.models.SASRec(
+        ITEMS, dim=4, num_blocks=1, num_heads=2, max_length=5, seed=2
+    ),
+    "TwoTower": features.two_tower,
+    "MatrixFactorization": _factors("MatrixFactorization"),
+    "GeneralizedMF": _factors("GeneralizedMF"),
+    "MLP": _factors("MLP"),
+    "NeuralMF": _factors("NeuralMF"),
+    "DeepCross": features.deep_cross,
+    "RetrieveThenRank": features.both,
+}

@@ -1,0 +1,333 @@
+"""Recommendations, scores and vectors from a server that runs TensorFlow Serving."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfrecs.serving.client_requests import as_arrays, recommendation_request, row_request
+from tfrecs.serving.connection import Connection
+from tfrecs.serving.manifest import read_manifest
+from tfrecs.serving.versions import find_export
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOWEST = float(np.finfo(np.float32).min)
+
+
+class Client:
+    """Asks a TensorFlow Serving server for an export, by gRPC or by REST: raw ids in and out.
+
+    It answers as `Recommender` does, for an export that is somewhere else. What the model takes,
+    integers or strings, with users or without, it learns from the server at the first request, and
+    again when a new version of the model has taken over. REST needs neither TensorFlow nor another
+    package; gRPC, which is faster, needs the extra `serving`.
+
+    A server does not tell which ids the model knows, so unknown ones are skipped without a warning,
+    and an unknown user is one that the model was not trained on. Threads may share a client.
+
+    Args:
+        address: `"host:8500"` for gRPC, `"http://host:8501"` or `"https://.."` for REST.
+        model: The model's name on the server.
+        version: Which version to ask; by default the newest that the server has.
+        label: The label of the version to ask, in place of its number.
+        timeout: Seconds to wait for an answer; each method takes its own too.
+        batch_size: The most rows of one request; more are asked for in several. A server that
+            batches refuses more than its `max_batch_size`, 128 in `docker/`.
+        history_width: Fill histories up to this length, as all clients of a server that batches
+            must: it puts only those of one length together. The model's `max_history` is enough;
+            longer histories are sent as they are.
+        export: The export that is served, or the folder of its versions, where that is at hand: its
+            manifest says what the server does not, the names of columns that TensorFlow would not
+            take and what stands for a missing integer feature.
+        credentials: `grpc.ChannelCredentials` of a server with TLS.
+
+    Raises:
+        ValueError: An argument is out of range, or both `version` and `label` are given.
+        ImportError: gRPC is asked for, and the extra `serving` is not installed.
+
+    Example:
+        ```python
+        client = tfrecs.serving.Client("localhost:8500", model="sasrec")
+        client.recommend([50, 172, 181], k=10)
+        ```
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 5.0,
+        batch_size: int = 128,
+        history_width: int = 0,
+        export: str | os.PathLike[str] | None = None,
+        credentials: Any = None,
+    ) -> None:
+        self.model, self.timeout, self.history_width = model, timeout, history_width
+        self._seconds(timeout)
+        self._manifest: Mapping[str, Any] = {}
+        if export is not None:
+            self._manifest = read_manifest(find_export(export), verify=False)["signatures"]
+        self._connection = Connection(address, model, version, label, batch_size, credentials)
+
+    def recommend(
+        self,
+        history: Iterable[Any] = (),
+        k: int = 10,
+        *,
+        user: Any = None,
+        exclude: Iterable[Any] = (),
+        timeout: float | None = None,
+    ) -> list[tuple[int | str, float]]:
+        """Recommends items to somebody with this history.
+
+        Args:
+            history: Raw ids of what they interacted with, oldest first. Where the model's ids are
+                integers, strings of digits are read as such.
+            k: How many items to recommend; at most as many as the export answers with.
+            user: Raw id of who they are, for models that know users.
+            exclude: Raw ids of more items that are not to be recommended.
+            timeout: Seconds to wait, in place of the client's.
+
+        Returns:
+            `(raw id, score)` of the best items outside the history, best first; fewer than `k`
+            where fewer are left.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: The model recommends nothing, `k` is less than 1 or more than the export
+                answers with, there is neither history nor user, the model knows no users, takes
+                fewer exclusions or none, or an id is no integer though the model's are.
+        """
+        if isinstance(history, str | bytes):
+            raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
+        return self.recommend_batch([history], k, users=[user], exclude=[exclude], timeout=timeout)[
+            0
+        ]
+
+    def recommend_batch(
+        self,
+        histories: Iterable[Iterable[Any]],
+        k: int = 10,
+        *,
+        users: Iterable[Any] | None = None,
+        exclude: Iterable[Iterable[Any]] | None = None,
+        timeout: float | None = None,
+    ) -> list[list[tuple[int | str, float]]]:
+        """Recommends items to several at once.
+
+        Args:
+            histories: A history each, as `recommend` takes it.
+            k: How many items to recommend to each.
+            users: A user each, None for an unknown one.
+            exclude: Items that are not to be recommended, a list each.
+            timeout: Seconds to wait for each request, in place of the client's.
+
+        Returns:
+            What `recommend` gives, for each.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: As `recommend`; or there are not as many users or lists as histories.
+        """
+        if not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"k must be a positive integer, not {k!r}.")
+        rows = [list(history) for history in histories]
+        who = [None] * len(rows) if users is None else list(users)
+        banned = [[]] * len(rows) if exclude is None else [list(row) for row in exclude]
+        if not len(rows) == len(who) == len(banned):
+            raise ValueError(
+                f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
+                "exclusions: there must be one of each for everybody."
+            )
+        if not rows:
+            return []
+
+        def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
+            return recommendation_request(rows, who, banned, signature, self.history_width)
+
+        answer = self._connection.ask("serving_default", request, self._seconds(timeout))
+        found = []
+        pairs = zip(answer["item_id"].tolist(), answer["score"].tolist(), strict=True)
+        for items, scores in pairs:
+            # Where fewer items are left than the export answers with, the rest is padding.
+            best = [pair for pair in zip(items, scores, strict=True) if pair[1] > _LOWEST]
+            if len(items) == len(best) < k:
+                raise ValueError(
+                    f"k = {k} is more than the {len(items)} items that the served export answers "
+                    "with. Ask for fewer, or export the model with a larger k."
+                )
+            found.append(best[:k])
+        return found
+
+    def score(
+        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """Scores candidates of users, or, for exports of `DeepCross`, predicts the label of rows.
+
+        Args:
+            rows: Columns of raw values, a row each. Of users: `candidates`, lists of item ids, and
+                `history` or `user_id` or both, as far as the model reads them. Of `DeepCross`:
+                every column that the model reads.
+            timeout: Seconds to wait for each request, in place of the client's.
+
+        Returns:
+            float32 `[rows, candidates]`, the least float32 where an item is unknown or a list was
+            shorter; of `DeepCross` `[rows]`, or with several heads one a head, by the output's
+            name.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: The export has no such signature, or a column is missing or cannot be read.
+        """
+        answer = self._ask("score", rows, timeout)
+        return answer["score"] if list(answer) == ["score"] else answer
+
+    def query_vectors(
+        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
+    ) -> np.ndarray:
+        """Returns the vectors of users, known and new, for exports of models of vectors.
+
+        Args:
+            rows: Columns, a user each: `user_id`, `history` (lists of item ids, oldest first) and
+                the raw features of users, as far as the model reads them. Features that are
+                missing, or a column that is not there, are those that the export has of the user.
+            timeout: Seconds to wait for each request, in place of the client's.
+
+        Returns:
+            float32 `[rows, dim]`: the product with an item's vector is the score.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: The export has no such signature, none of its columns is there, or one
+                cannot be read.
+        """
+        return self._ask("query_vectors", rows, timeout)["vector"]
+
+    def item_vectors(
+        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
+    ) -> np.ndarray:
+        """Returns the vectors of items, known and new, for exports of models of vectors.
+
+        Args:
+            rows: Columns, an item each: `item_id` and the raw features of items, where the model
+                reads some. Features that are missing, or a column that is not there, are those that
+                the export has of the item.
+            timeout: Seconds to wait for each request, in place of the client's.
+
+        Returns:
+            float32 `[rows, dim]`; zeros for an unknown item of a model without features.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: The export has no such signature, none of its columns is there, or one
+                cannot be read.
+        """
+        return self._ask("item_vectors", rows, timeout)["vector"]
+
+    def predict(
+        self,
+        inputs: Mapping[str, Any],
+        signature: str = "serving_default",
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Asks any signature of any model as it is: nothing is filled up, split or left out.
+
+        Args:
+            inputs: By the names of inputs: arrays of their very types, strings as objects, or
+                lists.
+            signature: The signature's name.
+            timeout: Seconds to wait, in place of the client's.
+
+        Returns:
+            Arrays by the names of outputs; strings as arrays of `str`, or of `bytes` where the
+            output's name ends in `_bytes`.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+        """
+        seconds = self._seconds(timeout)
+        signatures = self._connection.signatures(seconds)
+        arrays = as_arrays(inputs, signatures.get(signature, {"inputs": {}})["inputs"])
+        return self._connection.transport.predict(signature, arrays, signatures, seconds)
+
+    def metadata(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """Returns what the server says of the model, asked anew.
+
+        Args:
+            timeout: Seconds to wait, in place of the client's.
+
+        Returns:
+            `{"version": .., "signatures": ..}`, of which the signatures have the form of the
+            export's manifest: `{name: {"inputs": {name: {"dtype": .., "shape": ..}}, "outputs":
+            ..}}`, where None is any size.
+
+        Raises:
+            ServingError: There is no such model or version, or the server cannot be reached in
+                time.
+        """
+        version, signatures = self._connection.metadata(self._seconds(timeout))
+        return {"version": version, "signatures": signatures}
+
+    def status(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """Returns the state of each version that the server knows of, the newest first.
+
+        Args:
+            timeout: Seconds to wait, in place of the client's.
+
+        Returns:
+            `{"version": .., "state": .., "code": .., "message": ..}` each. A state of "AVAILABLE"
+            answers; "START", "LOADING", "UNLOADING" and "END" do not, and where loading failed,
+            `code` and `message` say why.
+
+        Raises:
+            ServingError: There is no such model or version, or the server cannot be reached in
+                time.
+        """
+        return self._connection.status(self._seconds(timeout))
+
+    def close(self) -> None:
+        """Closes the connection of gRPC; REST holds none."""
+        self._connection.transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """Which model, where."""
+        return f"Client({self._connection.transport.where!r}, model={self.model!r})"
+
+    def _ask(self, name: str, rows: Any, timeout: float | None) -> dict[str, np.ndarray]:
+        def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
+            known = self._manifest.get(name, {"inputs": {}})["inputs"]
+            # The server's word on types and shapes counts before the manifest's.
+            inputs = {
+                key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()
+            }
+            return row_request(name, rows, inputs, self.history_width)
+
+        return self._connection.ask(name, request, self._seconds(timeout))
+
+    def _seconds(self, timeout: float | None) -> float:
+        seconds = self.timeout if timeout is None else timeout
+        if not seconds > 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {seconds}.")
+        return seconds

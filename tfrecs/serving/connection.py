@@ -1,0 +1,151 @@
+"""A model on a server: its signatures, and requests to them, whichever way they travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tfrecs.serving.rest_transport import RestTransport
+from tfrecs.serving.served_signatures import Signatures
+from tfrecs.serving.serving_error import ServingError
+
+Request = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
+
+# Codes that a server may give because another version, with other inputs, has taken over.
+_STALE = frozenset({"FAILED_PRECONDITION", "INVALID_ARGUMENT"})
+
+
+class Connection:
+    """Asks one model of one server, and keeps in mind what its signatures take.
+
+    Args:
+        address: `host:port` for gRPC, `http://..` or `https://..` for REST.
+        model: The model's name.
+        version: Which version to ask; None for the newest.
+        label: The label of the version, in place of its number.
+        batch_size: The most rows of one request.
+        credentials: Of a secure channel of gRPC.
+
+    Raises:
+        ValueError: An argument is out of range, or does not go with another.
+        ImportError: gRPC is asked for, and its stubs are not installed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        version: int | None,
+        label: str | None,
+        batch_size: int,
+        credentials: Any,
+    ) -> None:
+        if version is not None and label is not None:
+            raise ValueError("Give a version or a label, not both.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        self._batch_size = batch_size
+        self.transport: Any
+        if address.startswith(("http://", "https://")):
+            if credentials is not None:
+                raise ValueError("credentials are those of gRPC; over REST an https:// is enough.")
+            self.transport = RestTransport(address, model, version, label)
+        else:
+            from tfrecs.serving.grpc_transport import GrpcTransport
+
+            self.transport = GrpcTransport(address, model, version, label, credentials)
+        self._signatures: Signatures = {}
+
+    def ask(self, name: str, request: Request, seconds: float) -> dict[str, np.ndarray]:
+        """Asks a signature; once more where the model that is served now takes other inputs.
+
+        Args:
+            name: The signature's name.
+            request: Makes the request, a row along the first axis of each array, from what the
+                server says of the signature.
+            seconds: How long to wait for each answer.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+            ValueError: There is no such signature, or `request` raised it.
+        """
+        signatures = self.signatures(seconds)
+        try:
+            return self._sent(name, signatures, request, seconds)
+        except (ServingError, ValueError) as error:
+            if isinstance(error, ServingError) and error.code not in _STALE:
+                raise
+            _, newest = self.metadata(seconds)
+            if newest == signatures:
+                raise
+        return self._sent(name, newest, request, seconds)
+
+    def signatures(self, seconds: float) -> Signatures:
+        """Returns what is known of the signatures, asked where nothing is.
+
+        Args:
+            seconds: How long to wait.
+        """
+        return self._signatures or self.metadata(seconds)[1]
+
+    def metadata(self, seconds: float) -> tuple[int, Signatures]:
+        """Returns the version and its signatures, asked anew.
+
+        Args:
+            seconds: How long to wait.
+        """
+        version, self._signatures = self.transport.metadata(seconds)
+        return version, self._signatures
+
+    def status(self, seconds: float) -> list[dict[str, Any]]:
+        """Returns the state of each version, the newest first.
+
+        Args:
+            seconds: How long to wait.
+        """
+        found = []
+        for each in self.transport.status(seconds):
+            health = each.get("status", {})
+            found.append(
+                {
+                    "version": int(each["version"]),
+                    "state": each.get("state", "UNKNOWN"),
+                    "code": health.get("error_code", "OK"),
+                    "message": health.get("error_message", ""),
+                }
+            )
+        return sorted(found, key=lambda version: -version["version"])
+
+    def _sent(
+        self, name: str, signatures: Signatures, request: Request, seconds: float
+    ) -> dict[str, np.ndarray]:
+        if name not in signatures:
+            raise ValueError(
+                f"The served model has no signature {name!r}, only {', '.join(signatures)}."
+            )
+        arrays = request(signatures[name])
+        rows, size = len(next(iter(arrays.values()))), self._batch_size
+        parts = [
+            self.transport.predict(
+                name,
+                {key: values[start : start + size] for key, values in arrays.items()},
+                signatures,
+                seconds,
+            )
+            for start in range(0, rows, size)
+        ]
+        if not parts:
+            return _nothing(signatures[name]["outputs"])
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _nothing(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """The answer to no rows, for which no server needs to be asked; REST would refuse them."""
+    empty = {}
+    for name, about in outputs.items():
+        shape = [size or 0 for size in (about["shape"] or [0])[1:]]
+        dtype = object if about["dtype"] == "string" else about["dtype"]
+        empty[name] = np.zeros([0, *shape], dtype)
+    return empty
