@@ -21,9 +21,9 @@ absent = dict(keras=None, tf_keras=None, tfrecs=None)
 sys.modules.update(absent)
 import tensorflow as tf
 answers = []
-for dtype, folder, history in json.load(sys.stdin):
+for dtype, folder, inputs in json.load(sys.stdin):
     recommend = tf.saved_model.load(folder).signatures["serving_default"]
-    answer = recommend(history=tf.constant(history, dtype))
+    answer = recommend(**{name: tf.constant(x, dtype) for name, x in inputs.items()})
     ids = answer["item_id"].numpy().tolist()
     if dtype == "string":
         ids = [[raw.decode() for raw in row] for row in ids]
@@ -48,7 +48,7 @@ def moved(tmp_path_factory):
 
 
 def test_python_without_tfrecs_and_keras(moved, run_alone):
-    requests = [[d, str(f), g["inputs"]["history"]] for d, (f, g) in moved.items()]
+    requests = [[d, str(f), g["inputs"]] for d, (f, g) in moved.items()]
     answers = json.loads(run_alone("-c", ALONE, stdin=json.dumps(requests)))
     for (_, golden), (ids, scores) in zip(moved.values(), answers, strict=True):
         assert ids == golden["outputs"]["item_id"]
@@ -63,7 +63,7 @@ def tensor_names(folder):
     signature = saved.meta_graphs[0].signature_def["serving_default"]
     assert signature.method_name == "tensorflow/serving/predict"
     outputs = [signature.outputs[name].name for name in ("item_id", "score")]
-    return signature.inputs["history"].name, outputs
+    return [signature.inputs[name].name for name in ("history", "exclude")], outputs
 
 
 @pytest.mark.skipif(
@@ -72,23 +72,30 @@ def tensor_names(folder):
 @pytest.mark.parametrize("dtype", ["int64", "string"])
 def test_c_api(dtype, moved, run_alone):
     folder, golden = moved[dtype]
-    history, outputs = tensor_names(folder)
+    (history, exclude), outputs = tensor_names(folder)
 
-    def request(shape, values):
+    def request(shape, values, without=None, width=10):
+        without = [no] * width * shape[0] if without is None else without
         return {
-            "inputs": {history: {"dtype": dtype, "shape": shape, "values": values}},
+            "inputs": {
+                history: {"dtype": dtype, "shape": shape, "values": values},
+                exclude: {"dtype": dtype, "shape": [len(without) // width, width]}
+                | {"values": without},
+            },
             "outputs": outputs,
         }
 
-    rows = golden["inputs"]["history"]
-    flat = [item for row in rows for item in row]
-    one = rows[0][0]
+    rows, without = (golden["inputs"][name] for name in ("history", "exclude"))
+    flat, without = ([item for row in x for item in row] for x in (rows, without))
+    one, no = rows[0][0], -1 if dtype == "int64" else ""
     requests = [
-        request([len(rows), len(rows[0])], flat),
+        request([len(rows), len(rows[0])], flat, without),
         request([0, 3], []),
         request([1, 0], []),
         request([2], [one, one]),
         request([1, 1, 1], [one]),
+        request([1, 1], [one], width=9),
+        request([2, 1], [one, one], [no] * 10),
     ]
     out = run_alone(
         Path(__file__).parent / "capi.py",
@@ -96,7 +103,7 @@ def test_c_api(dtype, moved, run_alone):
         folder,
         stdin=json.dumps(requests),
     )
-    answer, nobody, empty_history, *wrong_ranks = json.loads(out)
+    answer, nobody, empty_history, *wrong_ranks, wrong_width, two_and_one = json.loads(out)
     ids, scores = (answer[name] for name in outputs)
     assert ids["shape"] == scores["shape"] == [len(rows), 6]
     assert ids["values"] == np.ravel(golden["outputs"]["item_id"]).tolist()
@@ -107,3 +114,5 @@ def test_c_api(dtype, moved, run_alone):
     assert empty_history[outputs[0]]["values"] == golden["outputs"]["item_id"][-1]
     for answer in wrong_ranks:
         assert "is not compatible with expected shape [?,?]" in answer["error"]
+    assert "[1,9] is not compatible with expected shape [?,10]" in wrong_width["error"]
+    assert "Inputs differ in their number of rows (history, exclude)" in two_and_one["error"]

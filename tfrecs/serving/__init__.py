@@ -9,13 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrecs.serving.block_top_k import BlockTopK
     from tfrecs.serving.exporter import export
     from tfrecs.serving.recommender import Recommender
     from tfrecs.serving.vectors import write_vectors
+    from tfrecs.serving.verification import verify
 
-__all__ = ["Recommender", "export", "write_vectors"]
+__all__ = ["BlockTopK", "Recommender", "export", "verify", "write_vectors"]
 
-_FILES = {"Recommender": "recommender", "export": "exporter", "write_vectors": "vectors"}
+_FILES = {
+    "BlockTopK": "block_top_k",
+    "Recommender": "recommender",
+    "export": "exporter",
+    "verify": "verification",
+    "write_vectors": "vectors",
+}
 
 
 def __getattr__(name: str) -> Any:
