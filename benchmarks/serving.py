@@ -2,7 +2,8 @@
 
 `python -m benchmarks.serving` makes a virtual environment for faiss where there is none, searches
 the 100 best of 1,000,000 vectors of 64 numbers by each in turns, asks an export of SASRec by
-TensorFlow's C API from two callers, and writes its section of RESULTS.md; about 5 minutes on 2 cores.
+TensorFlow's C API from two callers, and writes its section of RESULTS.md; about 5 minutes on 2
+cores.
 """
 
 from __future__ import annotations

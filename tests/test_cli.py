@@ -217,7 +217,7 @@ def test_verify(exported, capsys, tmp_path):
     assert main(["verify", str(exported)]) == 0
     out = capsys.readouterr().out
     assert re.fullmatch(
-        rf"{exported / '1'}: SASRec, \d files and 4 golden answers are as they were exported.\n", out
+        rf"{exported}/1: SASRec, \d files and 4 golden answers are as they were exported.\n", out
     )
     shutil.copytree(exported / "1", tmp_path / "1")
     variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"

@@ -55,8 +55,8 @@ class DecayProduct(Decay):
         return self.counts(features)
 
     def item_vectors(self, items=None):
-        assert items is None
-        return tf.transpose(self.table)
+        vectors = tf.transpose(self.table)
+        return vectors if items is None else tf.gather(vectors, items - 1)
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,11 @@ MESSAGES = {
 }
 
 
-def _add(message, name, number, kind, **more):
-    label = more.get("label", Field.LABEL_OPTIONAL)
+def _add(message, name, number, kind, label=Field.LABEL_OPTIONAL):
     field = message.field.add(name=name, number=number, label=label)
     field.type = Field.TYPE_STRING if kind is None else Field.TYPE_MESSAGE
-    field.type_name = kind or ""
-    return field
+    if kind is not None:
+        field.type_name = kind
 
 
 def _prediction_log():

@@ -80,7 +80,8 @@ def test_a_saved_model_of_it_needs_nothing_else(tmp_path):
     module.index, module.search = index, search
     tf.saved_model.save(module, str(tmp_path), signatures=None)
     check_graph(tmp_path)
-    got = tf.saved_model.load(str(tmp_path)).search(tf.constant(QUERIES))
+    loaded = tf.saved_model.load(str(tmp_path))
+    got = loaded.search(tf.constant(QUERIES))
     np.testing.assert_array_equal(got[0], want[0])
     assert got[1].numpy().tolist() == want[1].numpy().tolist()
 

@@ -6,12 +6,12 @@ import pytest
 
 import tfrecs
 from tfrecs._keras import tf
-from tfrecs.data import Label, Schema, Vocabulary
+from tfrecs.data import Categorical, Label, Schema, Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
 ITEMS, USERS = Vocabulary([f"film {i}" for i in range(12)]), Vocabulary(range(1, 6))
-CONTEXT = Schema({"hour": tfrecs.data.Numeric(), "liked": Label()})
+CONTEXT = Schema({"device": Categorical(Vocabulary(["tv", "web"])), "liked": Label()})
 
 
 def deep_cross():

@@ -77,7 +77,7 @@ def test_manifest_and_recommender(exported):
     else:  # It does not read the history, which is left out all the same.
         without = recommender.recommend(best[:3], k=3, user=900, exclude=best[3:4])
         assert [item for item, _ in without] == best[4:7]
-        with pytest.raises(ValueError, match="There are 11 items to leave out, and this export tak"):
+        with pytest.raises(ValueError, match="There are 11 items to leave out, and this export"):
             recommender.recommend(best[:9], k=3, user=900, exclude=best[8:11])
     with pytest.raises(ValueError, match="The user 901 is not known to this export"):
         recommender.recommend(k=3, user=901)

@@ -243,7 +243,7 @@ def _some(vocabulary: Vocabulary, count: int) -> list[Any]:
 
 
 def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.ndarray]]:
-    """Histories and users: as data, as the model takes them in, and the ids that a history rules out."""
+    """Histories and users: as data, as the model takes them in, and what each history rules out."""
     assert model.items is not None
     length, users = model.max_history or 0, getattr(model, "users", None)
     ids = model.items.ids.tolist()
