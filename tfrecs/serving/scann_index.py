@@ -47,6 +47,7 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
             num_leaves_to_search=math.ceil(leaves / 10),
             num_reordering_candidates=min(4 * wanted, size),
         )
+        self._wanted = wanted
         layer.index(tf.convert_to_tensor(table.vectors))
         # The method, not the layer: Keras would save what it was never called with.
         self._search: Any = layer.call
@@ -61,7 +62,8 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
             k: How many to return.
             excluded: `[batch, e]` int32, rows never to be returned.
         """
-        scores, rows = self._search(queries)
+        # ScaNN's operations tell no shapes.
+        scores, rows = (tf.ensure_shape(x, [None, self._wanted]) for x in self._search(queries))
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis], axis=2)
         nobody = tf.zeros([tf.shape(rows)[0], 0], tf.int32)
         # ScaNN fills with NaN where it found fewer.
