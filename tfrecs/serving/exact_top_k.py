@@ -54,7 +54,7 @@ def best_products(
         stop = tf.minimum(start + block, num_rows)
         scores = tf.matmul(queries, vectors[start:stop], transpose_b=True)
         scores = tf.cond(finite, lambda: scores, lambda: _only_finite(scores))
-        return stop, *_merged((best, rows), _without(scores, excluded, start), start)
+        return stop, *_merged((best, rows), scores, excluded, start)
 
     _, best, rows = tf.while_loop(
         lambda start, best, rows: start < num_rows,
@@ -72,10 +72,12 @@ def best_scores(scores: tf.Tensor, k: int, excluded: tf.Tensor) -> Best:
         k: How many to return, at most n.
         excluded: `[batch, e]` int32, columns never to be returned.
     """
-    scores = _without(_only_finite(scores), excluded, tf.constant(0))
+    scores = _only_finite(scores)
     if scores.shape[1] is None or scores.shape[1] > _SMALL:
-        return _merged(_nothing(tf.shape(scores)[0], k), scores, tf.constant(0))
-    best, rows = tf.math.top_k(scores, k)
+        so_far = _nothing(tf.shape(scores)[0], k)
+        return _merged(so_far, scores, excluded, tf.constant(0))
+    here = (excluded >= 0) & (excluded < scores.shape[1])
+    best, rows = tf.math.top_k(_lowered(scores, tf.where(here, excluded, 0), here), k)
     return best, tf.where(best > best.dtype.min, rows, -1)
 
 
@@ -88,32 +90,42 @@ def _only_finite(scores: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.math.is_finite(scores), scores, scores.dtype.min)
 
 
-def _without(scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """`scores` of the rows from `start` on, with the least float32 at those that are excluded."""
-    here = (excluded >= start) & (excluded < start + tf.shape(scores)[1])
-    query = tf.broadcast_to(tf.range(tf.shape(excluded)[0])[:, tf.newaxis], tf.shape(excluded))
-    place = tf.stack([query, tf.where(here, excluded - start, 0)], axis=-1)
-    # The minimum with the largest number changes nothing.
-    at_most = tf.where(here, scores.dtype.min, scores.dtype.max)
-    return tf.tensor_scatter_nd_min(scores, place, at_most)
-
-
-def _merged(so_far: Best, scores: tf.Tensor, start: tf.Tensor) -> Best:
+def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tensor) -> Best:
     """The k best of what was best before and of a block whose first row is `start`."""
     best, rows = so_far
     batch, k = tf.shape(scores)[0], best.shape[1]
+    # One more that is no row: TensorFlow searches for at least one.
+    excluded = tf.pad(excluded, [[0, 0], [0, 1]], constant_values=-1)
     scores = tf.pad(
         scores, [[0, 0], [0, -tf.shape(scores)[1] % _GROUP]], constant_values=scores.dtype.min
     )
     groups = tf.reshape(scores, [batch, -1, _GROUP])
     highest = tf.reduce_max(groups, axis=2)
+    # An excluded item may be the highest of a group, of one each.
     better = tf.reduce_sum(tf.cast(highest > best[:, -1:], tf.int32), axis=1)
-    count = tf.clip_by_value(tf.reduce_max(better), 0, k)
+    most = tf.minimum(k + tf.shape(excluded)[1], tf.shape(highest)[1])
+    count = tf.clip_by_value(tf.reduce_max(better), 0, most)
     # In the order of the rows again, in which the last top-k takes equal scores.
     chosen = tf.sort(tf.math.top_k(highest, count).indices, axis=1)
-    found = tf.gather(groups, chosen, batch_dims=1)
-    of_found = start + chosen[..., tf.newaxis] * _GROUP + tf.range(_GROUP)
-    flat = [batch, count * _GROUP]
-    best, place = tf.math.top_k(tf.concat([best, tf.reshape(found, flat)], axis=1), k)
-    rows = tf.concat([rows, tf.reshape(of_found, flat)], axis=1)
-    return best, tf.gather(rows, place, batch_dims=1)
+    found = tf.reshape(tf.gather(groups, chosen, batch_dims=1), [batch, count * _GROUP])
+    of_found = chosen[..., tf.newaxis] * _GROUP + tf.range(_GROUP)
+    all_rows = tf.concat([rows, start + tf.reshape(of_found, [batch, count * _GROUP])], axis=1)
+    all_scores = tf.concat([best, found], axis=1)
+    # Where excluded rows are among those found, if they are; a last number above all others makes
+    # the place that is looked for always one that is there.
+    group = (excluded - start) // _GROUP
+    padded = tf.pad(chosen, [[0, 0], [0, 1]], constant_values=chosen.dtype.max)
+    place = tf.searchsorted(padded, group)
+    hit = tf.gather(padded, place, batch_dims=1) == group
+    place = k + place * _GROUP + (excluded - start) % _GROUP
+    all_scores = _lowered(all_scores, tf.where(hit, place, 0), hit)
+    best, place = tf.math.top_k(all_scores, k)
+    return best, tf.gather(all_rows, place, batch_dims=1)
+
+
+def _lowered(scores: tf.Tensor, columns: tf.Tensor, here: tf.Tensor) -> tf.Tensor:
+    """`scores` with the least float32 at `columns` `[batch, e]`, where `here` is true."""
+    query = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, tf.newaxis], tf.shape(columns))
+    # The minimum with the largest number changes nothing.
+    at_most = tf.where(here, scores.dtype.min, scores.dtype.max)
+    return tf.tensor_scatter_nd_min(scores, tf.stack([query, columns], axis=-1), at_most)
