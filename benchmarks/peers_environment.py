@@ -19,7 +19,9 @@ def requirements(name: str) -> Files:
     return tuple(file for file in files if file.exists())
 
 
-PEERS, DEEPCTR, FACTORIZATION = map(requirements, ("peers", "deepctr", "factorization"))
+PEERS, DEEPCTR, FACTORIZATION, SERVING = map(
+    requirements, ("peers", "deepctr", "factorization", "serving")
+)
 # The Pythons that all pinned releases have wheels for.
 PYTHONS = ("3.11", "3.10")
 

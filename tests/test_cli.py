@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_the_top_level(capsys):
     usage = capsys.readouterr().out
     assert main(["--help"]) == 0
     assert capsys.readouterr().out == usage
-    for command in ("train", "evaluate", "export", "recommend"):
+    for command in ("train", "evaluate", "export", "verify", "recommend"):
         assert re.search(rf"^  {command} +\w+", usage, re.M)
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tfrecs {tfrecs.__version__}\n"
@@ -84,7 +85,8 @@ def test_the_top_level(capsys):
         ("train", ["--output", "--model.help", "--epochs", "TFRECS_DATA", "sasrec-ml-1m"]),
         ("evaluate", ["--ks", "runs/first"]),
         ("export", ["--output", "SavedModel"]),
-        ("recommend", ["--history", "--k"]),
+        ("verify", ["sha256"]),
+        ("recommend", ["--history", "--exclude", "--k"]),
     ],
 )
 def test_help_of_the_commands_explains_and_shows_an_example(command, words, capsys):
@@ -214,6 +216,35 @@ def test_recommend(exported, run_folder, capsys):
     assert answer == expected[:5]
 
 
+def test_recommend_leaves_out_what_it_is_told_to(exported, capsys):
+    argv = ["recommend", str(exported), "--history", "101,102", "--k", "4"]
+    assert main(argv) == 0
+    best = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert main([*argv, "--exclude", f"{best[0]}, {best[2]}"]) == 0
+    without = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert without[:2] == [best[1], best[3]]
+
+
+def test_verify(exported, capsys, tmp_path):
+    assert main(["verify", str(exported)]) == 0
+    out = capsys.readouterr().out
+    assert re.fullmatch(
+        rf"{exported}/1: SASRec, \d files and 4 golden answers are as they were exported.\n", out
+    )
+    shutil.copytree(exported / "1", tmp_path / "1")
+    variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"
+    content = bytearray(variables.read_bytes())
+    content[len(content) // 2] ^= 1
+    variables.write_bytes(content)
+    assert "damaged: variables/variables.data" in error_of(capsys, ["verify", str(tmp_path)])
+
+
+def test_verify_imports_tensorflow_alone(exported, tf_free):
+    done, imported = tf_free("verify", str(exported))
+    assert done.returncode == 0, done.stderr
+    assert imported == ["tensorflow"]
+
+
 def test_recommend_says_which_ids_it_does_not_know(exported, capsys):
     assert main(["recommend", str(exported), "--history", "101, 7", "--k", "2"]) == 0
     said = capsys.readouterr()
@@ -273,6 +304,8 @@ def error_of(capsys, argv):
         ("evaluate RUN --json OUT/no/report.json", "there is no folder"),
         ("export OUT --output OUT", "There is no folder"),
         ("export RUN --output OUT --k 0", "k"),
+        ("verify OUT", "there is no such folder"),
+        ("export RUN --output OUT --index faiss", "index: expected Literal"),
         ("recommend OUT --history 1", "there is no such folder"),
         ("recommend EXPORT", "The history is empty"),
         ("recommend EXPORT --history milk", "milk"),

@@ -22,10 +22,10 @@ import json, sys
 import tensorflow as tf
 export, request = sys.argv[1], json.load(open(sys.argv[2]))
 signature = tf.saved_model.load(export).signatures["serving_default"]
-(name,) = signature.structured_input_signature[1]
+names = signature.structured_input_signature[1]
 (instance,) = request["instances"]
-assert list(instance) == [name]
-answer = signature(**{name: tf.constant([instance[name]], tf.int64)})
+assert set(instance) == set(names)
+answer = signature(**{name: tf.constant([instance[name]], tf.int64) for name in names})
 print(json.dumps({"predictions": [{k: v[0].numpy().tolist() for k, v in answer.items()}]}))
 """
 

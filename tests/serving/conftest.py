@@ -43,8 +43,8 @@ class Decay(Model):
         return tf.einsum("btn,t->bn", one_hot, DECAY**age)
 
     def score(self, features, items=None):
-        assert items is None
-        return tf.matmul(self.counts(features), self.table)
+        scores = tf.matmul(self.counts(features), self.table)
+        return scores if items is None else tf.gather(scores, items - 1, batch_dims=1)
 
 
 class DecayProduct(Decay):
@@ -57,8 +57,8 @@ class DecayProduct(Decay):
         return self.counts(features)
 
     def item_vectors(self, items=None):
-        assert items is None
-        return tf.transpose(self.table)
+        vectors = tf.transpose(self.table)
+        return vectors if items is None else tf.gather(vectors, items - 1)
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +117,17 @@ def run_alone():
 def answer():
     """Asks an export's signature in this process; ids come back as int or str."""
 
-    def ask(folder, rows):
+    def ask(folder, rows, exclude=None):
         manifest = json.loads(Path(folder, "assets.extra", "tfrecs_manifest.json").read_text())
         dtype = tf.int64 if manifest["id_dtype"] == "int64" else tf.string
         loaded = tf.saved_model.load(str(folder))
-        out = loaded.signatures["serving_default"](history=tf.constant(rows, dtype))
+        if exclude is None:
+            exclude = [[manifest["padding_id"]] * manifest["num_exclusions"]] * len(rows)
+        width = manifest["num_exclusions"]
+        exclude = tf.reshape(tf.constant(exclude, dtype), [len(rows), width])
+        out = loaded.signatures["serving_default"](
+            history=tf.constant(rows, dtype), exclude=exclude
+        )
         ids = out["item_id"].numpy().tolist()
         if dtype == tf.string:
             ids = [[raw.decode() for raw in row] for row in ids]

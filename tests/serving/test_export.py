@@ -64,7 +64,7 @@ def test_vectors_of_a_model_without_features(make_model, tmp_path):
     np.testing.assert_allclose(recommender.query_vectors(frame), want)
     with pytest.raises(ValueError, match="no column 'item_id', only 'history'"):
         recommender.item_vectors(frame)
-    with pytest.raises(ValueError, match="DecayProduct has no signature 'score', only serving_def"):
+    with pytest.raises(ValueError, match="no column 'candidates', only 'history'"):
         recommender.score(frame)
 
 
@@ -94,7 +94,11 @@ def test_nan_and_infinite_scores_never_come_out(make_model, answer, tmp_path):
     poison = np.zeros(len(INTEGERS), np.float32)
     poison[[2, 4, 5]] = np.nan, np.inf, -np.inf
     plain = model.score
-    model.score = lambda features: plain(features) + poison
+    model.score = lambda features, items=None: (
+        plain(features) + poison
+        if items is None
+        else plain(features, items) + tf.gather(poison, items - 1)
+    )
     found, scores = answer(export(model, tmp_path, k=7), [[INTEGERS[0]]])
     healthy = [i for i in np.argsort(-table[0]) if i not in (0, 2, 4, 5)]
     assert found[0] == [INTEGERS[i] for i in healthy] + [-1] * 3
@@ -120,6 +124,8 @@ def test_manifest(make_model, answer, tmp_path):
     content = manifest(folder)
     ids = {"dtype": "string", "missing": "", "unknown": " "}
     history = {**ids, "shape": [None, None], "column": "history", "kind": "History"}
+    exclude = {**ids, "shape": [None, 10], "column": "exclude", "kind": "Ids"}
+    candidates = {**ids, "shape": [None, None], "column": "candidates", "kind": "Ids"}
     vector = {"vector": {"dtype": "float32", "shape": [None, 8]}}
     expected = {
         "tfrecs": tfrecs.__version__,
@@ -130,14 +136,21 @@ def test_manifest(make_model, answer, tmp_path):
         "k": 5,
         "id_dtype": "string",
         "padding_id": "",
+        "num_exclusions": 10,
+        "index": "exact",
+        "compute_dtype": "float32",
         "vocabulary": "assets/items.txt",
         "signatures": {
             "serving_default": {
-                "inputs": {"history": history},
+                "inputs": {"history": history, "exclude": exclude},
                 "outputs": {
                     "item_id": {"dtype": "string", "shape": [None, 5]},
                     "score": {"dtype": "float32", "shape": [None, 5]},
                 },
+            },
+            "score": {
+                "inputs": {"history": history, "candidates": candidates},
+                "outputs": {"score": {"dtype": "float32", "shape": [None, None]}},
             },
             "query_vectors": {"inputs": {"history": history}, "outputs": vector},
             "item_vectors": {
@@ -149,17 +162,18 @@ def test_manifest(make_model, answer, tmp_path):
     assert {key: content[key] for key in expected} == expected
     written = {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
     assert set(content["files"]) == written - {"assets.extra/tfrecs_manifest.json"}
-    golden, *vectors = content["golden"]
-    assert [golden["signature"] for golden in vectors] == ["query_vectors", "item_vectors"]
-    found, scores = answer(folder, golden["inputs"]["history"])
+    golden, *others = content["golden"]
+    asked = [golden["signature"] for golden in others]
+    assert asked == ["score", "query_vectors", "item_vectors"]
+    found, scores = answer(folder, golden["inputs"]["history"], golden["inputs"]["exclude"])
     assert golden["outputs"]["item_id"] == found
     np.testing.assert_allclose(golden["outputs"]["score"], scores, rtol=1e-6)
     vocabulary = Path(folder, content["vocabulary"]).read_text("utf-8")
     assert vocabulary.split("\n") == [*STRINGS, ""]
-    # The model's table is read through its item vectors only, with a row of padding: saved once.
+    # The model's table is read through its item vectors only: saved once.
     saved = tf.train.load_checkpoint(str(Path(folder, "variables", "variables")))
     shapes = saved.get_variable_to_shape_map()
-    assert [shape for name, shape in shapes.items() if "OBJECT" not in name] == [[9, 8]]
+    assert [shape for name, shape in shapes.items() if "OBJECT" not in name] == [[8, 8]]
 
 
 def test_mixed_precision_and_mirrored_variables(answer, tmp_path):
@@ -178,6 +192,10 @@ def test_refusals(make_model, tmp_path):
     model, table = make_model(INTEGERS)
     with pytest.raises(ValueError, match="k must be a positive integer, not 0"):
         export(model, tmp_path, k=0)
+    with pytest.raises(ValueError, match="num_exclusions must be an integer, 0 or more, not -1"):
+        export(model, tmp_path, num_exclusions=-1)
+    with pytest.raises(ValueError, match="index must be 'exact' or 'scann', not 'faiss'"):
+        export(model, tmp_path, index="faiss")
     with pytest.raises(ValueError, match="version must be a positive integer, not -1"):
         export(model, tmp_path, version=-1)
     for remote in ("gs://bucket/model", Path("s3://bucket/model")):
@@ -192,7 +210,8 @@ def test_refusals(make_model, tmp_path):
     with pytest.raises(ValueError, match="DecayProduct reads no history"):
         export(model, tmp_path)
     model.max_length = 3
-    model.score = lambda features: 2 * tf.matmul(model.counts(features), model.table)
+    plain = model.score
+    model.score = lambda features, items=None: 2 * plain(features, items)
     with pytest.raises(ValueError, match="does not answer as DecayProduct.score does"):
         export(model, tmp_path)
     model.table.assign(table * np.float32("nan"))
@@ -205,9 +224,10 @@ def test_refuses_what_a_stock_server_cannot_run(make_model, tmp_path):
     model, _ = make_model(INTEGERS, product=False)
     plain = model.score
 
-    def in_python(features):
+    def in_python(features, items=None):
         scores = tf.py_function(lambda h: plain({"history": h}), [features["history"]], tf.float32)
-        return tf.ensure_shape(scores, [None, len(INTEGERS)])
+        scores = tf.ensure_shape(scores, [None, len(INTEGERS)])
+        return scores if items is None else tf.gather(scores, items - 1, batch_dims=1)
 
     model.score = in_python
     with pytest.raises(ValueError, match="No stock TensorFlow Serving .* EagerPyFunc"):

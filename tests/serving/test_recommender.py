@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tfrecs.serving import Recommender, export
@@ -96,6 +97,33 @@ def test_wrong_requests(integers, strings):
         integers.recommend([], k=2)
     with pytest.raises(ValueError, match="history must be a list of ids, not one str"):
         strings.recommend("milk", k=2)
+    with pytest.raises(ValueError, match="exclude must be a list of ids, not one str"):
+        strings.recommend(["milk"], k=2, exclude="eggs")
+
+
+def test_exclusions(make_model, integers, tmp_path):
+    best = [item for item, _ in integers.recommend([7], k=4)]
+    without = integers.recommend([7], k=4, exclude=[best[0], str(best[2]), 999, best[0], 7])
+    assert [item for item, _ in without][:2] == [best[1], best[3]]
+    assert len(without) == 3
+    model, _ = make_model(INTEGERS)
+    none = Recommender(export(model, tmp_path, k=4, num_exclusions=0))
+    assert none.recommend([7], k=4, exclude=[7, 999]) == integers.recommend([7], k=4)
+    with pytest.raises(ValueError, match="There are 1 items to leave out, and this export takes 0"):
+        none.recommend([7], k=4, exclude=[3])
+
+
+def test_scores_of_candidates(strings, exports, reference):
+    table = exports[1]
+    lists = [["eggs", "milk", "jam"], ["figs"]]
+    frame = pd.DataFrame({"history": [["bread"], ["milk", "eggs"]], "candidates": lists})
+    scores = strings.score(frame)
+    lowest = np.finfo(np.float32).min
+    assert scores.shape == (2, 3)
+    # Items of the history have their scores too.
+    np.testing.assert_allclose(scores[0, :2], table[1, [3, 0]], rtol=1e-5)
+    np.testing.assert_allclose(scores[1, 0], table[3, 4] + 0.5 * table[0, 4], rtol=1e-5)
+    assert scores[0, 2] == scores[1, 1] == scores[1, 2] == lowest
 
 
 def test_a_damaged_file_is_named(exports, tmp_path):

@@ -26,8 +26,13 @@ def test_answers_as_score_does(exported):
     model, folder = exported
     recommend = tf.saved_model.load(folder).signatures["serving_default"]
     users = tf.constant([17, 12345], tf.int64)
-    histories = [["film 3", "film 8", "", "", ""], ["film 1", "film 2", "film 3", "film 4", ""]]
-    answer = recommend(history=tf.constant(histories), user_id=users)
+    lists = [["film 3", "film 8", "", "", ""], ["film 1", "film 2", "film 3", "film 4", ""]]
+    if model.max_history:
+        nothing = tf.fill([2, 10], "")
+        answer = recommend(history=tf.constant(lists), user_id=users, exclude=nothing)
+    else:
+        exclude = tf.constant([[*row, *[""] * 5] for row in lists])
+        answer = recommend(user_id=users, exclude=exclude)
     ids = [[4, 9], [2, 3, 4, 5]]
     features = {
         "user_id": tf.constant([3, 5]),
@@ -62,7 +67,18 @@ def test_manifest_and_recommender(exported):
     alone = recommender.recommend(k=3, user="900")
     scores = model.score({"user_id": tf.constant([2]), "history": tf.zeros([1, 3], tf.int32)})
     assert [item for item, _ in alone] == [f"film {i}" for i in np.argsort(-scores[0])[:3]]
-    assert "film 7" not in [item for item, _ in recommender.recommend(["film 7"], k=6)]
+    names = list(manifest["signatures"]["serving_default"]["inputs"])
+    assert names == [*["history"][: bool(model.max_history)], "user_id", "exclude"]
+    best = [f"film {i}" for i in np.argsort(-scores[0])]
+    without = recommender.recommend(k=3, user=900, exclude=[*best[:2], "no film", best[0]])
+    assert [item for item, _ in without] == best[2:5]
+    if model.max_history:
+        assert "film 7" not in [item for item, _ in recommender.recommend(["film 7"], k=6)]
+    else:  # It does not read the history, which is left out all the same.
+        without = recommender.recommend(best[:3], k=3, user=900, exclude=best[3:4])
+        assert [item for item, _ in without] == best[4:7]
+        with pytest.raises(ValueError, match="There are 11 items to leave out, and this export"):
+            recommender.recommend(best[:9], k=3, user=900, exclude=best[8:11])
     with pytest.raises(ValueError, match="The user 901 is not known to this export"):
         recommender.recommend(k=3, user=901)
     with pytest.raises(ValueError, match="'x' is not a user id: the users of this export are int"):

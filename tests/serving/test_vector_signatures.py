@@ -138,13 +138,14 @@ def test_manifest(recommender):
     )
     inputs = {name: list(s["inputs"]) for name, s in content["signatures"].items()}
     assert inputs == {
-        "serving_default": ["history", "user_id"],
+        "serving_default": ["history", "user_id", "exclude"],
+        "score": ["history", "user_id", "candidates"],
         "query_vectors": ["history", "user_id", "age", "job"],
         "item_vectors": ["item_id", "class_", "year", "title"],
     }
     asked = [golden["signature"] for golden in content["golden"]]
-    assert asked == ["serving_default", "query_vectors", "item_vectors"]
-    assert content["golden"][2]["inputs"]["item_id"][-1] == ""
+    assert asked == ["serving_default", "score", "query_vectors", "item_vectors"]
+    assert content["golden"][3]["inputs"]["item_id"][-1] == ""
 
 
 def test_a_wrong_answer_is_found_before_it_is_given_out(model, tmp_path, monkeypatch):

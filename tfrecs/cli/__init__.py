@@ -1,4 +1,4 @@
-"""The command line: `tfrecs train`, `evaluate`, `export` and `recommend`.
+"""The command line: `tfrecs train`, `evaluate`, `export`, `verify` and `recommend`.
 
 A command's module, and with it TensorFlow, is imported only when the command is run.
 """
@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model on a log and test it; leaves a run folder",
     "evaluate": "test the model of a run folder again",
     "export": "write the model of a run folder as a SavedModel that serves",
+    "verify": "check the files and the answers of an export",
     "recommend": "recommend items out of an export",
 }
 

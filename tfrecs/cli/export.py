@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from jsonargparse import ArgumentParser
 
@@ -28,6 +29,18 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--k", type=int, default=100, help="How many items an answer has.")
     parser.add_argument(
+        "--num_exclusions",
+        type=int,
+        default=10,
+        help="How many items beside the history a request can exclude; 0 for no such input.",
+    )
+    parser.add_argument(
+        "--index",
+        type=Literal["exact", "scann"],
+        default="exact",
+        help="How the best items are found: exactly, or by ScaNN, which a server must then have.",
+    )
+    parser.add_argument(
         "--version", type=int | None, help="The version; one more than the newest by default."
     )
     return parser
@@ -46,8 +59,15 @@ def run(argv: Sequence[str]) -> None:
     with user_errors(RunError, CheckpointError):
         source = Run(settings.run)
         model, items = source.load_model(), source.load_items()
-    with user_errors(ValueError, OSError):
-        folder = serving.export(model, settings.output, k=settings.k, version=settings.version)
+    with user_errors(ValueError, OSError, ImportError):
+        folder = serving.export(
+            model,
+            settings.output,
+            k=settings.k,
+            num_exclusions=settings.num_exclusions,
+            index=settings.index,
+            version=settings.version,
+        )
     print(f"Exported to {folder}. Next:")
     users = getattr(model, "users", None)
     if model.max_history is None and users is not None:

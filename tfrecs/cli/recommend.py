@@ -38,6 +38,12 @@ def make_parser() -> ArgumentParser:
         "--user", type=str | None, help="Raw id of the user, for models that know users."
     )
     parser.add_argument(
+        "--exclude",
+        type=str,
+        default="",
+        help="More raw item ids that are not to be recommended, separated as in --history.",
+    )
+    parser.add_argument(
         "--k", type=int | None, help="How many items; 10, or all that the export answers with."
     )
     return parser
@@ -58,12 +64,15 @@ def run(argv: Sequence[str]) -> None:
         import tensorflow  # noqa: F401
     from tfrecs.serving import Recommender
 
-    history = next(csv.reader([settings.history], skipinitialspace=True), [])
+    history, exclude = (
+        next(csv.reader([text], skipinitialspace=True), [])
+        for text in (settings.history, settings.exclude)
+    )
     with user_errors(ValueError, OSError), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         recommender = Recommender(settings.export)
         k = min(10, recommender.k) if settings.k is None else settings.k
-        best = recommender.recommend(history, k=k, user=settings.user)
+        best = recommender.recommend(history, k=k, user=settings.user, exclude=exclude)
     for warning in caught:
         print(f"tfrecs: {warning.message}", file=sys.stderr)
     for item, score in best:

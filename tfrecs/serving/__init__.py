@@ -10,19 +10,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrecs.serving.block_top_k import BlockTopK
     from tfrecs.serving.client import Client
     from tfrecs.serving.exporter import export
     from tfrecs.serving.recommender import Recommender
     from tfrecs.serving.serving_error import ServingError
     from tfrecs.serving.vectors import write_vectors
+    from tfrecs.serving.verification import verify
 
-__all__ = ["Client", "Recommender", "ServingError", "export", "write_vectors"]
+__all__ = [
+    "BlockTopK",
+    "Client",
+    "Recommender",
+    "ServingError",
+    "export",
+    "verify",
+    "write_vectors",
+]
 
 _FILES = {
+    "BlockTopK": "block_top_k",
     "Client": "client",
     "Recommender": "recommender",
     "ServingError": "serving_error",
     "export": "exporter",
+    "verify": "verification",
     "write_vectors": "vectors",
 }
 

@@ -7,21 +7,19 @@ import re
 import tempfile
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import tfrecs
-from tfrecs._keras import tf
+from tfrecs._keras import require_scann, tf
 from tfrecs.data import Vocabulary
 from tfrecs.models import DeepCross, Model
 from tfrecs.serving import golden
 from tfrecs.serving.graph_check import check_graph
 from tfrecs.serving.manifest import write_manifest
-from tfrecs.serving.queries import RawQueries
-from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.row_scores import RowScores
-from tfrecs.serving.top_items import TopItems
-from tfrecs.serving.vector_signatures import Vectors
+from tfrecs.serving.raw_ids import VocabularyFiles
+from tfrecs.serving.served import Served, recommends
 from tfrecs.serving.versions import new_version
+from tfrecs.serving.warmup import write_warmup
 
 
 def export(
@@ -29,6 +27,8 @@ def export(
     path: str | os.PathLike[str],
     *,
     k: int = 100,
+    num_exclusions: int = 10,
+    index: Literal["exact", "scann"] = "exact",
     version: int | None = None,
 ) -> str:
     """Writes `<path>/<version>`, a SavedModel that TensorFlow Serving loads as it is.
@@ -36,17 +36,24 @@ def export(
     Its signatures take and give raw values: ids as int64 or strings, as the vocabularies have them.
     The signature `serving_default` recommends:
 
-    - input `history` `[batch, time]`: what each user interacted with, oldest first. Rows are padded
-      with the manifest's `padding_id`: `""`, or -1 (or the next lower integer that is no item's).
-      It may stand anywhere, left or right, and so may ids that the model does not know: both are
-      skipped. Of what remains the model reads the most recent `max_history` items (none, if it
-      knows users by their id alone). A row with nothing left gets what the model says of an empty
-      history.
+    - input `history` `[batch, time]`, for models that read one: what each user interacted with,
+      oldest first. Rows are padded with the manifest's `padding_id`: `""`, or -1 (or the next lower
+      integer that is no item's). It may stand anywhere, left or right, and so may ids that the
+      model does not know: both are skipped. Of what remains the model reads the most recent
+      `max_history` items. A row with nothing left gets what the model says of an empty history.
     - input `user_id` `[batch]`, for models with a vocabulary of users: who they are. An id that the
       model does not know is an unknown user.
-    - outputs `item_id` `[batch, k]` and `score` `[batch, k]` float32, best first. No item of the
-      whole given history is among them. Where fewer than k items are left, the rest is `padding_id`
-      with the least float32 as its score; scores are never NaN nor infinite.
+    - input `exclude` `[batch, num_exclusions]`: items that are not to be recommended, beside those
+      of the history. The width is fixed, so that a server can put requests into one batch; what is
+      not used is `padding_id`. Unknown and repeated ids count for nothing.
+    - outputs `item_id` `[batch, k]` and `score` `[batch, k]` float32, best first, exactly as
+      `tf.math.top_k` ranks all items. No item of the whole given history, nor of `exclude`, is
+      among them. Where fewer than k items are left, the rest is `padding_id` with the least
+      float32 as its score; scores are never NaN nor infinite.
+
+    The signature `score` gives the scores of given items: inputs `history` and `user_id` as above,
+    and `candidates` `[batch, c]`; output `score` `[batch, c]` float32, the least float32 where the
+    model does not know the item.
 
     Models of vectors have two signatures more, whose output is `vector` `[batch, dim]` float32:
 
@@ -56,10 +63,13 @@ def export(
       is missing is that which the model has of the id: known ids need nothing else, and new users
       and items get their vectors from the features that are given.
 
-    `DeepCross` has `score`: inputs `user_id` and `item_id` `[batch]` where it knows them and every
-    column of its context, raw; output `score` `[batch]` float32, what the model predicts (the
-    manifest says whether that is a probability); with several heads one output a head, by its name.
-    It is `serving_default` too where the model cannot recommend.
+    Of `DeepCross`, `score` takes rows: inputs `user_id` and `item_id` `[batch]` where it knows them
+    and every column of its context, raw; output `score` `[batch]` float32, what the model predicts
+    (the manifest says whether that is a probability); with several heads one output a head, by its
+    name. It is `serving_default` too where the model cannot recommend.
+
+    Ranks, widths and numbers of rows are checked in the graph: a request that does not fit is
+    refused, and never means something else.
 
     The manifest describes each input: its column in the data, the kind of column, and what stands
     for a missing value. An input is named as its column, with `_` where TensorFlow would not take
@@ -67,15 +77,21 @@ def export(
 
     Vocabularies are asset files and weights are variables, so that the folder can be moved and
     needs neither tfrecs nor Keras. `assets.extra/tfrecs_manifest.json` holds k, `padding_id`, the
-    versions, the sha256 of every file, and requests with the answers they must get. The export is
-    compared with the model itself before it gets its name, and it gets that in one step: a server
-    that watches `path` never sees half a version.
+    versions, the sha256 of every file, and requests with the answers they must get (see `verify`).
+    `assets.extra/tf_serving_warmup_requests` holds requests to each signature, which a server
+    answers before it lets others ask. The export is compared with the model itself before it gets
+    its name, and it gets that in one step: a server that watches `path` never sees half a version.
 
     Args:
         model: A trained model with a vocabulary that reads a history, or knows users; or a model of
             rows, `DeepCross`.
         path: Folder of all versions of this model, on a local file system.
         k: How many items an answer has; at most (and then clamped to) the number of items.
+        num_exclusions: Width of the input `exclude`, 0 for none. Where a model reads no history,
+            that is the only way to leave out what a user knows: take as many as users have.
+        index: How the best items are found: "exact", or "scann", approximately, by TFRS's `ScaNN`
+            layer, for models of vectors and catalogues of millions. ScaNN's operations must then
+            be in the server, as they are in no stock one, and in Python scann must be installed.
         version: Number of the version; by default one more than the newest in `path`.
 
     Returns:
@@ -84,7 +100,9 @@ def export(
     Raises:
         FileExistsError: That version exists.
         ValueError: The model has no vocabulary, knows neither histories nor users, has weights that
-            are not finite, or cannot be written as a graph that a stock server runs.
+            are not finite, or cannot be written as a graph that a stock server runs; or an argument
+            is out of its range.
+        ImportError: `index` is "scann", and ScaNN is not installed or does not work.
 
     Example:
         >>> import tempfile, tfrecs
@@ -96,117 +114,38 @@ def export(
         ['bread', 'eggs']
     """
     _check(model, path, k)
+    if not isinstance(num_exclusions, Integral) or num_exclusions < 0:
+        raise ValueError(f"num_exclusions must be an integer, 0 or more, not {num_exclusions!r}.")
+    _check_index(model, index)
     k = min(int(k), model.num_items)
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
     ):
-        served = _Served(model, k, VocabularyFiles(Path(scratch)))
+        files = VocabularyFiles(Path(scratch))
+        served = Served(model, files, k, int(num_exclusions), index)
         tf.saved_model.save(
             served.module,
             str(folder),
             signatures={name: s.function for name, s in served.signatures.items()},
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+            options=tf.saved_model.SaveOptions(
+                experimental_custom_gradients=False,
+                namespace_whitelist=["Scann"] if index == "scann" else None,
+            ),
         )
-        operations = check_graph(folder)
-        signatures = {name: s.description() for name, s in served.signatures.items()}
-        exact = model.compute_dtype == "float32"
-        write_manifest(
-            folder,
-            {
-                "tfrecs": tfrecs.__version__,
-                "tensorflow": tf.__version__,
-                "model": type(model).__name__,
-                **served.about(),
-                "signatures": signatures,
-                "operations": operations,
-                "golden": golden.answered(folder, served.goldens(), signatures, exact=exact),
-            },
-        )
-    return str(final)
-
-
-class _Served:
-    """All signatures of a model, and what is known of them.
-
-    Args:
-        model: The model.
-        k: How many items a recommendation has.
-        files: Where the vocabularies are written.
-    """
-
-    def __init__(self, model: Model, k: int, files: VocabularyFiles) -> None:
-        self._model, self._k = model, k
-        self._items = self._users = self._rows = None
-        parts: list[Any] = []
-        if _recommends(model):
-            assert model.items is not None
-            self._items = RawIds(model.items, files, "items")
-            users = getattr(model, "users", None)
-            self._users = None if users is None else RawIds(users, files, "users")
-            queries = RawQueries(self._items, self._users, model.max_history or 0)
-            vectors = _item_vectors(model) if model.is_product else None
-            parts.append(TopItems(model, model.items, self._items, queries, vectors, k))
-            if vectors is not None:
-                parts.append(Vectors(model, self._items, queries, vectors, files))
-        if isinstance(model, DeepCross):
-            self._rows = RowScores(model, files)
-            parts.append(self._rows)
-        self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
-        if "serving_default" not in self.signatures:
-            self.signatures["serving_default"] = self.signatures["score"]
-        # What the graphs read of the model is saved, and no more; in an order of its own (a graph's
-        # is random), so that the same model always gives the same files.
-        order = {variable.ref(): i for i, variable in enumerate(model.variables)}
-        read = {v.ref(): v for s in self.signatures.values() for v in s.variables}
-        self.module = tf.Module(name="served")
-        self.module.parts = parts
-        self.module.weights = sorted(read.values(), key=lambda v: (order.get(v.ref(), -1), v.name))
-
-    def about(self) -> dict[str, Any]:
-        """What the manifest says of items, users and recommendations, where there are some."""
-        if self._items is None:
-            return {}
-        about = {
-            "num_items": self._items.size,
-            "max_history": self._model.max_history or 0,
-            "k": self._k,
-            "id_dtype": self._items.dtype.name,
-            "padding_id": self._items.padding,
-            "vocabulary": f"assets/{self._items.path.name}",
+        manifest = {
+            "tfrecs": tfrecs.__version__,
+            "tensorflow": tf.__version__,
+            "model": type(model).__name__,
+            "compute_dtype": model.compute_dtype,
+            **served.about(),
+            "signatures": {name: s.description() for name, s in served.signatures.items()},
+            "operations": check_graph(folder, "Scann" if index == "scann" else None),
         }
-        if self._users is not None:
-            about |= {
-                "num_users": self._users.size,
-                "user_id_dtype": self._users.dtype.name,
-                "user_padding_id": self._users.padding,
-                "user_vocabulary": f"assets/{self._users.path.name}",
-            }
-        return about
-
-    def goldens(self) -> list[golden.Golden]:
-        """Requests that try each signature."""
-        model = self._model
-        goldens: list[golden.Golden] = []
-        if self._items is not None:
-            goldens.append(golden.of_recommendations(model, self._k))
-            if model.is_product:
-                goldens += golden.of_vectors(model)
-        if self._rows is not None:
-            goldens.append(golden.of_rows(model, self._rows.output_names))
-        return goldens
-
-
-def _item_vectors(model: Model) -> tf.Variable:
-    """The vectors of all items: row i is item i, and row 0, padding, is zeros."""
-    vectors = tf.pad(tf.cast(model.item_vectors(), tf.float32), [[1, 0], [0, 0]])
-    return tf.Variable(vectors, trainable=False, name="item_vectors")
-
-
-def _recommends(model: Model) -> bool:
-    """Whether there is something to recommend, and something that a request can name."""
-    knows_users = getattr(model, "users", None) is not None
-    return model.items is not None and (model.max_history is not None or knows_users)
+        manifest["golden"] = golden.answered(folder, served.goldens(), manifest)
+        write_warmup(folder, final.parent.name, manifest["golden"], manifest["signatures"])
+        write_manifest(folder, manifest)
+    return str(final)
 
 
 def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
@@ -243,6 +182,19 @@ def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
             f"{len(weights)} weights of the model hold NaN or infinity (such as {weights[0]}): its "
             "training has diverged. Export a checkpoint from before that."
         )
+
+
+def _check_index(model: Model, index: str) -> None:
+    """Raises if the model's items cannot be found in that way."""
+    if index not in ("exact", "scann"):
+        raise ValueError(f"index must be 'exact' or 'scann', not {index!r}.")
+    if index == "scann":
+        require_scann()
+        if not (recommends(model) and model.is_product):
+            raise ValueError(
+                f"index 'scann' searches vectors, and {type(model).__name__} scores without: take "
+                "index 'exact'."
+            )
 
 
 def _is_finite(weight: tf.Variable) -> bool:

@@ -26,6 +26,7 @@ from tfrecs.data import (
     Vocabulary,
 )
 from tfrecs.serving.raw_ids import padding_id, unknown_id
+from tfrecs.serving.replay import ask, difference, load
 from tfrecs.serving.requests import request_of
 from tfrecs.serving.vector_signatures import lookups
 
@@ -55,43 +56,35 @@ class Golden:
 
 
 def answered(
-    folder: Path, goldens: Sequence[Golden], signatures: dict[str, Any], *, exact: bool
+    folder: Path, goldens: Sequence[Golden], manifest: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Returns requests with the answers of the written SavedModel, for the manifest.
 
     Args:
         folder: The SavedModel.
         goldens: The requests.
-        signatures: What the manifest says of the signatures.
-        exact: Whether the model computes in float32 throughout.
+        manifest: What the manifest says so far.
 
     Raises:
         ValueError: If an answer is not the model's, but for rounding.
     """
-    loaded = tf.saved_model.load(str(folder))
+    loaded = load(folder, manifest)
     entries = []
     for golden in goldens:
-        described = signatures[golden.signature]
+        described = manifest["signatures"][golden.signature]
         request = request_of(golden.frame, described["inputs"])
         if "history" in request and golden.signature == "serving_default":
             request["history"] = _padded_both_ways(
                 request["history"], described["inputs"]["history"]["missing"]
             )
-        tensors = {
-            name: tf.constant(values, described["inputs"][name]["dtype"])
-            for name, values in request.items()
-        }
-        answer = loaded.signatures[golden.signature](**tensors)
-        found = {name: tensor.numpy() for name, tensor in answer.items()}
-        for name, expected in golden.expected.items():
-            size = np.where(expected > _LOWEST, np.abs(expected), 0).max(initial=0)
-            tolerance = (1e-4 if exact else 0.01) * size + 1e-6
-            if not np.allclose(found[name], expected, rtol=1e-5, atol=tolerance):
-                raise ValueError(
-                    f"The export does not answer as {golden.described} does, in {name!r} of "
-                    f"{golden.signature!r}. A model whose score is more than the product of "
-                    "query_vectors and item_vectors must have is_product False."
-                )
+        found = ask(loaded, golden.signature, request, described)
+        wrong = difference(golden.expected, found, manifest["compute_dtype"])
+        if wrong is not None:
+            raise ValueError(
+                f"The export does not answer as {golden.described} does, in {wrong!r} of "
+                f"{golden.signature!r}. A model whose score is more than the product of "
+                "query_vectors and item_vectors must have is_product False."
+            )
         entries.append(
             {
                 "signature": golden.signature,
@@ -102,20 +95,53 @@ def answered(
     return entries
 
 
-def of_recommendations(model: Model, k: int) -> Golden:
+def of_recommendations(model: Model, k: int, num_exclusions: int, *, exact: bool) -> Golden:
     """Returns a request for recommendations: histories short, spread, too long and empty.
+
+    Excluded are the best items of each user but the last, one of them twice, and an unknown one.
 
     Args:
         model: The model.
         k: How many items an answer has.
+        num_exclusions: How many items a request can exclude.
+        exact: Whether the export finds the best items for sure.
     """
     frame, features, encoded = _queries(model)
+    assert model.items is not None
     scores = np.array(model.score(features), np.float32)
     scores[~np.isfinite(scores)] = _LOWEST
     for row, ids in zip(scores, encoded, strict=True):
         row[ids - 1] = _LOWEST
-    expected = {"score": -np.sort(-scores, axis=1)[:, :k]}
+    if num_exclusions:
+        best = np.argsort(-scores[:-1], axis=1, kind="stable")
+        excluded = best[:, : min(max(num_exclusions - 2, 1), 3)]
+        np.put_along_axis(scores[:-1], excluded, _LOWEST, axis=1)
+        raw = [model.items.decode(row + 1).tolist() for row in excluded]
+        more = [unknown_id(model.items)]
+        lists = [[*(row + more + row[:1])[:num_exclusions]] for row in raw]
+        frame["exclude"] = pd.Series([*lists, []], dtype=object)
+    expected = {"score": -np.sort(-scores, axis=1)[:, :k]} if exact else {}
     return Golden("serving_default", frame, expected, f"{type(model).__name__}.score")
+
+
+def of_candidates(model: Model) -> Golden:
+    """Returns a request to score items for users: known ones, repeated ones, an unknown one.
+
+    Args:
+        model: The model.
+    """
+    frame, features, _ = _queries(model)
+    assert model.items is not None
+    some = _some(model.items, _ROWS)
+    lists = [some, some[:1] * 2, [unknown_id(model.items), *some[::-1]], []]
+    frame["candidates"] = pd.Series(lists, dtype=object)
+    ids = np.zeros((_ROWS, max(map(len, lists))), np.int32)
+    for row, candidates in zip(ids, lists, strict=True):
+        row[: len(candidates)] = model.items.encode(np.array(candidates, object))
+    ids[ids > model.num_items] = 0
+    scores = np.array(model.score(features, tf.constant(np.maximum(ids, 1))), np.float32)
+    scores[(ids == 0) | ~np.isfinite(scores)] = _LOWEST
+    return Golden("score", frame, {"score": scores}, f"{type(model).__name__}.score")
 
 
 def of_rows(model: DeepCross, names: Mapping[str, str]) -> Golden:
@@ -217,7 +243,7 @@ def _some(vocabulary: Vocabulary, count: int) -> list[Any]:
 
 
 def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.ndarray]]:
-    """Histories and users: as data, as the model takes them in, and all ids of each history."""
+    """Histories and users: as data, as the model takes them in, and what each history rules out."""
     assert model.items is not None
     length, users = model.max_history or 0, getattr(model, "users", None)
     ids = model.items.ids.tolist()
@@ -225,7 +251,7 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
     long = [ids[i % len(ids)] for i in range(0, _ROWS * 7 + 7 * length, 7)]
     histories = [ids[:1], spread, long, []]
     encoded = [model.items.encode(np.array(history, object)) for history in histories]
-    frame = pd.DataFrame({"history": pd.Series(histories, dtype=object)})
+    frame = pd.DataFrame(index=range(_ROWS))
     features = {}
     if length:
         padded = np.zeros((len(histories), length), np.int32)
@@ -233,10 +259,11 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
             recent = history[-length:]
             row[len(row) - len(recent) :] = recent
         features["history"] = tf.constant(padded)
+        frame["history"] = pd.Series(histories, dtype=object)
     if users is not None:
         frame["user_id"] = pd.Series(_some(users, _ROWS), dtype=object)
         features["user_id"] = tf.constant(users.encode(frame["user_id"]))
-    return frame, features, encoded
+    return frame, features, encoded if length else [np.zeros(0, np.int32)] * _ROWS
 
 
 def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

@@ -8,11 +8,12 @@ from pathlib import Path
 FORBIDDEN = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"})
 
 
-def check_graph(folder: Path) -> list[str]:
+def check_graph(folder: Path, allowed: str | None = None) -> list[str]:
     """Names of the operations of a SavedModel, all of which a stock TensorFlow Serving has.
 
     Args:
         folder: The SavedModel.
+        allowed: A library whose custom operations are meant, such as "Scann".
 
     Returns:
         The distinct operation names, sorted.
@@ -30,7 +31,8 @@ def check_graph(folder: Path) -> list[str]:
         nodes = [*meta_graph.graph_def.node, *(node for f in library for node in f.node_def)]
         for node in nodes:
             names.add(node.op)
-            if node.op in FORBIDDEN or ">" in node.op:
+            custom = ">" in node.op and not node.op.startswith(f"{allowed}>")
+            if node.op in FORBIDDEN or custom:
                 bad.add(node.op)
             if node.attr["_XlaMustCompile"].b:
                 bad.add(f"{node.op} with jit_compile=True")

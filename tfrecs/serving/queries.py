@@ -1,4 +1,4 @@
-"""Who a request is about, in raw ids, as models take it in."""
+"""Who a request is about, in raw ids, as models take it in; and which items it names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tfrecs.serving.signature import Raw, RawInput
 
 
 class RawQueries(tf.Module):  # type: ignore[misc]
-    """Makes a model's features of `history` and `user_id`.
+    """Makes a model's features of `history` and `user_id`, as far as it reads them.
 
     Args:
         items: The raw ids of items.
@@ -18,9 +18,11 @@ class RawQueries(tf.Module):  # type: ignore[misc]
 
     def __init__(self, items: RawIds, users: RawIds | None, max_history: int) -> None:
         super().__init__(name="raw_queries")
-        self.max_history = max_history
+        self._max_history = max_history
         self._items, self._users = items, users
-        self.inputs = {"history": RawInput.of_ids("history", "History", items, 2)}
+        self.inputs: dict[str, RawInput] = {}
+        if max_history:
+            self.inputs["history"] = RawInput.of_ids("history", "History", items, 2)
         if users is not None:
             self.inputs["user_id"] = RawInput.of_ids("user_id", "Id", users)
 
@@ -28,16 +30,16 @@ class RawQueries(tf.Module):  # type: ignore[misc]
         """Returns what the model takes in.
 
         Args:
-            raw: Values by the names of `inputs`; `history` may be left out where none is read.
+            raw: Values by the names of `inputs`.
         """
         features = {}
-        if self.max_history:
-            features["history"] = most_recent(self.history(raw), self.max_history)
+        if self._max_history:
+            features["history"] = most_recent(self.known(raw["history"]), self._max_history)
         if self._users is not None:
-            features["user_id"] = self._users(self.inputs["user_id"].checked(raw["user_id"]))
+            features["user_id"] = self._users(raw["user_id"])
         return features
 
-    def history(self, raw: Raw) -> tf.Tensor:
-        """Returns the ids of the whole history, 0 for what is no known item."""
-        ids = self._items(self.inputs["history"].checked(raw["history"]))
+    def known(self, items: tf.Tensor) -> tf.Tensor:
+        """Returns the ids of raw item ids, 0 for what is no known item."""
+        ids = self._items(items)
         return tf.where(ids > self._items.size, 0, ids)

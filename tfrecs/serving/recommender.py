@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfrecs.serving.manifest import read_manifest
 from tfrecs.serving.plain_requests import parse_id
+from tfrecs.serving.replay import ask, load
 from tfrecs.serving.versions import find_export
 
 if TYPE_CHECKING:
@@ -44,38 +45,41 @@ class Recommender:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
-        # TensorFlow itself, not `tfrecs._keras`: an export needs neither Keras nor TFRS.
-        import tensorflow as tf
-
-        self._tf = tf
         self.path = find_export(path)
         self.manifest = read_manifest(self.path, verify=verify)
         # An export that does not recommend says nothing of either.
         self.k: int = self.manifest.get("k", 0)
         self.is_integer: bool = self.manifest.get("id_dtype") == "int64"
-        self._model = tf.saved_model.load(str(self.path))
-        self._recommend = self._model.signatures["serving_default"]
+        self._model = load(self.path, self.manifest)
 
     def recommend(
-        self, history: Iterable[Any] = (), k: int = 10, *, user: Any = None
+        self,
+        history: Iterable[Any] = (),
+        k: int = 10,
+        *,
+        user: Any = None,
+        exclude: Iterable[Any] = (),
     ) -> list[tuple[int | str, float]]:
         """Recommends items to somebody with this history.
 
         Args:
             history: Raw ids of what they interacted with, oldest first. Where the export's ids are
-                integers, strings of digits are read as such.
+                integers, strings of digits are read as such. Models that know users by their id
+                alone do not read it, but it is left out of the answer all the same.
             k: How many items to recommend; at most the export's own k.
             user: Raw id of who they are, for exports that know users; None for an unknown user.
+            exclude: Raw ids of more items never to be recommended; unknown ones are no mistake.
 
         Returns:
-            `(raw id, score)` of the best items outside the history, best first; fewer than `k`
-            where fewer are left.
+            `(raw id, score)` of the best items outside the history and `exclude`, best first; fewer
+            than `k` where fewer are left.
 
         Raises:
             ValueError: The export scores rows alone, `k` is less than 1 or more than the export
                 answers with, the history is empty or holds no known id (for exports that know
-                users: and there is no user), the user is unknown or the export knows none, or an id
-                is no integer though the export's are.
+                users: and there is no user), the user is unknown or the export knows none, an id is
+                no integer though the export's are, or there are more items to leave out than the
+                export takes.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
@@ -105,24 +109,28 @@ class Recommender:
             raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
         if unknown:
             warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=2)
-        dtype = self._tf.int64 if self.is_integer else self._tf.string
-        rows = self._tf.reshape(self._tf.constant(ids, dtype), [1, len(ids)])
-        answer = self._recommend(history=rows, **request)
-        items, scores = answer["item_id"].numpy()[0, :k], answer["score"].numpy()[0, :k]
+        request |= self._items_named(ids, self._parse(exclude, "exclude"))
+        signature = self.manifest["signatures"]["serving_default"]
+        answer = ask(self._model, "serving_default", request, signature)
+        items, scores = answer["item_id"][0, :k], answer["score"][0, :k]
         raw = items.tolist() if self.is_integer else [item.decode() for item in items]
         pairs = zip(raw, scores.tolist(), strict=True)
         return [pair for pair in pairs if pair[0] != self.manifest["padding_id"]]
 
     def score(self, frame: pd.DataFrame) -> np.ndarray | dict[str, np.ndarray]:
-        """Predicts the label of rows, for exports of `DeepCross`.
+        """Scores candidates for users; or, for exports of `DeepCross`, predicts the label of rows.
 
         Args:
-            frame: The rows, raw: every column that the model reads, `user_id` and `item_id` among
-                them where it knows users and items. Missing and unknown values are allowed.
+            frame: A row a user: `user_id` and `history` (lists of item ids, oldest first) as far as
+                the model reads them, and `candidates`, lists of item ids. For `DeepCross` a row a
+                prediction: every column that the model reads, `user_id` and `item_id` among them
+                where it knows users and items. Missing and unknown values are allowed.
 
         Returns:
-            float32 `[rows]`, as `model.predict` gives for the encoded rows; with several heads one
-            a head, by the label that it predicts.
+            float32 `[rows, c]`, the scores by which is recommended, and the least float32 for
+            unknown items and beyond the end of a shorter list. For `DeepCross` `[rows]`, as
+            `model.predict` gives for the encoded rows; with several heads one a head, by the label
+            that it predicts.
 
         Raises:
             ValueError: The export has no such signature, or a column is missing or cannot be read.
@@ -177,13 +185,8 @@ class Recommender:
         # Only now: a recommendation needs neither pandas nor Keras.
         from tfrecs.serving.requests import request_of
 
-        inputs = signatures[name]["inputs"]
-        request = {
-            key: self._tf.constant(values, inputs[key]["dtype"])
-            for key, values in request_of(frame, inputs, partial=partial).items()
-        }
-        answer = self._model.signatures[name](**request)
-        return {key: values.numpy() for key, values in answer.items()}
+        request = request_of(frame, signatures[name]["inputs"], partial=partial)
+        return ask(self._model, name, request, signatures[name])
 
     def unknown(self, history: Iterable[Any]) -> list[int | str]:
         """The distinct ids of a history that the export does not know, in order.
@@ -217,7 +220,24 @@ class Recommender:
             raw = parse_id(user, is_integer, "a user id", "users of this export")
             if str(raw) not in self._known_users:
                 raise ValueError(f"The user {user!r} is not known to this export.")
-        return self._tf.constant([raw], self._tf.int64 if is_integer else self._tf.string)
+        return [raw]
+
+    def _items_named(self, history: list[Any], exclude: list[Any]) -> dict[str, Any]:
+        """The request's rows of items: the history, and what else is to be left out."""
+        inputs = self.manifest["signatures"]["serving_default"]["inputs"]
+        rows = {"history": [history]} if "history" in inputs else {}
+        # A history that is read is left out of the answer anyway.
+        left_out, done = ([*history, *exclude], set()) if not rows else (exclude, set(history))
+        more = [x for x in dict.fromkeys(left_out) if x not in done and str(x) in self._known]
+        width = inputs["exclude"]["shape"][1] if "exclude" in inputs else 0
+        if len(more) > width:
+            raise ValueError(
+                f"There are {len(more)} items to leave out, and this export takes {width}: leave "
+                "out fewer, or export the model with a larger num_exclusions."
+            )
+        if width:
+            rows["exclude"] = [more + [self.manifest["padding_id"]] * (width - len(more))]
+        return rows
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -231,11 +251,11 @@ class Recommender:
         path = self.path / self.manifest[name]
         return frozenset(path.read_bytes().decode().split("\n")[:-1])
 
-    def _parse(self, history: Iterable[Any]) -> list[Any]:
-        if isinstance(history, str | bytes):
-            raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
+    def _parse(self, items: Iterable[Any], what: str = "history") -> list[Any]:
+        if isinstance(items, str | bytes):
+            raise ValueError(f"{what} must be a list of ids, not one {type(items).__name__}.")
         whose = "ids of this export"
-        return [parse_id(item, self.is_integer, "an item id", whose) for item in history]
+        return [parse_id(item, self.is_integer, "an item id", whose) for item in items]
 
     def __repr__(self) -> str:
         """What was loaded, from where."""

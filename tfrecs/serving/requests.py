@@ -67,11 +67,18 @@ def raw_values(values: pd.Series, given: Mapping[str, Any]) -> np.ndarray:
     rows = [listed(row) for row in values]
     lengths = np.array([len(row) for row in rows], np.int64)
     longest = int(lengths.max(initial=0))
+    if shape[1] is not None:
+        if longest > shape[1]:
+            raise ValueError(
+                f"{given['column']} holds {longest} ids in a row, and this export takes at most "
+                f"{shape[1]}: give fewer, or export the model with more."
+            )
+        longest = shape[1]
     dtype = np.int64 if given["dtype"] == "int64" else object
     raw = np.full((len(rows), longest), given["missing"], dtype)
     flat = pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
-    # In a history padding is no item, while a value that is missing is one that nobody knows.
-    hole = given["unknown"] if kind == "History" else given["missing"]
+    # Among items padding is none, while a value that is missing is one that nobody knows.
+    hole = given["unknown"] if kind in ("History", "Ids") else given["missing"]
     if len(flat):
         raw[np.arange(longest) < lengths[:, np.newaxis]] = _ids(flat, given, hole)
     return raw

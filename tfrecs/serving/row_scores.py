@@ -59,7 +59,7 @@ class RowScores(tf.Module):  # type: ignore[misc]
     def _score(self, raw: Raw) -> dict[str, tf.Tensor]:
         rows = self._columns(raw)
         for name, ids in self._ids.items():
-            rows[name] = ids(self._id_inputs[name].checked(raw[name]))
+            rows[name] = ids(raw[name])
         given = self._predict(rows)
         heads = given if isinstance(given, dict) else dict.fromkeys(self.output_names, given)
         return {name: tf.cast(heads[head], tf.float32) for head, name in self.output_names.items()}

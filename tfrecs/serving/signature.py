@@ -35,9 +35,12 @@ class RawInput:
     unknown: int | str | None = None
 
     @classmethod
-    def of_ids(cls, column: str, kind: str, ids: RawIds, rank: int = 1) -> RawInput:
-        """Returns the input of a column of raw ids, one a row or, with `rank` 2, several."""
-        return cls(column, kind, ids.dtype, (None,) * rank, ids.padding, ids.unknown)
+    def of_ids(
+        cls, column: str, kind: str, ids: RawIds, rank: int = 1, width: int | None = None
+    ) -> RawInput:
+        """Returns the input of a column of raw ids: one a row or, with `rank` 2, several."""
+        shape = (None,) if rank == 1 else (None, width)
+        return cls(column, kind, ids.dtype, shape, ids.padding, ids.unknown)
 
     def checked(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the values: a TensorFlow session feeds any shape, whatever a signature says."""
@@ -77,8 +80,23 @@ class Signature:
             for name, given in inputs.items()
         }
         self.inputs = dict(inputs)
-        self.function = tf.function(function, input_signature=[specs])
+
+        def answer(raw: Raw) -> dict[str, tf.Tensor]:
+            return function(self._checked(raw))
+
+        self.function = tf.function(answer, input_signature=[specs])
         self._about = about or {}
+
+    def _checked(self, raw: Raw) -> dict[str, tf.Tensor]:
+        """The values, of the shapes that they must have, and as many rows of each."""
+        values = {name: given.checked(raw[name]) for name, given in self.inputs.items()}
+        sizes = tf.stack([tf.shape(tensor)[0] for tensor in values.values()])
+        equal = tf.debugging.Assert(
+            tf.reduce_all(sizes == sizes[0]),
+            [f"Inputs differ in their number of rows ({', '.join(values)}):", sizes],
+        )
+        with tf.control_dependencies([equal]):
+            return {name: tf.identity(tensor) for name, tensor in values.items()}
 
     @property
     def variables(self) -> list[tf.Variable]:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from tfrecs._keras import tf
 from tfrecs.data import Vocabulary
+from tfrecs.serving.exact_top_k import best_products, best_scores
+from tfrecs.serving.item_table import ItemTable
 from tfrecs.serving.queries import RawQueries
 from tfrecs.serving.raw_ids import RawIds, raw_table
-from tfrecs.serving.signature import Raw, Signature
+from tfrecs.serving.scann_index import ScannIndex
+from tfrecs.serving.signature import Raw, RawInput, Signature
 
 if TYPE_CHECKING:
     from tfrecs.models import Model
@@ -18,8 +21,8 @@ class TopItems(tf.Module):  # type: ignore[misc]
     """The signature `serving_default` of a model that scores all items for a user.
 
     A product model's item vectors are a table that was computed once: a request costs a query
-    vector, one matrix product and one top-k. Everything is plain TensorFlow: no Python, no custom
-    operation, no compiled function, nothing that a stock server lacks.
+    vector and the search of the table. Without ScaNN everything is plain TensorFlow: no Python, no
+    custom operation, no compiled function, nothing that a stock server lacks.
 
     Args:
         model: A model that scores items for `{"history": [batch, max_history]}`,
@@ -27,8 +30,10 @@ class TopItems(tf.Module):  # type: ignore[misc]
         vocabulary: The raw ids of its items.
         items: The same in the graph.
         queries: What requests say of users.
-        item_vectors: `[1 + n, dim]`, row i that of item i; None for a model without vectors.
+        table: The vectors of items; None for a model without vectors.
         k: Number of items to return.
+        num_exclusions: Width of the input `exclude`; 0 for none.
+        scann: What searches the table in place of the exact search.
     """
 
     def __init__(
@@ -37,44 +42,42 @@ class TopItems(tf.Module):  # type: ignore[misc]
         vocabulary: Vocabulary,
         items: RawIds,
         queries: RawQueries,
-        item_vectors: tf.Variable | None,
+        table: ItemTable | None,
         k: int,
+        num_exclusions: int,
+        scann: ScannIndex | None = None,
     ) -> None:
         super().__init__(name="top_items")
         # Methods, not the model itself: `tf.Module` would save all that hangs on it.
         self._query_vectors, self._score = model.query_vectors, model.score
         self._raw_ids = raw_table(vocabulary, items.path)
-        self._queries = queries
-        self._item_vectors = item_vectors
+        self._queries, self._table, self._scann = queries, table, scann
         self._k = k
+        self._inputs = dict(queries.inputs)
+        if num_exclusions:
+            self._inputs["exclude"] = RawInput.of_ids("exclude", "Ids", items, 2, num_exclusions)
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signature by its name."""
-        return {"serving_default": Signature(self._recommend, self._queries.inputs)}
+        return {"serving_default": Signature(self._recommend, self._inputs)}
 
     def _recommend(self, raw: Raw) -> dict[str, tf.Tensor]:
-        # Among the ids never to be recommended is 0, padding.
-        items = tf.pad(self._queries.history(raw), [[0, 0], [1, 0]])
-        scores = self._scores(self._queries.features(raw))
-        best, ids = tf.math.top_k(_without(scores, items), self._k)
-        available = best > best.dtype.min
-        raw_ids = self._raw_ids.lookup(tf.where(available, tf.cast(ids, tf.int64) - 1, -1))
-        return {"item_id": raw_ids, "score": best}
+        lists = [raw[name] for name in ("history", "exclude") if name in raw]
+        batch = tf.shape(next(iter(raw.values())))[0]
+        excluded = tf.zeros([batch, 0], tf.int32)
+        if lists:
+            # Rows are counted from 0, and what is no known item is none.
+            excluded = self._queries.known(tf.concat(lists, axis=1)) - 1
+        best, rows = self._best(self._queries.features(raw), excluded)
+        return {"item_id": self._raw_ids.lookup(tf.cast(rows, tf.int64)), "score": best}
 
-    def _scores(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Scores `[batch, 1 + n]`, column i of item i."""
-        if self._item_vectors is None:
-            scores = tf.cast(self._score(features), tf.float32)
-            return tf.pad(scores, [[0, 0], [1, 0]])
+    def _best(
+        self, features: dict[str, tf.Tensor], excluded: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if self._table is None:
+            return best_scores(tf.cast(self._score(features), tf.float32), self._k, excluded)
         queries = tf.cast(self._query_vectors(features), tf.float32)
-        return tf.matmul(queries, self._item_vectors, transpose_b=True)
-
-
-def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """`scores` with the least float32 at `items` (0 included) and wherever no number stands."""
-    # Top-k returns nonsense around NaN, and JSON has no word for infinity.
-    lowest = scores.dtype.min
-    scores = tf.where(tf.math.is_finite(scores), scores, lowest)
-    row = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, tf.newaxis], tf.shape(items))
-    seen = tf.stack([row, items], axis=-1)
-    return tf.tensor_scatter_nd_update(scores, seen, tf.fill(tf.shape(items), lowest))
+        if self._scann is not None:
+            return self._scann(queries, self._k, excluded)
+        vectors = self._table.vectors
+        return best_products(queries, vectors, self._k, excluded, self._table.largest_norm)

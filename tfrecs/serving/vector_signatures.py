@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfrecs._keras import tf
+from tfrecs.serving.item_table import ItemTable
 from tfrecs.serving.queries import RawQueries
 from tfrecs.serving.raw_columns import RawColumns
 from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
@@ -26,7 +27,7 @@ class Vectors(tf.Module):  # type: ignore[misc]
         model: The model.
         items: The raw ids of its items.
         queries: What requests say of users.
-        item_vectors: `[1 + n, dim]`, row i that of item i.
+        table: The vectors of its items.
         files: Where the vocabularies are written.
     """
 
@@ -35,26 +36,21 @@ class Vectors(tf.Module):  # type: ignore[misc]
         model: Model,
         items: RawIds,
         queries: RawQueries,
-        item_vectors: tf.Variable,
+        table: ItemTable,
         files: VocabularyFiles,
     ) -> None:
         super().__init__(name="vectors")
         # Methods, not the model itself: `tf.Module` would save all that hangs on it.
         self._of_queries = model.query_vectors
         self._of_items: Callable[..., tf.Tensor] = model.item_vectors
-        self._items, self._queries, self._item_vectors = items, queries, item_vectors
-        self._item_id = RawInput.of_ids("item_id", "Id", items)
-        about_users = {
-            name: given
-            for name, given in queries.inputs.items()
-            if name != "history" or queries.max_history
-        }
+        self._items, self._queries, self._table = items, queries, table
+        about_users = dict(queries.inputs)
         user_lookup, item_lookup = lookups(model)
         self._user_features = self._item_features = None
         if user_lookup is not None:
             self._user_features = _Features(user_lookup, files, about_users)
             about_users |= self._user_features.inputs
-        about_items = {"item_id": self._item_id}
+        about_items = {"item_id": RawInput.of_ids("item_id", "Id", items)}
         if item_lookup is not None:
             self._item_features = _Features(item_lookup, files, about_items)
             about_items |= self._item_features.inputs
@@ -73,12 +69,11 @@ class Vectors(tf.Module):  # type: ignore[misc]
         return {"vector": tf.cast(self._of_queries(features), tf.float32)}
 
     def _vectors_of_items(self, raw: Raw) -> dict[str, tf.Tensor]:
-        ids = self._items(self._item_id.checked(raw["item_id"]))
+        ids = self._items(raw["item_id"])
         if self._item_features is not None:
             vectors = self._of_items(ids, features=self._item_features(ids, raw))
             return {"vector": tf.cast(vectors, tf.float32)}
-        known = tf.where(ids > self._items.size, 0, ids)
-        return {"vector": tf.gather(self._item_vectors, known)}
+        return {"vector": self._table.of(ids)}
 
 
 def lookups(model: Model) -> tuple[Any, Any]:

@@ -1,0 +1,81 @@
+"""The benchmark of serving: its workers, and the section."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import serving
+from benchmarks.search_worker import SearchSettings
+from benchmarks.turns import Process, Record
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """A turn and more of each search that needs no environment of its own."""
+    folder = tmp_path_factory.mktemp("search")
+    rng = np.random.default_rng(0)
+    files = []
+    for name, rows in (("vectors", 20_000), ("queries", 8)):
+        files.append(str(folder / f"{name}.npy"))
+        np.save(files[-1], rng.standard_normal((rows, 8), np.float32))
+    made = []
+    for name, label, module, layer, _ in serving.SEARCHES[:2]:
+        settings = SearchSettings(*files, layer=layer, batch_size=4, k=9)
+        made.append(Record(name, label, module, settings))
+        process = Process(made[-1], sys.executable, folder / f"{name}.log", {})
+        process.wait_ready()
+        for _ in range(2):
+            process.train(0.05)
+        process.stop()
+        assert process.failure is None
+    vectors, queries = (np.load(file) for file in files)
+    return made, np.argsort(-queries[:4] @ vectors.T, axis=1)[:, :9]
+
+
+def test_the_workers_find_the_same(records):
+    (ours, theirs), want = records
+    assert ours.ready["found"] == theirs.ready["found"] == want.tolist()
+    assert serving.agreement(ours, theirs) == 1.0
+    assert ours.rate > 0
+    assert ours.turns[0]["targets"] == 4 * ours.turns[0]["steps"]
+
+
+def test_the_section(records, monkeypatch, tmp_path):
+    made, _ = records
+    monkeypatch.setattr(serving.peers_environment, "ensure", lambda *a: sys.executable)
+    monkeypatch.setattr(serving, "search", lambda options, folder, size, python: made)
+    monkeypatch.setattr(serving, "export_sasrec", lambda folder: "export")
+    monkeypatch.setattr(serving, "pin", lambda threads: None)
+    milliseconds = np.linspace(0, 4, 401)
+    monkeypatch.setattr(serving, "request_latencies", lambda *a: milliseconds)
+    path = tmp_path / "RESULTS.md"
+    serving.main(["--turns", "2", "--batches", "64", "--output", str(path)])
+    text = path.read_text()
+    assert "`python -m benchmarks.serving --batches 64 --turns 2`" in text
+    assert "| 4 | tfrecs `BlockTopK` | " in text
+    assert "99% within **3.96 ms** (aim 5 ms)" in text
+    assert "1.00 x | 100.00% |" in text
+
+
+def test_requests_fit_an_export():
+    # The module itself needs the C API's loader alone.
+    from benchmarks import serving_request
+
+    inputs = {"exclude": {"shape": [None, 3]}}
+    manifest = {"signatures": {"serving_default": {"inputs": inputs}}, "padding_id": -1}
+    manifest |= {"max_history": 5, "num_items": 9}
+    (request, _) = serving_request.requests(manifest, 2)
+    assert request["history"].shape == (1, 5)
+    assert request["history"].dtype == np.int64
+    assert request["exclude"].tolist() == [[-1, -1, -1]]
+
+    class Model:
+        def run(self, signature, inputs):
+            assert signature == "serving_default"
+            json.dumps(inputs["history"].tolist())
+
+    found = serving_request.latencies(Model(), [request], 2, 0.05)
+    assert found
+    assert min(found) >= 0

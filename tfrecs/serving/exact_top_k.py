@@ -1,0 +1,131 @@
+"""The k best items for each query, exactly, as `tf.math.top_k` gives them, of many items.
+
+Scores are made block by block, while they are in the cache. Of a block only the highest score of
+each group of consecutive items is looked at, and then the groups whose highest can be among the k
+best so far: an item of the k best is in one of the k groups of the highest such scores. That also
+holds among equal scores, of which the lower row comes first, because groups are of consecutive rows
+and `tf.math.top_k` takes the first of equal groups.
+
+All is plain TensorFlow, which any server has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import tf
+
+# Items of a group, and about how many scores a block has: 8 MB.
+_GROUP = 32
+_BLOCK_SCORES = 1 << 21
+# So many items are one block, and their scores are looked at one by one.
+_SMALL = 1 << 14
+
+Best = tuple[Any, Any]
+
+
+def best_products(
+    queries: tf.Tensor, vectors: Any, k: int, excluded: tf.Tensor, largest_norm: Any
+) -> Best:
+    """Returns the rows of the k largest inner products with each query.
+
+    Args:
+        queries: `[batch, dim]` float32.
+        vectors: `[n, dim]` float32, a tensor or a variable.
+        k: How many to return, at most n.
+        excluded: `[batch, e]` int32, rows never to be returned; numbers that are no row count for
+            nothing.
+        largest_norm: The largest Euclidean norm of `vectors`.
+
+    Returns:
+        Products `[batch, k]`, best first, equal ones in the order of their rows, and the rows,
+        int32. Products that are no finite number are left out. Where fewer than k are left, the
+        rest is the least float32 with the row -1.
+    """
+    vectors = tf.convert_to_tensor(vectors)
+    num_rows, batch = vectors.shape[0], tf.shape(queries)[0]
+    if num_rows <= _SMALL:
+        return best_scores(tf.matmul(queries, vectors, transpose_b=True), k, excluded)
+    block = tf.maximum(_BLOCK_SCORES // tf.maximum(batch, 1), _SMALL) // _GROUP * _GROUP
+    # No product is larger than that of the norms (Cauchy and Schwarz), nor any sum on its way.
+    finite = tf.reduce_all(tf.math.is_finite(tf.norm(queries, axis=1) * largest_norm))
+
+    def add_block(start: tf.Tensor, best: tf.Tensor, rows: tf.Tensor) -> tuple[Any, Any, Any]:
+        stop = tf.minimum(start + block, num_rows)
+        scores = tf.matmul(queries, vectors[start:stop], transpose_b=True)
+        scores = tf.cond(finite, lambda: scores, lambda: _only_finite(scores))
+        return stop, *_merged((best, rows), scores, excluded, start)
+
+    _, best, rows = tf.while_loop(
+        lambda start, best, rows: start < num_rows,
+        add_block,
+        (tf.constant(0), *_nothing(batch, k)),
+    )
+    return best, rows
+
+
+def best_scores(scores: tf.Tensor, k: int, excluded: tf.Tensor) -> Best:
+    """Returns the k largest scores of each row; as `best_products`, of scores that are there.
+
+    Args:
+        scores: `[batch, n]` float32.
+        k: How many to return, at most n.
+        excluded: `[batch, e]` int32, columns never to be returned.
+    """
+    scores = _only_finite(scores)
+    if scores.shape[1] is None or scores.shape[1] > _SMALL:
+        so_far = _nothing(tf.shape(scores)[0], k)
+        return _merged(so_far, scores, excluded, tf.constant(0))
+    here = (excluded >= 0) & (excluded < scores.shape[1])
+    best, rows = tf.math.top_k(_lowered(scores, tf.where(here, excluded, 0), here), k)
+    return best, tf.where(best > best.dtype.min, rows, -1)
+
+
+def _nothing(batch: tf.Tensor, k: int) -> Best:
+    return tf.fill([batch, k], tf.float32.min), tf.fill([batch, k], -1)
+
+
+def _only_finite(scores: tf.Tensor) -> tf.Tensor:
+    # Top-k returns nonsense around NaN, and JSON has no word for infinity.
+    return tf.where(tf.math.is_finite(scores), scores, scores.dtype.min)
+
+
+def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tensor) -> Best:
+    """The k best of what was best before and of a block whose first row is `start`."""
+    best, rows = so_far
+    batch, k = tf.shape(scores)[0], best.shape[1]
+    # One more that is no row: TensorFlow searches for at least one.
+    excluded = tf.pad(excluded, [[0, 0], [0, 1]], constant_values=-1)
+    scores = tf.pad(
+        scores, [[0, 0], [0, -tf.shape(scores)[1] % _GROUP]], constant_values=scores.dtype.min
+    )
+    groups = tf.reshape(scores, [batch, -1, _GROUP])
+    highest = tf.reduce_max(groups, axis=2)
+    # An excluded item may be the highest of a group, of one each.
+    better = tf.reduce_sum(tf.cast(highest > best[:, -1:], tf.int32), axis=1)
+    most = tf.minimum(k + tf.shape(excluded)[1], tf.shape(highest)[1])
+    count = tf.clip_by_value(tf.reduce_max(better), 0, most)
+    # In the order of the rows again, in which the last top-k takes equal scores.
+    chosen = tf.sort(tf.math.top_k(highest, count).indices, axis=1)
+    found = tf.reshape(tf.gather(groups, chosen, batch_dims=1), [batch, count * _GROUP])
+    of_found = chosen[..., tf.newaxis] * _GROUP + tf.range(_GROUP)
+    all_rows = tf.concat([rows, start + tf.reshape(of_found, [batch, count * _GROUP])], axis=1)
+    all_scores = tf.concat([best, found], axis=1)
+    # Where excluded rows are among those found, if they are; a last number above all others makes
+    # the place that is looked for always one that is there.
+    group = (excluded - start) // _GROUP
+    padded = tf.pad(chosen, [[0, 0], [0, 1]], constant_values=chosen.dtype.max)
+    place = tf.searchsorted(padded, group)
+    hit = tf.gather(padded, place, batch_dims=1) == group
+    place = k + place * _GROUP + (excluded - start) % _GROUP
+    all_scores = _lowered(all_scores, tf.where(hit, place, 0), hit)
+    best, place = tf.math.top_k(all_scores, k)
+    return best, tf.gather(all_rows, place, batch_dims=1)
+
+
+def _lowered(scores: tf.Tensor, columns: tf.Tensor, here: tf.Tensor) -> tf.Tensor:
+    """`scores` with the least float32 at `columns` `[batch, e]`, where `here` is true."""
+    query = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, tf.newaxis], tf.shape(columns))
+    # The minimum with the largest number changes nothing.
+    at_most = tf.where(here, scores.dtype.min, scores.dtype.max)
+    return tf.tensor_scatter_nd_min(scores, tf.stack([query, columns], axis=-1), at_most)

@@ -1,0 +1,119 @@
+"""Asking a SavedModel, and telling whether an answer is the expected one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Of the largest number of an answer: what rounding may change in float32, and in fewer bits.
+_TOLERANCES = {"float32": 1e-4}
+_COARSE = 0.01
+_LOWEST = np.finfo(np.float32).min
+
+
+def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
+    """Loads an export, and before it the operations that it needs beside TensorFlow's own.
+
+    Args:
+        folder: The export.
+        manifest: Its manifest.
+
+    Raises:
+        ValueError: If it needs ScaNN, and that cannot be imported.
+    """
+    # TensorFlow itself, not `tfrecs._keras`: an export needs neither Keras nor TFRS.
+    import tensorflow as tf
+
+    if manifest.get("index") == "scann":
+        try:
+            from scann import scann_ops  # noqa: F401  (It registers its operations.)
+        except Exception as error:  # Beside another TensorFlow it raises tf.errors.NotFoundError.
+            raise ValueError(
+                f"The export searches by ScaNN, which cannot be imported here ({error}). Install "
+                "scann and the TensorFlow that belongs to it, or export with index='exact'."
+            ) from error
+    return tf.saved_model.load(str(folder))
+
+
+def ask(
+    loaded: Any, signature: str, inputs: Mapping[str, Any], described: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Returns what a signature answers.
+
+    Args:
+        loaded: The SavedModel.
+        signature: The signature's name.
+        inputs: The request: nested lists or arrays.
+        described: The signature, as the manifest describes it.
+    """
+    import tensorflow as tf
+
+    tensors = {
+        name: tf.constant(_numbers(values, dtype), dtype)
+        for name, values in inputs.items()
+        for dtype in [described["inputs"][name]["dtype"]]
+    }
+    answer = loaded.signatures[signature](**tensors)
+    return {name: tensor.numpy() for name, tensor in answer.items()}
+
+
+def difference(
+    expected: Mapping[str, Any], found: Mapping[str, np.ndarray], compute_dtype: str
+) -> str | None:
+    """Says which output of an answer is not the expected one, beyond rounding; None if none is.
+
+    Args:
+        expected: Outputs by name, nested lists or arrays; ids too, whose order may be another among
+            scores that rounding makes equal.
+        found: All outputs.
+        compute_dtype: What the model computes in.
+    """
+    share = _TOLERANCES.get(compute_dtype, _COARSE)
+    for name, values in expected.items():
+        got = found[name]
+        want = _numbers(values, "float32" if got.dtype.kind == "f" else got.dtype)
+        if want.shape != got.shape:
+            return name
+        if got.dtype.kind == "f":
+            if not _close(got, want, share).all():
+                return name
+        elif not ((got == want) | _near_ties(expected.get("score"), got.shape, share)).all():
+            return name
+    return None
+
+
+def _close(got: np.ndarray, want: np.ndarray, share: float) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        size = np.where(want > _LOWEST, np.abs(want), 0).max(initial=0)
+    return np.isclose(got, want, rtol=1e-5, atol=share * size + 1e-6, equal_nan=True)
+
+
+def _near_ties(scores: Any, shape: tuple[int, ...], share: float) -> np.ndarray:
+    """Where the id of a ranked list may be another: its score is its neighbour's, or the last."""
+    tied = np.zeros(shape, bool)
+    if scores is None or np.shape(scores) != shape or len(shape) != 2 or not tied.size:
+        return tied
+    ranked = _numbers(scores, "float32")
+    size = np.where(ranked > _LOWEST, np.abs(ranked), 0).max(initial=0)
+    equal = ranked[:, :-1] - ranked[:, 1:] <= share * size + 1e-6
+    tied[:, 1:] |= equal
+    tied[:, :-1] |= equal
+    tied[:, -1] = ranked[:, -1] > _LOWEST
+    return tied
+
+
+def _numbers(values: Any, dtype: Any) -> np.ndarray:
+    """An array of a request or an answer; null is NaN, and strings are bytes."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "if":
+        return values.astype(dtype)
+    if dtype == "string" or dtype == object:
+        raw = np.array(values, object)
+        flat = [text.encode() if isinstance(text, str) else text for text in raw.ravel()]
+        return np.array([*flat, None], object)[:-1].reshape(raw.shape)
+    if dtype == "float32":
+        raw = np.array(values, object)
+        return np.where(np.equal(raw, None), np.nan, raw).astype(np.float32)
+    return np.array(values, dtype)

@@ -1,0 +1,114 @@
+"""What is saved of a model: its signatures, and what the manifest says of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import tf
+from tfrecs.models import DeepCross, Model
+from tfrecs.serving import golden
+from tfrecs.serving.candidate_scores import CandidateScores
+from tfrecs.serving.item_table import ItemTable
+from tfrecs.serving.queries import RawQueries
+from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
+from tfrecs.serving.row_scores import RowScores
+from tfrecs.serving.scann_index import ScannIndex
+from tfrecs.serving.top_items import TopItems
+from tfrecs.serving.vector_signatures import Vectors
+
+
+class Served:
+    """All signatures of a model, and what is known of them.
+
+    Args:
+        model: The model.
+        files: Where the vocabularies are written.
+        k: How many items a recommendation has.
+        num_exclusions: How many items a request can exclude.
+        index: How items are found.
+    """
+
+    def __init__(
+        self, model: Model, files: VocabularyFiles, k: int, num_exclusions: int, index: str
+    ) -> None:
+        self._model, self._k = model, k
+        self._num_exclusions, self._index = num_exclusions, index
+        self._items = self._users = self._rows = None
+        parts: list[Any] = []
+        if recommends(model):
+            assert model.items is not None
+            self._items = RawIds(model.items, files, "items")
+            users = getattr(model, "users", None)
+            self._users = None if users is None else RawIds(users, files, "users")
+            queries = RawQueries(self._items, self._users, model.max_history or 0)
+            table = ItemTable(model) if model.is_product else None
+            scann = None
+            if index == "scann":
+                assert table is not None
+                scann = ScannIndex(table, k, num_exclusions + (model.max_history or 0))
+            parts.append(
+                TopItems(model, model.items, self._items, queries, table, k, num_exclusions, scann)
+            )
+            if not isinstance(model, DeepCross):  # It scores rows, which say more.
+                parts.append(CandidateScores(model, self._items, queries, table))
+            if table is not None:
+                parts.append(Vectors(model, self._items, queries, table, files))
+        if isinstance(model, DeepCross):
+            self._rows = RowScores(model, files)
+            parts.append(self._rows)
+        self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
+        if "serving_default" not in self.signatures:
+            self.signatures["serving_default"] = self.signatures["score"]
+        # What the graphs read of the model is saved, and no more; in an order of its own (a graph's
+        # is random), so that the same model always gives the same files.
+        order = {variable.ref(): i for i, variable in enumerate(model.variables)}
+        read = {v.ref(): v for s in self.signatures.values() for v in s.variables}
+        self.module = tf.Module(name="served")
+        self.module.parts = parts
+        self.module.weights = sorted(read.values(), key=lambda v: (order.get(v.ref(), -1), v.name))
+
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of items, users and recommendations, where there are some."""
+        if self._items is None:
+            return {}
+        about = {
+            "num_items": self._items.size,
+            "max_history": self._model.max_history or 0,
+            "k": self._k,
+            "num_exclusions": self._num_exclusions,
+            "index": self._index,
+            "id_dtype": self._items.dtype.name,
+            "padding_id": self._items.padding,
+            "vocabulary": f"assets/{self._items.path.name}",
+        }
+        if self._users is not None:
+            about |= {
+                "num_users": self._users.size,
+                "user_id_dtype": self._users.dtype.name,
+                "user_padding_id": self._users.padding,
+                "user_vocabulary": f"assets/{self._users.path.name}",
+            }
+        return about
+
+    def goldens(self) -> list[golden.Golden]:
+        """Requests that try each signature."""
+        model = self._model
+        goldens: list[golden.Golden] = []
+        if self._items is not None:
+            exact = self._index == "exact"
+            goldens.append(
+                golden.of_recommendations(model, self._k, self._num_exclusions, exact=exact)
+            )
+            if self._rows is None:
+                goldens.append(golden.of_candidates(model))
+            if model.is_product:
+                goldens += golden.of_vectors(model)
+        if self._rows is not None:
+            goldens.append(golden.of_rows(model, self._rows.output_names))
+        return goldens
+
+
+def recommends(model: Model) -> bool:
+    """Whether there is something to recommend, and something that a request can name."""
+    knows_users = getattr(model, "users", None) is not None
+    return model.items is not None and (model.max_history is not None or knows_users)
