@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data.sequences import Features, epochs, shuffled
+from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
 from tfrecs.data.sets import TrainSet
 
 
@@ -50,7 +50,9 @@ class Pairs:
         """Number of targets of an epoch: one a pair."""
         return len(self)
 
-    def batch(self, batch_size: int, *, seed: int = 0, first_epoch: int = 0) -> tf.data.Dataset:
+    def batch(
+        self, batch_size: int, *, seed: int = 0, first_epoch: int = 0, static: bool = False
+    ) -> tf.data.Dataset:
         """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
 
         With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left.
@@ -61,6 +63,9 @@ class Pairs:
             batch_size: pairs of a batch.
             seed: seed of the order.
             first_epoch: number of the first iteration's epoch; what a resumed run continues with.
+            static: whether all batches have the one shape that XLA and TPUs want: what is left
+                over, other pairs each epoch, is left out. With fewer pairs than `batch_size` all of
+                them are the batch.
 
         Returns:
             The data set of one epoch.
@@ -75,9 +80,8 @@ class Pairs:
         first = tf.constant(self._first if self.max_history else [0], tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            start = number * batch_size
             place = shuffled(
-                tf.range(start, tf.minimum(start + batch_size, size)), size, seed, epoch
+                places_of(number, batch_size, len(self), static), size, seed, epoch
             )
             batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
             if self.max_history:
@@ -87,4 +91,4 @@ class Pairs:
                 batch["history"] = tf.where(inside, known, 0)
             return batch
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
+        return epochs(count_batches(batch_size, len(self), static), make_batch, first_epoch)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tfrecs._keras import tf
 from tfrecs.data.schema import Schema
-from tfrecs.data.sequences import Features, epochs, shuffled
+from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
 
 
 class Rows:
@@ -80,7 +80,12 @@ class Rows:
         return Rows({name: x[rows] for name, x in self.columns.items()}, self.label_names)
 
     def batch(
-        self, batch_size: int, *, seed: int | None = 0, first_epoch: int = 0
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = 0,
+        first_epoch: int = 0,
+        static: bool = False,
     ) -> tf.data.Dataset:
         """Returns batches `{name: [B, ...]}` of all rows.
 
@@ -91,6 +96,9 @@ class Rows:
             batch_size: Rows of a batch.
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
+            static: Whether all batches have the one shape that XLA and TPUs want: what is left
+                over, other rows each epoch, is left out. With fewer rows than `batch_size` all of
+                them are the batch.
 
         Raises:
             ValueError: If `batch_size` is less than 1.
@@ -109,16 +117,16 @@ class Rows:
         size = tf.constant(len(self), tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            start = number * batch_size
-            stop = tf.minimum(start + batch_size, size)
-            place = None if seed is None else shuffled(tf.range(start, stop), size, seed, epoch)
+            place = places_of(number, batch_size, len(self), static)
+            if seed is not None:
+                place = shuffled(place, size, seed, epoch)
             batch: Features = {}
             for names, table in tables:
-                rows = table[start:stop] if place is None else tf.gather(table, place)
+                rows = tf.gather(table, place)
                 batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
             return {name: batch[name] for name in self.columns}
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch)
+        return epochs(count_batches(batch_size, len(self), static), make_batch, first_epoch)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

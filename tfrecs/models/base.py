@@ -10,6 +10,7 @@ import numpy as np
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
+from tfrecs.data.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 
@@ -34,7 +35,10 @@ class Model(tfrs.Model):
     - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`,
       ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
       callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss` (see
-      `evaluation.RowValidation`).
+      `evaluation.RowValidation`);
+    - give each replica of a `tf.distribute` strategy its share of every batch of a `tf.data.Dataset`
+      whose size is known, so that a step is the one that a single device would take, whatever the
+      number of rows (see `data.replicas.shares`). Made in the strategy's scope, a model needs nothing else.
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part; None for a model
@@ -226,6 +230,7 @@ class Model(tfrs.Model):
 
     def fit(
         self,
+        x: Any = None,
         *args: Any,
         validation_data: Any = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
@@ -234,6 +239,7 @@ class Model(tfrs.Model):
         """Trains the model; see `keras.Model.fit`.
 
         Args:
+            x: Batches; see `data.replicas.shares` for what several replicas take of them.
             *args: As `keras.Model.fit`.
             validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
                 `val_NDCG@10`), `Rows` with labels (`val_AUC`, `val_LogLoss`), or what Keras takes.
@@ -253,12 +259,39 @@ class Model(tfrs.Model):
         elif isinstance(validation_data, Rows):
             first.append(RowValidation(validation_data))
             validation_data = None
+        x, steps = self._shared(x)
+        if steps is not None and kwargs.get("steps_per_epoch") is None:
+            kwargs["steps_per_epoch"] = steps
         return super().fit(
+            x,
             *args,
             validation_data=validation_data,
             callbacks=[*first, *(callbacks or [])],
             **kwargs,
         )
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Returns the loss of batches; see `keras.Model.evaluate`.
+
+        Args:
+            x: Batches, as for `fit`.
+            *args: As `keras.Model.evaluate`.
+            **kwargs: As `keras.Model.evaluate`.
+        """
+        x, steps = self._shared(x)
+        if steps is not None and kwargs.get("steps") is None:
+            kwargs["steps"] = steps
+        return super().evaluate(x, *args, **kwargs)
+
+    def _shared(self, x: Any) -> tuple[Any, int | None]:
+        """Batches as the replicas take them, and how many there are where they have no end."""
+        strategy = self.distribute_strategy
+        # Workers of parameter servers are not in step.
+        servers = tf.distribute.ParameterServerStrategy
+        if strategy.num_replicas_in_sync == 1 or isinstance(strategy, servers):
+            return x, None
+        steps = num_to_share(x)
+        return (x, None) if steps is None else (shares(x, strategy), steps)
 
     def train_step(self, features: Features) -> dict[str, tf.Tensor]:
         """Takes one step; Keras calls it."""

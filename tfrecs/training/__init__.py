@@ -9,6 +9,7 @@ from tfrecs.training.recorder import Interrupted, Recorder, fit
 from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, load_source, make_split
 from tfrecs.training.specs import build, built_arguments, describe, find_class
+from tfrecs.training.strategies import make_strategy
 
 __all__ = [
     "BestWeights",
@@ -27,6 +28,7 @@ __all__ = [
     "fit",
     "load_log",
     "load_source",
+    "make_strategy",
     "make_split",
     "plot_history",
     "train",
