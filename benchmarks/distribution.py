@@ -90,11 +90,12 @@ class Trainer:
             addresses = free_addresses(2)
             variables = [worker_variables(index, addresses, 1) for index in range(2)]
         self._processes = []
+        command = [sys.executable, "-m", "benchmarks.distribution", "--work", json.dumps(settings)]
         for index, more in enumerate(variables):
             log = folder / f"{STRATEGIES[name]}-{index}.log"
             with log.open("w") as errors:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "benchmarks.distribution", "--work", json.dumps(settings)],
+                    command,
                     cwd=ROOT,
                     env={**os.environ, **CPU_ONLY, "TF_CPP_MIN_LOG_LEVEL": "3", **more},
                     stdin=subprocess.PIPE,

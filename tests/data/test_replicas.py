@@ -44,13 +44,17 @@ def test_tuples_and_static_shapes(two_devices):
 
 
 def test_each_repetition_is_another_epoch(two_devices):
-    histories = tfrecs.data.Histories.from_lists([[1 + (u + t) % 9 for t in range(6)] for u in range(8)])
+    histories = tfrecs.data.Histories.from_lists(
+        [[1 + (u + t) % 9 for t in range(6)] for u in range(8)]
+    )
     train = tfrecs.data.TrainSet(histories, np.arange(1, 9), num_items=9)
 
     def batches():
         return train.sequences(4).batch(3, seed=1)
 
-    alone = [batch["target"].numpy() for dataset in [batches()] for _ in range(3) for batch in dataset]
+    alone = [
+        batch["target"].numpy() for dataset in [batches()] for _ in range(3) for batch in dataset
+    ]
     with two_devices.scope():
         inside = batches()
     for dataset in (batches(), inside):

@@ -21,7 +21,7 @@ STEPS = 50
 
 
 def trained(name: str, strategy: tf.distribute.Strategy, optimizer: Any) -> list[np.ndarray]:
-    """The losses of epochs and the weights of a model after fifty steps or more."""
+    """The losses of epochs and the weights of a model after fifty steps or more, in that order."""
     example = EXAMPLES[name]
     with strategy.scope():
         model = example.make()
@@ -29,8 +29,10 @@ def trained(name: str, strategy: tf.distribute.Strategy, optimizer: Any) -> list
     batches = example.batches(model)
     epochs = math.ceil(STEPS / len(batches))
     history = model.fit(batches, epochs=epochs, verbose=0).history
-    assert int(model.optimizer.iterations) >= STEPS
-    return [np.array(history["loss"]), *model.get_weights()]
+    assert int(model.optimizer.iterations.numpy()) >= STEPS
+    metrics = {variable.ref() for metric in model.metrics for variable in metric.variables}
+    weights = [weight for weight in model.weights if weight.ref() not in metrics]
+    return [np.array(history["loss"]), *(weight.numpy() for weight in weights)]
 
 
 def sgd() -> keras.optimizers.Optimizer:

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, without the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0, that of a worker of `launch`, 2 for a mistake in what was asked (said in one line on standard error),
+        The exit code: 0, 2 for a mistake in what was asked (said in one line on standard error),
         or 130 after Ctrl-C.
 
     Example:

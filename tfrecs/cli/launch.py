@@ -31,8 +31,8 @@ EXAMPLE = """\
 tfrecs launch --workers 2 -- train --model sasrec --data ml-100k --output runs/first
 tfrecs launch --workers 2 -- train --resume runs/first"""
 
-# Seconds that the others get to end, when one has died or the launcher is told to end. A worker that
-# is told saves first; one whose peer is gone waits for it in vain.
+# Seconds that the others get to end when one has died, and all when the launcher is told to end: a
+# worker that is told saves first, one whose peer is gone waits for it in vain.
 _GRACE_TOLD = 60.0
 _GRACE_DEAD = 10.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG

@@ -80,9 +80,7 @@ class Pairs:
         first = tf.constant(self._first if self.max_history else [0], tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            place = shuffled(
-                places_of(number, batch_size, len(self), static), size, seed, epoch
-            )
+            place = shuffled(places_of(number, batch_size, len(self), static), size, seed, epoch)
             batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
             if self.max_history:
                 before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)

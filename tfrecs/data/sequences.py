@@ -242,7 +242,7 @@ class Sequences:
             window = first + shuffled(slot - first, tf.gather(size_of, slot), seed, epoch, stream=1)
             length = tf.gather(lengths, window)
             if static:
-                length = tf.where(beyond, 0, length)
+                length = tf.where(beyond, tf.zeros_like(length), length)
                 width: Any = self.max_length
             else:
                 width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]

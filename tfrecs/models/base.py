@@ -36,9 +36,10 @@ class Model(tfrs.Model):
       ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
       callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss` (see
       `evaluation.RowValidation`);
-    - give each replica of a `tf.distribute` strategy its share of every batch of a `tf.data.Dataset`
-      whose size is known, so that a step is the one that a single device would take, whatever the
-      number of rows (see `data.replicas.shares`). Made in the strategy's scope, a model needs nothing else.
+    - give each replica of a `tf.distribute` strategy its share of every batch of a
+      `tf.data.Dataset` whose size is known, so that a step is the one that a single device would
+      take, however many rows it has (see `data.replicas.shares`). A model must be made in the
+      strategy's scope.
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part; None for a model
@@ -222,7 +223,16 @@ class Model(tfrs.Model):
             *args: As `keras.Model.compile`.
             jit_compile: Whether XLA compiles the steps; shapes are static then.
             **kwargs: As `keras.Model.compile`.
+
+        Raises:
+            ValueError: If XLA is to compile the steps of several replicas on CPUs.
         """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
+            raise ValueError(
+                "XLA has no way to let several replicas on CPUs exchange gradients: leave "
+                "jit_compile (--jit) out, or train on one device."
+            )
         self.static_shapes = bool(jit_compile) or isinstance(
             tf.distribute.get_strategy(), tf.distribute.TPUStrategy
         )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.optimizers.sparse import compiled_by_xla, repeat_sums, sum_repeated_rows
+from tfrecs.layers.compiled import compiled_by_xla
+from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
 
 
 @keras.utils.register_keras_serializable("tfrecs")

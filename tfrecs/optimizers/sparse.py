@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfrecs._keras import tf
+from tfrecs.layers.compiled import compiled_by_xla
 
 
 def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
@@ -47,19 +48,3 @@ def _can_multiply(values: tf.Tensor) -> bool:
     """Whether there is a kernel for the product: on CPUs, where XLA does not compile the step."""
     on_cpu = not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU")
     return on_cpu and values.dtype in (tf.float32, tf.float64) and not compiled_by_xla()
-
-
-def compiled_by_xla() -> bool:
-    """Whether the function that is being traced has `jit_compile=True`."""
-    # TensorFlow has no public way to tell; this is the one that Keras takes.
-    if tf.executing_eagerly():
-        return False
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None:
-        context = graph._get_control_flow_context()
-        while context is not None:
-            if context.IsXLAContext():
-                return True
-            context = context.outer_context
-        graph = getattr(graph, "outer_graph", None)
-    return False

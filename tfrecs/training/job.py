@@ -183,7 +183,7 @@ def train(
         "precision": precision,
         "jit": jit,
     }
-    record = own_record(run, strategy)
+    record = own_record(run, strategy, resume)
     if resume:
         _check_same(run, config, network)
     else:

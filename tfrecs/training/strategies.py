@@ -9,11 +9,10 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from tfrecs._keras import keras, tf
-from tfrecs.evaluation.workers import is_chief
+from tfrecs.evaluation.workers import from_chief, is_chief
 from tfrecs.training.runs import Run, RunError
 
 StrategyName = Literal["none", "mirrored", "multi-worker"]
@@ -108,21 +107,24 @@ def placed(strategy: tf.distribute.Strategy, precision: Precision) -> Iterator[N
         keras.mixed_precision.set_global_policy(before)
 
 
-def own_record(run: Run, strategy: tf.distribute.Strategy) -> Run:
+def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
     """Returns the run that this worker writes: on the chief `run`, on others one that is removed.
 
     All workers must write checkpoints, as variables are read by all together. What another worker
-    resumes from is a copy of what the chief has, so every worker must see its folder.
+    resumes from is a copy of what is there, so every worker must see the folder.
 
     Args:
         run: The run.
         strategy: The strategy of the job.
+        resume: Whether the run is there already.
     """
-    if is_chief(strategy):
-        return run
-    scratch = Run(tempfile.mkdtemp(prefix="tfrecs-worker-"))
-    weakref.finalize(scratch, shutil.rmtree, scratch.folder, ignore_errors=True)
-    before = Path(run.folder, "checkpoints")
-    if before.is_dir():
-        shutil.copytree(before, scratch.folder / "checkpoints")
-    return scratch
+    record = run
+    if not is_chief(strategy):
+        record = Run(tempfile.mkdtemp(prefix="tfrecs-worker-"))
+        weakref.finalize(record, shutil.rmtree, record.folder, ignore_errors=True)
+        if resume:
+            logs = shutil.ignore_patterns("tensorboard")
+            shutil.copytree(run.folder, record.folder, ignore=logs, dirs_exist_ok=True)
+    # Nobody goes on, and writes, before all have read.
+    from_chief(strategy, lambda: None)
+    return record
