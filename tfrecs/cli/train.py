@@ -11,7 +11,7 @@ from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
-from tfrecs.evaluation.workers import ChiefError
+from tfrecs.evaluation.workers import ChiefError, is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
     CheckpointError,
@@ -116,6 +116,8 @@ def run(argv: Sequence[str]) -> None:
             optimizer=lambda rate: build(optimizer, rate),
             **settings,
         )
+    if not is_chief(settings["strategy"]):
+        return
     print(f"\nThe run is in {done.folder}. Next:")
     print(f"  tfrecs evaluate {done.folder}")
     print(f"  tfrecs export {done.folder} --output exports/{done.folder.name}")
