@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.optimizers.sparse import sum_repeated_rows
+from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
 
 
 @pytest.mark.parametrize("compiled", ["eager", "graph", "xla", "graph in xla"])
@@ -28,6 +28,26 @@ def test_rows_are_summed(compiled, dtype, shape):
     np.add.at(expected, rows, values)
     assert sorted(indices.numpy()) == sorted(set(rows))
     np.testing.assert_array_equal(summed, expected[indices.numpy()])
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_repeated_rows_each_hold_the_sum(jit):
+    rng = np.random.default_rng(0)
+    values = rng.integers(-8, 8, (40, 3)).astype(np.float32)
+    rows = rng.integers(0, 9, 40)
+
+    @tf.function(jit_compile=jit)
+    def run(values, rows):
+        result = repeat_sums(tf.IndexedSlices(values, rows, tf.constant([9, 3])))
+        return result.indices, result.values
+
+    indices, summed = run(tf.constant(values), tf.constant(rows))
+    expected = np.zeros((9, 3), np.float32)
+    np.add.at(expected, rows, values)
+    np.testing.assert_array_equal(indices, np.sort(rows))
+    np.testing.assert_array_equal(summed, expected[np.sort(rows)])
+    indices, summed = run(tf.zeros([0, 3]), tf.zeros([0], tf.int64))
+    assert summed.shape == [0, 3]
 
 
 def test_no_rows_and_unknown_shapes():

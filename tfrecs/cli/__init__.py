@@ -1,4 +1,4 @@
-"""The command line: `tfrecs train`, `evaluate`, `export`, `verify` and `recommend`.
+"""The command line: `tfrecs train`, `launch`, `evaluate`, `export`, `verify` and `recommend`.
 
 A command's module, and with it TensorFlow, is imported only when the command is run.
 """
@@ -18,6 +18,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "train": "train a model on a log and test it; leaves a run folder",
+    "launch": "train with several worker processes on this machine",
     "evaluate": "test the model of a run folder again",
     "export": "write the model of a run folder as a SavedModel that serves",
     "verify": "check the files and the answers of an export",
@@ -85,5 +86,4 @@ def _run(argv: list[str]) -> int:
         raise UserError(f"there is no {kind} {name!r}. {choose(name, COMMANDS)}")
     with quiet_import():
         command = importlib.import_module(f"tfrecs.cli.{name}")
-    command.run(rest)
-    return 0
+    return command.run(rest) or 0

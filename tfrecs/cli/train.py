@@ -11,6 +11,7 @@ from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
+from tfrecs.evaluation.workers import ChiefError, is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
     CheckpointError,
@@ -18,8 +19,10 @@ from tfrecs.training import (
     build,
     built_arguments,
     find_class,
+    make_strategy,
     train,
 )
+from tfrecs.training.strategies import StrategyName
 
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
 
@@ -59,7 +62,16 @@ def make_parser() -> ArgumentParser:
         "the folder. With the settings beside it, it is an error if there is no such run.",
     )
     parser.add_function_arguments(
-        train, skip={"model", "model_args", "optimizer", "resume", "console"}, sub_configs=False
+        train,
+        skip={"model", "model_args", "optimizer", "strategy", "resume", "console"},
+        sub_configs=False,
+    )
+    parser.add_argument(
+        "--strategy",
+        type=StrategyName,
+        default="none",
+        help="The devices: one; all GPUs of this machine, mirrored; or those of several workers, "
+        "see `tfrecs launch`. --batch_size is that of all together.",
     )
     parser.add_subclass_arguments(
         models.Model,
@@ -97,7 +109,9 @@ def run(argv: Sequence[str]) -> None:
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
         settings.pop(name)
-    with user_errors(RunError, CheckpointError, FloatingPointError):
+    with user_errors(RunError, CheckpointError, FloatingPointError, ChiefError):
+        # Before losses and other layers are made, which use TensorFlow.
+        settings["strategy"] = make_strategy(settings["strategy"])
         model_class = find_class(model["class_path"])
         done = train(
             model=model_class,
@@ -105,18 +119,23 @@ def run(argv: Sequence[str]) -> None:
             optimizer=lambda rate: build(optimizer, rate),
             **settings,
         )
+    if not is_chief(settings["strategy"]):
+        return
     print(f"\nThe run is in {done.folder}. Next:")
     print(f"  tfrecs evaluate {done.folder}")
     print(f"  tfrecs export {done.folder} --output exports/{done.folder.name}")
 
 
 def _expanded(argv: Sequence[str]) -> list[str]:
-    """Turns --recipe and --resume into --config and the settings that they stand for."""
+    """Turns --recipe, --resume and a mere --jit into the settings that they stand for."""
     first: list[str] = []
     rest: list[str] = []
     words = list(argv)
     while words:
         option, equals, value = words.pop(0).partition("=")
+        if option == "--jit" and not equals and (not words or words[0].startswith("-")):
+            rest.append("--jit=true")
+            continue
         if option not in ("--recipe", "--resume"):
             rest.append(f"{option}{equals}{value}")
             continue

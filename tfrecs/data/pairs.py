@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data.sequences import Features, epochs, shuffled
+from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
 from tfrecs.data.sets import TrainSet
 
 
@@ -51,7 +51,13 @@ class Pairs:
         return len(self)
 
     def batch(
-        self, batch_size: int, *, seed: int = 0, first_epoch: int = 0, first_batch: int = 0
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        first_epoch: int = 0,
+        first_batch: int = 0,
+        static: bool = False,
     ) -> tf.data.Dataset:
         """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
 
@@ -64,6 +70,9 @@ class Pairs:
             seed: seed of the order.
             first_epoch: number of the first iteration's epoch; what a resumed run continues with.
             first_batch: batches of that epoch that are left out, and not made.
+            static: whether all batches have the one shape that XLA and TPUs want: what is left
+                over, other pairs each epoch, is left out. With fewer pairs than `batch_size` all of
+                them are the batch.
 
         Returns:
             The data set of one epoch.
@@ -78,10 +87,7 @@ class Pairs:
         first = tf.constant(self._first if self.max_history else [0], tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            start = number * batch_size
-            place = shuffled(
-                tf.range(start, tf.minimum(start + batch_size, size)), size, seed, epoch
-            )
+            place = shuffled(places_of(number, batch_size, len(self), static), size, seed, epoch)
             batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
             if self.max_history:
                 before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
@@ -90,4 +96,5 @@ class Pairs:
                 batch["history"] = tf.where(inside, known, 0)
             return batch
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch, first_batch)
+        count = count_batches(batch_size, len(self), static)
+        return epochs(count, make_batch, first_epoch, first_batch)

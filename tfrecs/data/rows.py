@@ -10,7 +10,7 @@ import pandas as pd
 
 from tfrecs._keras import tf
 from tfrecs.data.schema import Schema
-from tfrecs.data.sequences import Features, epochs, shuffled
+from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
 
 
 class Rows:
@@ -86,6 +86,7 @@ class Rows:
         seed: int | None = 0,
         first_epoch: int = 0,
         first_batch: int = 0,
+        static: bool = False,
     ) -> tf.data.Dataset:
         """Returns batches `{name: [B, ...]}` of all rows.
 
@@ -97,6 +98,9 @@ class Rows:
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
             first_batch: Batches of that epoch that are left out, and not made.
+            static: Whether all batches have the one shape that XLA and TPUs want: what is left
+                over, other rows each epoch, is left out. With fewer rows than `batch_size` all of
+                them are the batch.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
@@ -115,16 +119,17 @@ class Rows:
         size = tf.constant(len(self), tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            start = number * batch_size
-            stop = tf.minimum(start + batch_size, size)
-            place = None if seed is None else shuffled(tf.range(start, stop), size, seed, epoch)
+            place = places_of(number, batch_size, len(self), static)
+            if seed is not None:
+                place = shuffled(place, size, seed, epoch)
             batch: Features = {}
             for names, table in tables:
-                rows = table[start:stop] if place is None else tf.gather(table, place)
+                rows = tf.gather(table, place)
                 batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
             return {name: batch[name] for name in self.columns}
 
-        return epochs(-(-len(self) // batch_size), make_batch, first_epoch, first_batch)
+        count = count_batches(batch_size, len(self), static)
+        return epochs(count, make_batch, first_epoch, first_batch)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,6 +114,33 @@ def shuffled(
     return tf.random.experimental.index_shuffle(index, seeds, size - 1)
 
 
+def count_batches(batch_size: int, size: int, static: bool) -> int:
+    """Returns how many batches `size` rows make, with what is left over or, if `static`, without.
+
+    Args:
+        batch_size: Rows of a batch.
+        size: Number of rows.
+        static: As for `places_of`.
+    """
+    return max(1, size // batch_size) if static else -(-size // batch_size)
+
+
+def places_of(number: tf.Tensor, batch_size: int, size: int, static: bool) -> tf.Tensor:
+    """Returns the places, int64, of a batch's rows among all rows.
+
+    Args:
+        number: int64 scalar, which batch.
+        batch_size: Rows of a batch; the last one has what is left over.
+        size: Number of rows.
+        static: Whether all batches have as many rows, which TensorFlow knows beforehand:
+            `batch_size`, or `size` where that is less.
+    """
+    start = number * batch_size
+    if static:
+        return start + tf.range(min(batch_size, size), dtype=tf.int64)
+    return tf.range(start, tf.minimum(start + batch_size, size))
+
+
 class Sequences:
     """Windows of the users' histories, each with the next item as the target of every position.
 
@@ -194,6 +221,7 @@ class Sequences:
         balanced: bool = True,
         first_epoch: int = 0,
         first_batch: int = 0,
+        static: bool = False,
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
@@ -211,6 +239,9 @@ class Sequences:
             first_epoch: Number of the first iteration's epoch, for a resumed run.
             first_batch: Batches of that epoch that are left out, and not made, for a run that is
                 resumed within an epoch.
+            static: Whether all batches have the one shape that XLA and TPUs want: `batch_size`
+                windows drawn from all, padded to `max_length`. In the last batch windows without
+                items, which count for nothing, fill up what is missing.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
@@ -218,6 +249,7 @@ class Sequences:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         total = len(self)
+        balanced = balanced and not static
         if balanced:
             bounds = self._balanced_bounds(batch_size)
             size = np.bincount(self._bucket, minlength=len(self.widths))
@@ -237,12 +269,21 @@ class Sequences:
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
             if balanced:  # else the windows themselves are in random order
                 number = shuffled(number, tf.constant(num_batches, tf.int64), seed, epoch)
-            slot = tf.range(bounds[number], bounds[number + 1])
+            if static:
+                # Beyond the end the first windows come again, of length 0.
+                slot = number * batch_size + tf.range(batch_size, dtype=tf.int64)
+                slot, beyond = slot % total, slot >= total
+            else:
+                slot = tf.range(bounds[number], bounds[number + 1])
             first = tf.gather(start_of, slot)
             window = first + shuffled(slot - first, tf.gather(size_of, slot), seed, epoch, stream=1)
             length = tf.gather(lengths, window)
-            width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]
-            offset = tf.range(1 - width, 1)
+            if static:
+                length = tf.where(beyond, tf.zeros_like(length), length)
+                width: Any = self.max_length
+            else:
+                width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]
+            offset = tf.range(1 - width, 1, dtype=tf.int64)
             place = tf.gather(last, window)[:, tf.newaxis] + offset
             valid = offset > -length[:, tf.newaxis]
             place = tf.where(valid, place, 0)

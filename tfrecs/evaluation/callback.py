@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tfrecs._keras import keras
+from tfrecs._keras import keras, tf
 from tfrecs.data import EvaluationSet
 from tfrecs.evaluation.evaluator import Evaluator
 from tfrecs.evaluation.metrics import check_metrics
+from tfrecs.evaluation.workers import from_chief
 
 
 class CorpusValidation(keras.callbacks.Callback):
@@ -20,6 +21,7 @@ class CorpusValidation(keras.callbacks.Callback):
 
     It runs on the first epoch, on every `every`-th and on the last. In between the logs repeat the
     latest values: early stopping still counts epochs, and a repeated value is never a new best one.
+    Of several workers the chief evaluates, and the others get its values.
 
     Args:
         dataset: The users to validate on.
@@ -70,7 +72,10 @@ class CorpusValidation(keras.callbacks.Callback):
         """Validates where it is due and adds the values to the logs."""
         last = epoch + 1 == (self.params or {}).get("epochs")
         if not self._latest or (epoch + 1) % self.every == 0 or last:
-            metrics = self.evaluator.metrics(self.model, self.metrics)
+            metrics = from_chief(
+                tf.distribute.get_strategy(),
+                lambda: self.evaluator.metrics(self.model, self.metrics),
+            )
             self._latest = {self.prefix + name: value for name, value in metrics.items()}
         if logs is not None:
             logs.update(self._latest)

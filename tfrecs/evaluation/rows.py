@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfrecs._keras import keras
+from tfrecs._keras import keras, tf
 from tfrecs.data import Rows
 from tfrecs.evaluation.label_metrics import Values, intervals, measure
+from tfrecs.evaluation.workers import from_chief
 
 
 class RowModel(Protocol):
@@ -138,14 +139,18 @@ class RowValidation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validates, and adds the values to the logs."""
+        found = from_chief(tf.distribute.get_strategy(), self._values)
+        if logs is not None:
+            logs.update({f"val_{metric}": value for metric, value in found.items()})
+
+    def _values(self) -> dict[str, float]:
         kinds = _kinds(self.model, self.rows)
         predicted, several = _predict(self.model, self.rows, kinds, self.batch_size)
+        values = {}
         for head, kind in kinds.items():
             labels, known = _known(self.rows, head)
-            values = measure(kind, labels, predicted[head][known])
-            if logs is not None:
-                found = _joined({head: values}) if several else values
-                logs.update({f"val_{metric}": value for metric, value in found.items()})
+            values[head] = measure(kind, labels, predicted[head][known])
+        return _joined(values) if several else next(iter(values.values()))
 
 
 def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
@@ -168,7 +173,13 @@ def _predict(
     model: RowModel, rows: Rows, kinds: Mapping[str, str], batch_size: int
 ) -> tuple[dict[str, np.ndarray], bool]:
     """The predictions of each label, and whether the model gives them by name."""
-    given = model.predict(rows.batch(batch_size, seed=None), verbose=0)
+    batches = rows.batch(batch_size, seed=None)
+    strategy = getattr(model, "distribute_strategy", None)
+    given: Any
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        given = model.predict(batches, verbose=0)
+    else:
+        given = _predict_alone(model, batches)
     several = isinstance(given, Mapping)
     predicted = {head: np.asarray(given[head] if several else given, np.float64) for head in kinds}
     for head, values in predicted.items():
@@ -179,6 +190,15 @@ def _predict(
                 f"{values.shape} with {int((~np.isfinite(values)).sum())} that are not finite."
             )
     return predicted, several
+
+
+def _predict_alone(model: Any, batches: Any) -> Any:
+    """Predictions by this process and one device, whatever strategy the model was made for.
+
+    Keras would have all replicas of all workers take part, who are not all here.
+    """
+    call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *map(call, batches))
 
 
 def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.layers.compiled import surely_positive
 
 
 class Numeric(keras.layers.Layer):
@@ -71,8 +72,7 @@ class Numeric(keras.layers.Layer):
     def _checked(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs as float32, once it is sure that the layer was adapted."""
         message = f"{self.name} was not adapted: call its adapt(data) before it is used."
-        # XLA leaves the check out.
-        with tf.control_dependencies([tf.debugging.assert_positive(self._adapted, message)]):
+        with surely_positive(self._adapted, message):
             return tf.cast(inputs, tf.float32)
 
     def _per_feature(self, name: str, initializer: Any, trainable: bool = False) -> tf.Variable:

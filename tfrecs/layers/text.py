@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.layers.compiled import surely_positive
 
 POOLINGS = ("mean", "sif")
 
@@ -132,9 +133,7 @@ class TextEmbedding(keras.layers.Layer):
         length = tf.reduce_sum(weights, axis=-1, keepdims=True)
         if self.pooling == "sif":
             message = f"{self.name} was not adapted: call its adapt(ids) before it is used."
-            # XLA leaves the check out.
-            check = tf.debugging.assert_positive(self.word_weights[0], message)
-            with tf.control_dependencies([check]):
+            with surely_positive(self.word_weights[0], message):
                 weights *= tf.gather(self.word_weights, rows)
         weights = tf.cast(weights / tf.maximum(length, 1.0), self.compute_dtype)
         vectors = tf.cast(tf.gather(self.table, rows), self.compute_dtype)
@@ -240,8 +239,7 @@ class PretrainedEmbedding(keras.layers.Layer):
         """Returns the vectors `[..., dim]` of the ids `[...]` in the layer's compute dtype."""
         known = (inputs > 0) & (inputs <= self.num_items)
         message = f"{self.name} was made from a shape: load its weights before it is used."
-        # XLA leaves the check out.
-        with tf.control_dependencies([tf.debugging.assert_positive(self._loaded, message)]):
+        with surely_positive(self._loaded, message):
             rows = tf.where(known, inputs - 1, 0)
         vectors = self._projection(tf.cast(tf.gather(self.table, rows), self.compute_dtype))
         return vectors * tf.cast(known, vectors.dtype)[..., tf.newaxis]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tfrecs._keras import tf
 
@@ -51,16 +52,22 @@ def weighted_logsumexp(
     @tf.custom_gradient
     def compute(queries: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         safe = _largest_norm(queries) * _largest_norm(items) < _SAFE_LOGIT
-        rows = tf.shape(queries)[0]
-        # Their product does not always fit into 32 bits.
-        num_scores = tf.cast(rows, tf.int64) * tf.shape(items, tf.int64)[0]
-        num_chunks = tf.cast(tf.maximum(-(-num_scores // chunk_size), 1), tf.int32)
+        rows, num_items = queries.shape[0], items.shape[0]
+        num_chunks: Any
+        if rows is not None and num_items is not None:
+            # So is every shape below static where these are.
+            num_chunks = max(-(-rows * num_items // chunk_size), 1)
+        else:
+            rows = tf.shape(queries)[0]
+            # Their product does not always fit into 32 bits.
+            num_scores = tf.cast(rows, tf.int64) * tf.shape(items, tf.int64)[0]
+            num_chunks = tf.cast(tf.maximum(-(-num_scores // chunk_size), 1), tf.int32)
         length = -(-rows // num_chunks)
         padding = num_chunks * length - rows
 
         def split(x: tf.Tensor) -> tf.Tensor:
             x = tf.pad(x, [[0, padding]] + [[0, 0]] * (x.shape.rank - 1))
-            return tf.reshape(x, tf.concat([[num_chunks, length], tf.shape(x)[1:]], 0))
+            return tf.reshape(x, [num_chunks, length, *x.shape[1:]])
 
         query_chunks, weight_chunks = split(queries), split(weights)
 
@@ -85,7 +92,11 @@ def weighted_logsumexp(
             (
                 tf.constant(0),
                 tf.constant(0.0),
-                tf.TensorArray(tf.float32, num_chunks, element_shape=[None, queries.shape[1]]),
+                tf.TensorArray(
+                    tf.float32,
+                    num_chunks,
+                    element_shape=[length if isinstance(length, int) else None, queries.shape[1]],
+                ),
                 tf.zeros_like(items),
             ),
             parallel_iterations=1,

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
+from tfrecs.data.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.epoch_sums import EpochSums
@@ -34,7 +35,11 @@ class Model(tfrs.Model):
     - take an `EvaluationSet` as `validation_data`, and then add `val_HR@10` and `val_NDCG@10`,
       ranks among the whole catalogue, to each epoch's logs, for `EarlyStopping` and every other
       callback; or `Rows` with labels, and then add `val_AUC` and `val_LogLoss` (see
-      `evaluation.RowValidation`).
+      `evaluation.RowValidation`);
+    - give each replica of a `tf.distribute` strategy its share of every batch of a
+      `tf.data.Dataset` whose size is known, so that a step is the one that a single device would
+      take, however many rows it has (see `data.replicas.shares`). A model must be made in the
+      strategy's scope.
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part; None for a model
@@ -219,7 +224,16 @@ class Model(tfrs.Model):
             *args: As `keras.Model.compile`.
             jit_compile: Whether XLA compiles the steps; shapes are static then.
             **kwargs: As `keras.Model.compile`.
+
+        Raises:
+            ValueError: If XLA is to compile the steps of several replicas on CPUs.
         """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
+            raise ValueError(
+                "XLA has no way to let several replicas on CPUs exchange gradients: leave "
+                "jit_compile (--jit) out, or train on one device."
+            )
         self.static_shapes = bool(jit_compile) or isinstance(
             tf.distribute.get_strategy(), tf.distribute.TPUStrategy
         )
@@ -238,7 +252,8 @@ class Model(tfrs.Model):
         Args:
             x: As `keras.Model.fit`. Batches with a `first_batch` resume an epoch: it has the
                 remaining steps, with the numbers that they have in the whole epoch. Where it was
-                stopped its sums may be known too: see `resume_epoch`.
+                stopped its sums may be known too: see `resume_epoch`. What several replicas take
+                of batches: `data.replicas.shares`.
             *args: As `keras.Model.fit`.
             validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
                 `val_NDCG@10`), `Rows` with labels (`val_AUC`, `val_LogLoss`), or what Keras takes.
@@ -259,7 +274,10 @@ class Model(tfrs.Model):
             first.append(RowValidation(validation_data))
             validation_data = None
         self._epoch_sums.first_batch = getattr(x, "first_batch", 0)
-        if self.first_batch:
+        x, steps = self._shared(x)
+        if steps is not None:
+            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or steps
+        elif self.first_batch:
             # Keras counts an epoch's steps by the length of the data set, and begins at the step
             # that `_maybe_load_initial_counters_from_ckpt` tells.
             x = x.apply(tf.data.experimental.assert_cardinality(x.num_batches))
@@ -297,6 +315,29 @@ class Model(tfrs.Model):
     ) -> tuple[int, int]:
         epoch, step = super()._maybe_load_initial_counters_from_ckpt(steps_per_epoch, initial_epoch)
         return epoch, step or self.first_batch
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Returns the loss of batches; see `keras.Model.evaluate`.
+
+        Args:
+            x: Batches, as for `fit`.
+            *args: As `keras.Model.evaluate`.
+            **kwargs: As `keras.Model.evaluate`.
+        """
+        x, steps = self._shared(x)
+        if steps is not None and kwargs.get("steps") is None:
+            kwargs["steps"] = steps
+        return super().evaluate(x, *args, **kwargs)
+
+    def _shared(self, x: Any) -> tuple[Any, int | None]:
+        """Batches as the replicas take them, and how many there are where they have no end."""
+        strategy = self.distribute_strategy
+        # Workers of parameter servers are not in step.
+        servers = tf.distribute.ParameterServerStrategy
+        if strategy.num_replicas_in_sync == 1 or isinstance(strategy, servers):
+            return x, None
+        steps = num_to_share(x)
+        return (x, None) if steps is None else (shares(x, strategy), steps)
 
     def train_step(self, features: Features) -> dict[str, tf.Tensor]:
         """Takes one step; Keras calls it."""

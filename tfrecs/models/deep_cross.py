@@ -8,6 +8,7 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.data import Categorical, FeatureTable, Label, Rows, RowSplit, Schema, Vocabulary
 from tfrecs.layers import CrossNetwork, FeatureEncoder, FeatureLookup
+from tfrecs.losses import global_sum
 from tfrecs.models.base import Features, Model
 from tfrecs.models.heads import Given, Heads, dense_of_parts
 from tfrecs.tasks import MultiTask, Ranking
@@ -291,9 +292,9 @@ class DeepCross(Model):
         embedded = self._embedded(inputs)
         loss = self._heads.loss(inputs, self._outputs(embedded, training), training)
         if training and self.embedding_regularization:
-            squares = tf.reduce_mean(tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)), -1))
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            loss += self.embedding_regularization * squares / replicas
+            squares = tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)))
+            everybody = global_sum(self.target_count(inputs))
+            loss += self.embedding_regularization * tf.math.divide_no_nan(squares, everybody)
         return loss
 
     def get_config(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.optimizers.sparse import sum_repeated_rows
+from tfrecs.layers.compiled import compiled_by_xla
+from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -62,7 +63,14 @@ class Adam(keras.optimizers.Adam):
         return self._momentums[index], self._velocities[index]
 
     def _deduplicate_sparse_grad(self, gradients: Sequence[Any]) -> list[Any]:
+        if compiled_by_xla():
+            return [self._static(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
         return [sum_repeated_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+
+    def _static(self, gradient: tf.IndexedSlices) -> Any:
+        """A sparse gradient as XLA may have it: its shape does not depend on which rows it has."""
+        # Made dense before the update, or in it; there is no need to sum repeated rows before.
+        return tf.convert_to_tensor(gradient) if self.amsgrad else gradient
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -93,6 +101,9 @@ class LazyAdam(Adam):
         super().__init__(learning_rate, **kwargs)
         if self.amsgrad:
             raise ValueError("LazyAdam has no amsgrad: its maximum would need every row's moments.")
+
+    def _static(self, gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+        return repeat_sums(gradient)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates `variable` with `gradient`, whose repeated rows the caller has summed already."""

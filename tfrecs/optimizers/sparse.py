@@ -1,8 +1,9 @@
-"""Sparse gradients whose rows stand once each."""
+"""Sparse gradients whose repeated rows are summed."""
 
 from __future__ import annotations
 
 from tfrecs._keras import tf
+from tfrecs.layers.compiled import compiled_by_xla
 
 
 def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
@@ -28,23 +29,22 @@ def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     return tf.IndexedSlices(summed, rows, gradient.dense_shape)
 
 
+def repeat_sums(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Returns a sparse gradient of the same rows, sorted, each with the sum of its repetitions.
+
+    How many there are does not depend on which rows they are, as it does where each stands once:
+    what XLA compiles, and TPUs need. Right for updates that write rows, not for those that add.
+    """
+    order = tf.argsort(gradient.indices, stable=True)
+    rows = tf.gather(gradient.indices, order)
+    begins = tf.cast(rows[1:] != rows[:-1], tf.int32)
+    place = tf.cumsum(tf.concat([tf.zeros_like(rows[:1], tf.int32), begins], axis=0))
+    values = tf.gather(gradient.values, order)
+    summed = tf.math.unsorted_segment_sum(values, place, tf.size(rows))
+    return tf.IndexedSlices(tf.gather(summed, place), rows, gradient.dense_shape)
+
+
 def _can_multiply(values: tf.Tensor) -> bool:
     """Whether there is a kernel for the product: on CPUs, where XLA does not compile the step."""
     on_cpu = not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU")
-    return on_cpu and values.dtype in (tf.float32, tf.float64) and not _compiled_by_xla()
-
-
-def _compiled_by_xla() -> bool:
-    """Whether the function that is being traced has `jit_compile=True`."""
-    # TensorFlow has no public way to tell; this is the one that Keras takes.
-    if tf.executing_eagerly():
-        return False
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None:
-        context = graph._get_control_flow_context()
-        while context is not None:
-            if context.IsXLAContext():
-                return True
-            context = context.outer_context
-        graph = getattr(graph, "outer_graph", None)
-    return False
+    return on_cpu and values.dtype in (tf.float32, tf.float64) and not compiled_by_xla()

@@ -11,6 +11,7 @@ from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, load_source, make_split
 from tfrecs.training.specs import build, built_arguments, describe, find_class
 from tfrecs.training.stopping import Interrupted, StopSignals, Wish
+from tfrecs.training.strategies import make_strategy
 
 __all__ = [
     "BestWeights",
@@ -32,6 +33,7 @@ __all__ = [
     "fit",
     "load_log",
     "load_source",
+    "make_strategy",
     "make_split",
     "plot_history",
     "train",

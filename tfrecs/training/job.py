@@ -15,6 +15,7 @@ from tfrecs import __version__
 from tfrecs._keras import keras, tf
 from tfrecs.data import RowSplit, Schema, Split, dataset_names
 from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
+from tfrecs.evaluation.workers import from_chief, is_chief, largest
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.optimizers import Adam
@@ -25,6 +26,15 @@ from tfrecs.training.resuming import check_folder, check_same
 from tfrecs.training.runs import Run, run_errors
 from tfrecs.training.sources import Source, SplitName, fingerprint, load_source
 from tfrecs.training.specs import describe
+from tfrecs.training.stopping import Wish
+from tfrecs.training.strategies import (
+    Precision,
+    StrategyName,
+    make_strategy,
+    own_record,
+    placed,
+    strategy_name,
+)
 
 KS = (10, 20)
 ROW_SPLIT = "click_through"
@@ -50,6 +60,9 @@ def train(
     schedule: Literal["constant", "linear"] = "constant",
     seed: int = 0,
     checkpoint_minutes: float | None = 10.0,
+    strategy: StrategyName | tf.distribute.Strategy = "none",
+    precision: Precision = "float32",
+    jit: bool = False,
     resume: bool = False,
     console: Console | None = None,
 ) -> Run:
@@ -80,7 +93,8 @@ def train(
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
         batch_size: Histories (pairs of user and item, or rows, for models of these) a batch; the
-            default is the model's: 32 histories, 1,024 pairs or rows.
+            default is the model's: 32 histories, 1,024 pairs or rows. It is that of all devices
+            together.
         epochs: The most epochs.
         patience: Epochs without a better validation metric that end the training; None never
             ends it.
@@ -90,8 +104,19 @@ def train(
         seed: Seed of everything random: the same seed gives the same weights.
         checkpoint_minutes: Minutes between checkpoints within an epoch; None leaves those at the
             ends of epochs alone. A run may be resumed with another value.
+        strategy: The devices: "none" for one; "mirrored" for all GPUs, or logical CPU devices, of
+            this process; "multi-worker" for the processes that TF_CONFIG names, each of which calls
+            this. Or a strategy that has been made, see `make_strategy`. All give what one device
+            would, to rounding, for any number of replicas. The first worker writes `output`, which
+            all must see.
+        precision: "float32", or "mixed_bfloat16" or "mixed_float16" for matrix products in 16 bits.
+            Weights, scores and losses are float32 all the same.
+        jit: Whether XLA compiles the training step. Batches then have one shape: histories are
+            padded to the full length, and of pairs and rows an epoch leaves out what does not fill
+            a batch.
         resume: There must be a run in `output`; otherwise one is begun where there is none.
-        console: Where to show progress; None shows it on standard output.
+        console: Where to show progress; None shows it on standard output (of workers, the first
+            one's).
 
     Returns:
         The run.
@@ -111,10 +136,14 @@ def train(
         print(run.metrics["test"]["NDCG@10"])
         ```
     """
-    console = console or Console(highlight=False, markup=False, soft_wrap=True)
+    if isinstance(strategy, str):
+        # Before anything else of TensorFlow.
+        strategy = make_strategy(strategy)
+    chief = is_chief(strategy)
+    console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
-    check_folder(run, resume)
-    with run_errors():
+    from_chief(strategy, lambda: check_folder(run, resume))
+    with run_errors(), placed(strategy, precision):
         if epochs < 1 or not learning_rate > 0:
             raise ValueError(
                 f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
@@ -141,13 +170,13 @@ def train(
         )
 
         def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
-            return examples.batch(size, seed=seed, first_epoch=epoch, first_batch=batch)
+            return examples.batch(size, seed=seed, first_epoch=epoch, first_batch=batch, static=jit)
 
         rate: Any = learning_rate
         if schedule == "linear":
             steps = epochs * len(batches_from(0))
             rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
-        network.compile(optimizer=optimizer(rate))
+        network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
 
     config = {
         "data": _portable(data),
@@ -160,27 +189,32 @@ def train(
         "batch_size": size,
         "epochs": epochs,
         "patience": patience,
-        "optimizer": describe(network.optimizer, skip=("learning_rate",)),
+        "optimizer": describe(_inner(network.optimizer), skip=("learning_rate",)),
         "learning_rate": learning_rate,
         "schedule": schedule,
         "seed": seed,
         "checkpoint_minutes": checkpoint_minutes,
+        "strategy": strategy_name(strategy),
+        "precision": precision,
+        "jit": jit,
     }
-    resume = run.exists
+    resume = from_chief(strategy, lambda: run.exists)
+    record = own_record(run, strategy, resume)
     if resume:
         check_same(run, config, network)
     else:
         with run_errors():
-            run.begin(config, network)
+            record.begin(config, network)
 
     facts = _facts(network, config, source)
     recorder = Recorder(
-        run,
-        run.checkpoints(network),
+        record,
+        record.checkpoints(network),
         best,
         facts,
         data=fingerprint(parts),
         checkpoint_minutes=checkpoint_minutes,
+        agree=lambda wish: Wish(largest(strategy, wish)),
     )
     fit(
         recorder,
@@ -192,12 +226,17 @@ def train(
         resume=resume,
         console=console,
     )
-    validation, test = (evaluate_part(network, parts, part) for part in ("validation", "test"))
-    if not run.finished:
-        results = {"validation": validation.metrics, "test": test.metrics}
-        run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
-    console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
-    console.print(str(test))
+
+    def test() -> None:
+        validation, test = (evaluate_part(network, parts, part) for part in ("validation", "test"))
+        if not run.finished:
+            results = {"validation": validation.metrics, "test": test.metrics}
+            run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
+        console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
+        console.print(str(test))
+
+    # The others wait for the chief: the end of one worker is an error to the rest.
+    from_chief(strategy, test)
     return run
 
 
@@ -226,6 +265,11 @@ def evaluate_part(
         train = parts.train if baselines else None
         return evaluate_rows(model, dataset, train=train, name=f"{part}, {parts.protocol}")
     return evaluate(model, dataset, ks=ks, baselines=baselines, mask_seen=mask_seen)
+
+
+def _inner(optimizer: Any) -> Any:
+    """The optimizer that was asked for, without what scales the loss under mixed_float16."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _fresh(value: Any) -> Any:

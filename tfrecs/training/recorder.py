@@ -213,7 +213,7 @@ class Recorder(keras.callbacks.Callback):
         self.seconds += time.perf_counter() - self._started
         rate = self.model.optimizer.learning_rate
         rate = rate(self.model.optimizer.iterations) if callable(rate) else rate
-        row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": rate}
+        row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": keras.backend.get_value(rate)}
         self.rows.append({name: _number(value) for name, value in row.items()})
         self.batch = 0
         self.save()

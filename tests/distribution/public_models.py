@@ -1,0 +1,167 @@
+"""Every public model on a small log: what is trained on several devices, by XLA, and by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tfrecs
+from tfrecs import losses, models, negatives, tasks
+from tfrecs.data import Interactions, RowSplit, Split
+
+# Some batch of an epoch has one row: a replica of two gets none of it.
+PAIRS_A_BATCH, ROWS_A_BATCH, WINDOWS_A_BATCH = 31, 113, 2
+# Has nothing to train of its own.
+UNTRAINED = {"RetrieveThenRank"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A model, as small as can be, and what it learns from.
+
+    Attributes:
+        model: Its class.
+        arguments: Makes the arguments of `from_split`, which may be layers: within the strategy.
+            There is no dropout and no negative of a target's own, which differ between replicas.
+        flags: Of `tfrecs train --model NAME`.
+        batch_size: Rows of a batch.
+    """
+
+    model: type[models.Model]
+    arguments: Callable[[], dict[str, Any]]
+    flags: str
+    batch_size: int = PAIRS_A_BATCH
+
+    def make(self) -> models.Model:
+        """A new model, the same each time."""
+        return self.model.from_split(split_of(self.model), **self.arguments())
+
+    def batches(self, model: models.Model, static: bool = False) -> Any:
+        """Its training batches, of rows that vary; or, static, of eight rows each."""
+        parts = split_of(self.model)
+        examples = parts.train if isinstance(parts, RowSplit) else model.examples(parts.train)
+        return examples.batch(8 if static else self.batch_size, seed=1, static=static)
+
+
+def frame() -> pd.DataFrame:
+    """24 users who walk around a ring of 12 items, and like the first half of them."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(24):
+        start, length = rng.integers(0, 12), 4 + user % 5
+        for time in range(length):
+            item = 100 + (start + time) % 12
+            rows.append((user, item, time, 5 if (item < 106) ^ (time == 1) else 1))
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "rating"])
+
+
+@functools.cache
+def log() -> Interactions:
+    """The log, with features of users and items."""
+    items = pd.DataFrame(
+        {"item_id": range(100, 112), "price": np.arange(12.0), "kind": ["a", "b", "c"] * 4}
+    )
+    users = pd.DataFrame({"user_id": range(24), "age": np.arange(24.0)})
+    return Interactions(frame(), user_features=users, item_features=items)
+
+
+@functools.cache
+def split_of(model: type[models.Model]) -> Split | RowSplit:
+    """What a model is trained and tested on."""
+    return getattr(tfrecs.data, model.default_split)(log())
+
+
+def counts() -> np.ndarray:
+    """How often each item stands in the training part."""
+    return split_of(models.SASRec).train.item_counts[1:-1]
+
+
+SASREC = {"dim": 8, "num_blocks": 1, "num_heads": 2, "max_length": 6, "dropout": 0.0, "seed": 1}
+TWO_TOWER = {
+    "dim": 8,
+    "hidden_units": [8],
+    "feature_dim": 4,
+    "max_length": 5,
+    "dropout": 0.0,
+    "id_dropout": 0.0,
+    "temperature": 0.5,
+    "seed": 1,
+}
+DEEP_CROSS = {
+    "dim": 4,
+    "cross_layers": 1,
+    "deep_units": [8],
+    "dropout": 0.0,
+    "embedding_regularization": 0.01,
+    "seed": 1,
+}
+
+
+def _retrieval() -> tasks.Retrieval:
+    return tasks.Retrieval(
+        remove_accidental_hits=True,
+        frequency=negatives.StreamingFrequency(24),
+        negatives=negatives.Uniform(4, seed=1),
+    )
+
+
+def _in_batch() -> losses.SampledSoftmax:
+    frequency = negatives.ItemFrequency(counts())
+    return losses.SampledSoftmax(negatives=negatives.InBatch(8, frequency, seed=1))
+
+
+EXAMPLES = {
+    "SASRec": Example(
+        models.SASRec,
+        lambda: SASREC,
+        "--model sasrec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
+        WINDOWS_A_BATCH,
+    ),
+    "SASRec, negatives of the batch": Example(
+        models.SASRec, lambda: {**SASREC, "loss": _in_batch()}, "", WINDOWS_A_BATCH
+    ),
+    "TwoTower": Example(
+        models.TwoTower,
+        lambda: TWO_TOWER,
+        "--model two-tower --model.dim 8 --model.hidden_units [8] --model.max_length 5",
+    ),
+    "TwoTower, negatives of the batch": Example(
+        models.TwoTower, lambda: {**TWO_TOWER, "loss": _retrieval()}, ""
+    ),
+    "DeepCross": Example(
+        models.DeepCross,
+        lambda: DEEP_CROSS,
+        "--model deep-cross --model.dim 4 --model.cross_layers 1 --model.deep_units [8]",
+        ROWS_A_BATCH,
+    ),
+    "MatrixFactorization": Example(
+        models.MatrixFactorization,
+        lambda: {"dim": 8, "regularization": 0.01, "seed": 1},
+        "--model matrix-factorization --model.dim 8",
+    ),
+    "MatrixFactorization, negatives of the batch": Example(
+        models.MatrixFactorization,
+        lambda: {"dim": 8, "regularization": 0.01, "seed": 1, "loss": _in_batch()},
+        "",
+    ),
+    "GeneralizedMF": Example(
+        models.GeneralizedMF,
+        lambda: {"dim": 8, "regularization": 0.01, "seed": 1},
+        "--model generalized-mf --model.dim 8",
+    ),
+    "MLP": Example(
+        models.MLP,
+        lambda: {"dim": 8, "hidden_units": [8, 4], "regularization": 0.01, "seed": 1},
+        "--model mlp --model.dim 8 --model.hidden_units [8,4]",
+    ),
+    "NeuralMF": Example(
+        models.NeuralMF,
+        lambda: {"dim": 4, "mlp_dim": 4, "regularization": 0.01, "seed": 1},
+        "--model neural-mf --model.dim 4 --model.mlp_dim 4",
+    ),
+}

@@ -1,0 +1,126 @@
+"""What one worker of several does for all: the chief evaluates, and tells the others."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfrecs._keras import tf
+
+
+class ChiefError(RuntimeError):
+    """The chief failed in what it was to do for all workers; its own error says more."""
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """Returns how many processes a strategy joins."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not strategy.extended._in_multi_worker_mode():
+        return 1
+    jobs = resolver.cluster_spec().as_dict()
+    return sum(len(jobs.get(job, ())) for job in ("chief", "worker")) or 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one of a strategy's that evaluates and writes."""
+    if num_workers(strategy) == 1:
+        return True
+    resolver = strategy.cluster_resolver
+    if resolver.task_type == "chief":
+        return True
+    first = resolver.task_type == "worker" and resolver.task_id == 0
+    return first and not resolver.cluster_spec().as_dict().get("chief")
+
+
+def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any:
+    """Returns on every worker what the chief makes; all workers must call it, in the same order.
+
+    Off several workers that is `make()`. So a decision that depends on a measurement, such as
+    stopping early, is the same on all workers, and the measurement is taken once.
+
+    Args:
+        strategy: The strategy.
+        make: Called on the chief alone. What it returns must be something that JSON can hold.
+
+    Returns:
+        What `make` returned.
+
+    Raises:
+        ChiefError: On the other workers, if `make` raised an error on the chief.
+
+    Example:
+        ```python
+        metrics = from_chief(model.distribute_strategy, lambda: evaluator.metrics(model))
+        ```
+    """
+    if num_workers(strategy) == 1:
+        return make()
+    said: dict[str, Any] = {}
+    failure: Exception | None = None
+    if is_chief(strategy):
+        try:
+            said = {"value": make()}
+        except Exception as error:
+            said, failure = {"error": f"{type(error).__name__}: {error}"}, error
+    text = json.dumps(said).encode()
+    size = int(_of_the_first_replica(strategy, np.array([len(text)]))[0])
+    content = np.zeros(size, np.int32)
+    if is_chief(strategy):
+        content[:] = np.frombuffer(text, np.uint8)
+    heard = json.loads(_of_the_first_replica(strategy, content).astype(np.uint8).tobytes())
+    if failure is not None:
+        raise failure
+    if "error" in heard:
+        raise ChiefError(f"The chief of the workers failed: {heard['error']}")
+    return heard["value"]
+
+
+def largest(strategy: tf.distribute.Strategy, number: int) -> int:
+    """Returns the largest of the workers' numbers; all must call it, after the same step.
+
+    So a worker that is told to stop, or to save, does it after the step after which all do.
+
+    Args:
+        strategy: The strategy.
+        number: This worker's.
+    """
+    if num_workers(strategy) == 1:
+        return number
+    everywhere = _gather(strategy)(tf.constant(number, tf.int32))
+    return int(np.max(strategy.experimental_local_results(everywhere)[0]))
+
+
+def _of_the_first_replica(strategy: tf.distribute.Strategy, numbers: np.ndarray) -> np.ndarray:
+    """The numbers that the first replica of all has; everybody must have as many."""
+    everywhere = _broadcast(strategy)(tf.constant(numbers, tf.int32))
+    return strategy.experimental_local_results(everywhere)[0].numpy()
+
+
+@functools.cache
+def _broadcast(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]:
+    def of_replica(mine: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        is_first = tf.equal(context.replica_id_in_sync_group, 0)
+        return context.all_reduce("SUM", tf.where(is_first, mine, 0))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def run(numbers: tf.Tensor) -> Any:
+        return strategy.run(of_replica, (numbers,))
+
+    return run
+
+
+@functools.cache
+def _gather(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]:
+    def of_replica(mine: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_gather(mine[tf.newaxis], axis=0)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def run(number: tf.Tensor) -> Any:
+        return strategy.run(of_replica, (number,))
+
+    return run

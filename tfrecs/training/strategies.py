@@ -1,0 +1,130 @@
+"""Where a job runs: devices and workers, precision, and which worker writes what."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from typing import Literal
+
+from tfrecs._keras import keras, tf
+from tfrecs.evaluation.workers import from_chief, is_chief
+from tfrecs.training.runs import Run, RunError
+
+StrategyName = Literal["none", "mirrored", "multi-worker"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+_START = "`tfrecs launch --workers 2 -- train ...` sets it and starts the workers of one machine."
+
+
+def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
+    """Returns the strategy of a name.
+
+    Args:
+        name: "none" for the one in force, usually one device; "mirrored" for all GPUs of this
+            process, or, where there is none, all its logical CPU devices; "multi-worker" for this
+            process and those that the environment variable TF_CONFIG names, with all GPUs of each.
+            The last one must be made before anything else of TensorFlow is used.
+
+    Raises:
+        RunError: If the name is none of these; TF_CONFIG is missing or names no cluster; or
+            TensorFlow has been used before.
+
+    Example:
+        >>> make_strategy("none").num_replicas_in_sync
+        1
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        devices = [device.name for device in tf.config.list_logical_devices(kind)]
+        return tf.distribute.MirroredStrategy(devices)
+    if name != "multi-worker":
+        raise RunError(f"strategy must be none, mirrored or multi-worker, not {name!r}.")
+    _check_cluster()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        if "startup" not in str(error):
+            raise
+        raise RunError(
+            "A multi-worker strategy must be made before anything else of TensorFlow: call "
+            'tfrecs.training.make_strategy("multi-worker") first of all, also before losses and '
+            "other layers, and give train the strategy."
+        ) from error
+
+
+def strategy_name(strategy: tf.distribute.Strategy) -> str:
+    """Returns what `make_strategy` makes such a strategy from; "none" for all that it does not."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return "multi-worker"
+    return "mirrored" if isinstance(strategy, tf.distribute.MirroredStrategy) else "none"
+
+
+def _check_cluster() -> None:
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        raise RunError(f"multi-worker needs the environment variable TF_CONFIG. {_START}")
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        known = int(task["index"]) < len(cluster[task["type"]])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"TF_CONFIG names no cluster and task of it: {text}. {_START}") from error
+    if not known or task["type"] not in ("chief", "worker"):
+        raise RunError(
+            f"TF_CONFIG's task must be a chief or worker of its cluster, not {task}. {_START}"
+        )
+
+
+@contextlib.contextmanager
+def placed(strategy: tf.distribute.Strategy, precision: Precision) -> Iterator[None]:
+    """Lets models be made for a strategy and with a precision, which are then as before.
+
+    Args:
+        strategy: What holds their variables.
+        precision: Keras's policy: "float32", or "mixed_bfloat16" or "mixed_float16" for products
+            in 16 bits; weights, scores and losses stay float32.
+
+    Raises:
+        RunError: If there is no such precision.
+    """
+    if precision not in ("float32", "mixed_bfloat16", "mixed_float16"):
+        raise RunError(
+            f"precision must be float32, mixed_bfloat16 or mixed_float16, not {precision!r}."
+        )
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        with strategy.scope():
+            yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
+    """Returns the run that this worker writes: on the chief `run`, on others one that is removed.
+
+    All workers must write checkpoints, as variables are read by all together. What another worker
+    resumes from is a copy of what is there, so every worker must see the folder.
+
+    Args:
+        run: The run.
+        strategy: The strategy of the job.
+        resume: Whether the run is there already.
+    """
+    record = run
+    if not is_chief(strategy):
+        record = Run(tempfile.mkdtemp(prefix="tfrecs-worker-"))
+        weakref.finalize(record, shutil.rmtree, record.folder, ignore_errors=True)
+        if resume:
+            logs = shutil.ignore_patterns("tensorboard")
+            shutil.copytree(run.folder, record.folder, ignore=logs, dirs_exist_ok=True)
+    # Nobody goes on, and writes, before all have read.
+    from_chief(strategy, lambda: None)
+    return record
