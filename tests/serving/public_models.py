@@ -13,6 +13,18 @@ ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
 USERS = Vocabulary([5, 900, 17, -1])
 
 
+def _two_tower(item_features=None) -> tfrecs.models.Model:
+    return tfrecs.models.TwoTower(
+        features.ITEMS,
+        features.USERS,
+        item_features=item_features,
+        dim=4,
+        feature_dim=4,
+        max_length=5,
+        seed=1,
+    )
+
+
 def _factors(name: str) -> Callable[[], tfrecs.models.Model]:
     return lambda: getattr(tfrecs.models, name)(ITEMS, USERS, dim=4, seed=1)
 
@@ -21,11 +33,13 @@ MODELS: dict[str, Callable[[], tfrecs.models.Model]] = {
     "SASRec": lambda: tfrecs.models.SASRec(
         ITEMS, dim=4, num_blocks=1, num_heads=2, max_length=5, seed=2
     ),
-    "TwoTower": features.two_tower,
+    "TwoTower": lambda: _two_tower(features.item_table()),
     "MatrixFactorization": _factors("MatrixFactorization"),
     "GeneralizedMF": _factors("GeneralizedMF"),
     "MLP": _factors("MLP"),
     "NeuralMF": _factors("NeuralMF"),
     "DeepCross": features.deep_cross,
-    "RetrieveThenRank": features.both,
+    "RetrieveThenRank": lambda: tfrecs.models.RetrieveThenRank(
+        _two_tower(), features.deep_cross(), num_candidates=4
+    ),
 }
