@@ -70,9 +70,7 @@ def search(
             np.save(files[name], rng.standard_normal((rows, options.dim), np.float32))
     records = []
     for name, label, module, layer, _ in SEARCHES:
-        settings = SearchSettings(
-            *map(str, files.values()), layer, batch_size, _K, options.threads
-        )
+        settings = SearchSettings(*map(str, files.values()), layer, batch_size, _K, options.threads)
         records.append(Record(name, label, module, settings))
 
     def start(record: Record) -> Process:

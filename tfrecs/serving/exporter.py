@@ -7,7 +7,7 @@ import re
 import tempfile
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tfrecs
 from tfrecs._keras import require_scann, tf

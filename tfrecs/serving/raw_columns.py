@@ -64,8 +64,7 @@ class RawColumns(tf.Module):  # type: ignore[misc]
             raw: Values by the names of `inputs`; others among them are not looked at.
         """
         return {
-            given.column: self._encoders[name](raw[name])
-            for name, given in self.inputs.items()
+            given.column: self._encoders[name](raw[name]) for name, given in self.inputs.items()
         }
 
 

@@ -47,9 +47,7 @@ class Served:
                 assert table is not None
                 scann = ScannIndex(table, k, num_exclusions + (model.max_history or 0))
             parts.append(
-                TopItems(
-                    model, model.items, self._items, queries, table, k, num_exclusions, scann
-                )
+                TopItems(model, model.items, self._items, queries, table, k, num_exclusions, scann)
             )
             if not isinstance(model, DeepCross):  # It scores rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
