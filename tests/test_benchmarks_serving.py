@@ -43,7 +43,9 @@ def test_the_workers_find_the_same(records):
 
 
 def test_the_section(records, monkeypatch, tmp_path):
-    made, _ = records
+    name, label, module, *_ = serving.SEARCHES[2]
+    failed = Record(name, label, module, records[0][0].settings, failure="it died without a word")
+    made = [*records[0], failed]
     monkeypatch.setattr(serving.peers_environment, "ensure", lambda *a: sys.executable)
     monkeypatch.setattr(serving, "search", lambda options, folder, size, python: made)
     monkeypatch.setattr(serving, "export_sasrec", lambda folder: "export")
@@ -51,12 +53,14 @@ def test_the_section(records, monkeypatch, tmp_path):
     milliseconds = np.linspace(0, 4, 401)
     monkeypatch.setattr(serving, "request_latencies", lambda *a: milliseconds)
     path = tmp_path / "RESULTS.md"
-    serving.main(["--turns", "2", "--batches", "64", "--output", str(path)])
+    with pytest.raises(SystemExit, match="1"):
+        serving.main(["--turns", "2", "--batches", "64", "--output", str(path)])
     text = path.read_text()
     assert "`python -m benchmarks.serving --batches 64 --turns 2`" in text
     assert "| 4 | tfrecs `BlockTopK` | " in text
     assert "99% within **3.96 ms** (aim 5 ms)" in text
     assert "1.00 x | 100.00% |" in text
+    assert "| 4 | faiss `IndexFlatIP` | – | – | – | – |" in text
 
 
 def test_requests_fit_an_export():

@@ -109,11 +109,8 @@ def _numbers(values: Any, dtype: Any) -> np.ndarray:
     """An array of a request or an answer; null is NaN, and strings are bytes."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "if":
         return values.astype(dtype)
-    if dtype in ("string", object):
+    if dtype in ("string", np.dtype(object)):
         raw = np.array(values, object)
         flat = [text.encode() if isinstance(text, str) else text for text in raw.ravel()]
         return np.array([*flat, None], object)[:-1].reshape(raw.shape)
-    if dtype == "float32":
-        raw = np.array(values, object)
-        return np.where(np.equal(raw, None), np.nan, raw).astype(np.float32)
     return np.array(values, dtype)

@@ -53,11 +53,8 @@ def write_warmup(
 def _rows(values: list[Any], count: int, dtype: str) -> Any:
     """So many rows of an input, from the first on and again."""
     rows = [values[i % len(values)] for i in range(count)]
-    if dtype == "float32":  # null is NaN
-        numbers = np.array(rows, object)
-        numbers[np.equal(numbers, None)] = np.nan
-        rows = numbers.astype(np.float32)
-    return tf.make_tensor_proto(rows, dtype)
+    # null is NaN, which NumPy makes of None.
+    return tf.make_tensor_proto(np.array(rows, np.float32) if dtype == "float32" else rows, dtype)
 
 
 def _prediction_log(model: str, signature: str, inputs: Mapping[str, Any]) -> bytes:
