@@ -214,7 +214,8 @@ class Checkpoints:
         # Keras makes an optimizer's variables in the first step; a checkpoint needs them before.
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None and not getattr(optimizer, "_built", False):
-            optimizer.build(self.model.trainable_variables)
+            with self.model.distribute_strategy.scope():
+                optimizer.build(self.model.trainable_variables)
 
 
 def _is_finite(variable: Any) -> bool:

@@ -138,7 +138,7 @@ def train(
     """
     if isinstance(strategy, str):
         # Before anything else of TensorFlow.
-        strategy = make_strategy(strategy)
+        strategy = make_strategy(cast(StrategyName, strategy))
     chief = is_chief(strategy)
     console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
