@@ -25,7 +25,13 @@ def all_gather(x: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
-    return context.all_gather(x, axis=0)
+    devices = context.strategy.extended.worker_devices
+    if len(devices) > 1:
+        return context.all_gather(x, axis=0)
+    # In a process with one of several replicas operations name no device, and TensorFlow asks for
+    # it.
+    with tf.device(devices[0]):
+        return context.all_gather(tf.identity(x), axis=0)
 
 
 def first_row(rows: tf.Tensor) -> tf.Tensor:
