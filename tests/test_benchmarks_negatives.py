@@ -19,6 +19,7 @@ def split():
     return leave_last_out(Interactions({"user_id": users, "item_id": items}, item_features=genres))
 
 
+@pytest.mark.slow
 def test_the_section(split, monkeypatch, tmp_path, capsys):
     every = negatives_effect.kinds
     assert len(every(split, 0)) == 11

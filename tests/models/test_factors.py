@@ -128,20 +128,3 @@ def test_from_the_command_line(name, tmp_path, capsys):
     assert main(["recommend", str(served), "--user", "17", "--k", "3"]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 3
     assert main(["recommend", str(served), "--user", "nobody"]) == 2
-
-
-@pytest.mark.parametrize("cls", CLASSES)
-def test_one_device_equals_two(cls, two_devices):
-    batch = {"user_id": np.int32([1, 4, 4]), "item_id": np.int32([3, 5, 1])}
-    results = []
-    for strategy in (tf.distribute.OneDeviceStrategy("cpu:0"), two_devices):
-        with strategy.scope():
-            loss = tfrecs.losses.BinaryCrossEntropy(3, shared=True, negative_weight=0.5, seed=1)
-            model = cls(5, 4, dim=8, regularization=0.3, loss=loss, seed=1)
-            model.compile(keras.optimizers.SGD(0.5))
-        # The replicas get batches of 2 and of 1.
-        data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
-        history = model.fit(data, epochs=3, verbose=0).history
-        results.append([history["loss"], *model.get_weights()])
-    for one, two in zip(*results, strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)

@@ -144,9 +144,9 @@ def cycle_users(num_items, users, length):
     [
         FullSoftmax(),
         SampledSoftmax(8, seed=1),
-        BinaryCrossEntropy(4, seed=1),
-        GBCE(8, seed=1),
-        SampledSoftmax(8, shared=False, seed=1),
+        pytest.param(BinaryCrossEntropy(4, seed=1), marks=pytest.mark.slow),
+        pytest.param(GBCE(8, seed=1), marks=pytest.mark.slow),
+        pytest.param(SampledSoftmax(8, shared=False, seed=1), marks=pytest.mark.slow),
     ],
     ids=lambda loss: type(loss).__name__,
 )

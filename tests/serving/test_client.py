@@ -289,7 +289,9 @@ def test_wrong_arguments(served):
         Client(served.rest, "model", credentials=object())
 
 
-@pytest.mark.parametrize("name", ["SASRec", "TwoTower", "MatrixFactorization"])
+@pytest.mark.parametrize(
+    "name", ["SASRec", pytest.param("TwoTower", marks=pytest.mark.slow), "MatrixFactorization"]
+)
 def test_answers_as_the_recommender_does(name, public_export):
     folder = public_export(name)
     recommender = Recommender(folder)
