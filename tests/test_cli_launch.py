@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfrecs.cli import launch, main
+from tfrecs.training import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 # A worker that does what the arguments after `train` say: one for each worker.
@@ -195,6 +197,36 @@ def test_two_workers_leave_the_run_of_one_process(log_file, tmp_path):
     assert evaluated.returncode == 0, evaluated.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["metrics"]["NDCG@10"] == pytest.approx(runs[1]["test"]["NDCG@10"])
+
+
+@pytest.mark.slow
+def test_told_to_stop_both_workers_save_and_the_same_command_goes_on(log_file, tmp_path):
+    job = ["train", "--data", log_file, *MODEL.split(), *JOB.split(), "--batch_size", "1"]
+    whole = tfrecs("launch", "--", *job, "--output", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+
+    command = ["launch", "--", *job, "--output", tmp_path / "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfrecs", *map(str, command)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "epoch 1/" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    # Whichever worker says it, it names the run and not the other's scratch folder.
+    assert errors.count(f"tfrecs train --resume {tmp_path / 'run'}\n") == 2
+    again = tfrecs(*command)
+    assert again.returncode == 0, again.stderr
+    assert "resuming" in again.stdout
+    ends = [Run(tmp_path / name).load_model().get_weights() for name in ("whole", "run")]
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

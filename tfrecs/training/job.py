@@ -15,7 +15,7 @@ from tfrecs import __version__
 from tfrecs._keras import keras, tf
 from tfrecs.data import RowSplit, Schema, Split, dataset_names
 from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
-from tfrecs.evaluation.workers import from_chief, is_chief, largest
+from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.optimizers import Adam
@@ -38,6 +38,8 @@ from tfrecs.training.strategies import (
 
 KS = (10, 20)
 ROW_SPLIT = "click_through"
+# Batches after which several workers ask each other whether to save or stop.
+_AGREE_EVERY = 10
 Windows = Literal["last", "all"]
 
 
@@ -215,6 +217,8 @@ def train(
         data=fingerprint(parts),
         checkpoint_minutes=checkpoint_minutes,
         agree=lambda wish: Wish(largest(strategy, wish)),
+        agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,
+        folder=run.folder,
     )
     fit(
         recorder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -31,6 +32,8 @@ class Recorder(keras.callbacks.Callback):
             the ends of epochs alone.
         agree: Makes of this process's wish that of all processes that train together. It is called
             after the same steps in each.
+        agree_every: Batches from one such call to the next, where it costs as much as a step.
+        folder: The folder that a resumed training names, where that is not the run's own.
 
     Attributes:
         rows: Each epoch's values.
@@ -54,6 +57,8 @@ class Recorder(keras.callbacks.Callback):
         data: str = "",
         checkpoint_minutes: float | None = 10.0,
         agree: Callable[[Wish], Wish] = lambda wish: wish,
+        agree_every: int = 1,
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         self.run = run
@@ -63,6 +68,8 @@ class Recorder(keras.callbacks.Callback):
         self.data = data
         self.checkpoint_minutes = checkpoint_minutes
         self.agree = agree
+        self.agree_every = agree_every
+        self.folder = folder or run.folder
         self.rows: list[Row] = []
         self.batch = 0
         self.epochs = 0
@@ -199,7 +206,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves within the epoch where it is time to, and stops where that is wished."""
-        if batch + 1 == self.steps:
+        if batch + 1 == self.steps or (batch + 1) % self.agree_every:
             return  # The end of the epoch saves, and stops.
         wish = self.agree(self._wish())
         if wish:
@@ -242,7 +249,7 @@ class Recorder(keras.callbacks.Callback):
         """Says what of a training that has ended early is kept, and how to go on with it."""
         return (
             f"{how} {self.place}. Go on with it by the same command, or by: tfrecs train --resume "
-            f"{self.run.folder}"
+            f"{self.folder}"
         )
 
 
