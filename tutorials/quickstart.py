@@ -192,7 +192,8 @@ folder
 
 # %% [markdown]
 # A new Python process asks it, which imports TensorFlow and nothing else: neither tfrecs nor the data
-# are there. The history is *Star Wars*, *The Empire Strikes Back* and *Return of the Jedi*.
+# are there. The history is *Star Wars*, *The Empire Strikes Back* and *Return of the Jedi*; `exclude` has ten
+# places for more films that are not to be recommended, and -1 is a place that is not used.
 
 # %%
 import subprocess
@@ -203,7 +204,9 @@ import sys
 import tensorflow as tf
 
 served = tf.saved_model.load(sys.argv[1])
-answer = served.signatures["serving_default"](history=tf.constant([[50, 172, 181]], tf.int64))
+answer = served.signatures["serving_default"](
+    history=tf.constant([[50, 172, 181]], tf.int64), exclude=tf.constant([[-1] * 10], tf.int64)
+)
 print(*answer["item_id"].numpy()[0, :5])
 assert "tfrecs" not in sys.modules
 """
@@ -215,13 +218,14 @@ pd.DataFrame({"item": alone, "title": titles.loc[alone].to_list()})
 
 # %% [markdown]
 # `tfrecs.serving.Recommender` is the same with the checks that one wants in Python: it compares
-# every file with its checksum, and tells ids that the model does not know.
+# every file with its checksum, fills up what is not given, and tells ids that the model does not know.
 
 # %%
 recommender = tfrecs.serving.Recommender("exports/sasrec")
 answer = recommender.recommend([50, 172, 181], k=5)
 assert [item for item, score in answer] == alone
 assert not {50, 172, 181} & set(alone)
+assert alone[0] not in dict(recommender.recommend([50, 172, 181], k=5, exclude=alone[:1]))
 answer
 
 # %% [markdown]
@@ -231,6 +235,7 @@ answer
 # tfrecs train --model sasrec --data ml-100k --output runs/first
 # tfrecs evaluate runs/first
 # tfrecs export runs/first --output exports/sasrec
+# tfrecs verify exports/sasrec
 # tfrecs recommend exports/sasrec --history 50,172,181 --k 10
 # ```
 #

@@ -55,12 +55,13 @@ pd.DataFrame(
 # %% [markdown]
 # - `saved_model.pb` and `variables/`: the graph and its weights;
 # - `assets/`: the vocabularies, one raw id a line. They are part of the model and move with it;
-# - `assets.extra/`: what a server leaves alone, or reads once: the manifest.
+# - `assets.extra/`: what is not part of the graph: the manifest, and warmup requests, which a server
+#   answers before it lets anybody else ask.
 #
 # ## Signatures
 #
 # A *signature* is a function that can be asked for by name. The manifest describes each of them, with
-# the type and shape of every input and what stands for a missing value; `null` is any size.
+# the type and shape of every input and what stands for a missing value; `None` is any size.
 
 # %%
 recommender = tfrecs.serving.Recommender("exports/sasrec")
@@ -82,20 +83,40 @@ def described(manifest):
 described(manifest)
 
 # %% [markdown]
+# - `serving_default` recommends, and is what is asked where no name is given;
+# - `score` scores the candidates that it is given;
+# - `query_vectors` and `item_vectors` are there where a score is a product of two vectors.
+#
+# A model that knows users by their id alone, such as `MatrixFactorization`, takes `user_id` in place of
+# `history`. What its users know is left out by `exclude`: see below.
+#
 # ## Raw ids in, raw ids out
 #
 # Histories of a batch have one length: shorter ones are padded, on either side, with the manifest's
 # `padding_id`. Ids that the model does not know are skipped. No item of a history is recommended.
+# `exclude` has places for more items that are not to be, here none.
 
 # %%
-served = tf.saved_model.load(str(second)).signatures["serving_default"]
-pad, unknown = manifest["padding_id"], 10**9
+loaded = tf.saved_model.load(str(second))
+served = loaded.signatures["serving_default"]
+pad, unknown, places = manifest["padding_id"], 10**9, manifest["num_exclusions"]
+
+
+def ask(histories, exclude=()):
+    """The signature's answer; `exclude` is for all of them."""
+    row = [*exclude, *[pad] * (places - len(exclude))]
+    return served(
+        history=tf.constant(histories, tf.int64),
+        exclude=tf.constant([row] * len(histories), tf.int64),
+    )
+
+
 histories = [
     [50, 172, 181],  # Star Wars, The Empire Strikes Back, Return of the Jedi
     [pad, pad, 1],  # Toy Story
     [1, unknown, pad],  # the same, with an id that nobody knows
 ]
-answer = served(history=tf.constant(histories, tf.int64))
+answer = ask(histories)
 items, scores = answer["item_id"].numpy(), answer["score"].numpy()
 
 assert not {50, 172, 181} & set(items[0])
@@ -115,6 +136,41 @@ expected = np.argsort(-own)[:20] + 1
 
 assert split.items.decode(expected).tolist() == items[0].tolist()
 np.testing.assert_allclose(own[expected - 1], scores[0], rtol=1e-5)
+
+# %% [markdown]
+# ## What is not to be recommended
+#
+# Somebody has the best three on a shelf, or the shop has sold out. The number of places is fixed
+# (`export(..., num_exclusions=10)`), because a server puts only requests of one shape into one batch; what
+# is not used is filled up with `padding_id`. Ids that the model does not know count for nothing.
+
+# %%
+without = ask(histories, exclude=[*items[0, :3], unknown])["item_id"].numpy()
+
+# What came after the three moves up.
+assert without[0, :17].tolist() == items[0, 3:].tolist()
+titles.loc[without[0, :5]].to_list()
+
+# %% [markdown]
+# ## Scores of candidates
+#
+# The other way round: the items are given, by a search or an editor, and the model is to put them in
+# order. An id that it does not know gets the least float32, which comes last. `Recommender` fills up what
+# is shorter than the rest.
+
+# %%
+shelf = pd.DataFrame(
+    {
+        "history": [[50, 172, 181], [1]],
+        "candidates": [[*items[0, :2], 1, 588, unknown], [588, 1]],  # 588: Beauty and the Beast
+    }
+)
+of_candidates = recommender.score(shelf)
+
+# The scores by which is recommended.
+np.testing.assert_allclose(of_candidates[0, :2], scores[0, :2], rtol=1e-5)
+assert of_candidates[0, -1] == np.finfo(np.float32).min
+pd.Series(of_candidates[0, :4], titles.loc[shelf["candidates"][0][:4]]).sort_values(ascending=False)
 
 # %% [markdown]
 # ## A damaged export
@@ -141,14 +197,28 @@ assert refused is not None
 assert "damaged" in refused
 
 # %% [markdown]
-# The manifest also keeps requests with the answers that they must get, to be asked wherever the export
-# arrives.
+# Whole files can still answer wrongly, by another processor or another TensorFlow. So the manifest keeps
+# requests with the answers that they must get, to be asked wherever the export arrives:
 
 # %%
 golden = next(g for g in manifest["golden"] if g["signature"] == "serving_default")
-again = served(history=tf.constant(golden["inputs"]["history"], tf.int64))
+again = served(**{name: tf.constant(rows, tf.int64) for name, rows in golden["inputs"].items()})
 np.testing.assert_allclose(again["score"], golden["outputs"]["score"], rtol=1e-4)
-print(len(manifest["golden"]), "golden requests,", len(manifest["files"]), "checksums")
+{name: np.shape(rows) for name, rows in golden["inputs"].items()}
+
+# %% [markdown]
+# `verify` does both, checksums and golden requests of all signatures, and needs the folder alone. So does
+# `tfrecs verify exports/sasrec` in a terminal, whose exit code a deployment can go by.
+
+# %%
+verified = tfrecs.serving.verify("exports/sasrec")
+print(len(verified["golden"]), "golden requests,", len(verified["files"]), "checksums")
+try:
+    tfrecs.serving.verify(damaged)
+    refused = None
+except ValueError as error:
+    refused = str(error)
+assert "damaged" in refused
 
 # %% [markdown]
 # ## New users and items
@@ -192,12 +262,15 @@ sizes = [1, 2, 4, 8, 16, 32, 64]
 rng = np.random.default_rng(1)
 milliseconds = []
 for size in sizes:
-    request = tf.constant(rng.choice(split.items.ids, (size, 50)), tf.int64)
-    served(history=request)
+    request = {
+        "history": tf.constant(rng.choice(split.items.ids, (size, 50)), tf.int64),
+        "exclude": tf.fill([size, places], tf.constant(pad, tf.int64)),
+    }
+    served(**request)
     times = []
     for _ in range(30):
         start = time.perf_counter()
-        served(history=request)["score"].numpy()
+        served(**request)["score"].numpy()
         times.append(time.perf_counter() - start)
     milliseconds.append(1000 * np.median(times))
 
@@ -232,7 +305,13 @@ assert milliseconds[-1] / 64 < milliseconds[0]
 # A request is JSON over HTTP, an object for each history:
 
 # %%
-request = {"instances": [{"history": [50, 172, 181]}, {"history": [pad, pad, 1]}]}
+nothing = [pad] * places
+request = {
+    "instances": [
+        {"history": [50, 172, 181], "exclude": nothing},
+        {"history": [pad, pad, 1], "exclude": nothing},
+    ]
+}
 print("curl --data", repr(json.dumps(request)), "http://localhost:8501/v1/models/sasrec:predict")
 
 # %% [markdown]
@@ -240,8 +319,12 @@ print("curl --data", repr(json.dumps(request)), "http://localhost:8501/v1/models
 # the export says here:
 
 # %%
-history = tf.constant([instance["history"] for instance in request["instances"]], tf.int64)
-answer = served(history=history)
+answer = served(
+    **{
+        name: tf.constant([instance[name] for instance in request["instances"]], tf.int64)
+        for name in ("history", "exclude")
+    }
+)
 predictions = [
     {"item_id": ids[:3].tolist(), "score": values[:3].astype(float).round(4).tolist()}
     for ids, values in zip(answer["item_id"].numpy(), answer["score"].numpy())
@@ -250,11 +333,32 @@ print(*map(json.dumps, predictions), sep="\n")  # the first three of 20
 assert len(predictions) == len(request["instances"])
 
 # %% [markdown]
+# ## From Python
+#
+# `tfrecs.serving.Client` asks a server as `Recommender` asks a folder: it learns the signatures from the
+# server, fills up histories and `exclude`, and splits what is too much for one request. An address with
+# `http://` means REST; `"localhost:8500"` means gRPC, which is faster and needs the extra `serving`. Start
+# the server above to have it answered. Where this notebook was built there was none, and what is printed is
+# the error of that.
+
+# %%
+client = tfrecs.serving.Client(
+    "http://localhost:8501", model="sasrec", history_width=manifest["max_history"]
+)
+try:
+    print(client.recommend([50, 172, 181], k=3, exclude=[1]))
+    print(client.score(shelf))
+except tfrecs.serving.ServingError as error:
+    print(error)
+
+# %% [markdown]
+# ## In production
+#
 # A new version that `tfrecs export` writes into the folder is loaded by the running server, and the old one
 # goes on answering until then. To go back, take the new folder away. What to keep in mind:
 #
 # - histories of one request, and of requests that are batched together, have one length: fill them up to
-#   the manifest's `max_history`;
+#   the manifest's `max_history`, which is what `history_width` does;
 # - an export runs no Python, but it is a program: load those that you made, or whose checksums you got from
 #   somebody you trust;
 # - `docker/README.md` tells of batching, monitoring and health checks, `docs/docker.md` of what was tried.
