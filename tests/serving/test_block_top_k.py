@@ -30,7 +30,8 @@ def test_answers_as_brute_force(identifiers):
     )
     for k in (None, 1, 70):
         got, want = (layer(tf.constant(QUERIES), k=k) for layer in (ours, theirs))
-        np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+        # Sums in another order, of terms of about 1.
+        np.testing.assert_allclose(got[0], want[0], rtol=1e-5, atol=1e-6)
         assert got[1].numpy().tolist() == want[1].numpy().tolist()
     assert ours.is_exact()
 
