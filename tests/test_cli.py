@@ -201,7 +201,9 @@ def test_evaluate(run_folder, tmp_path, capsys):
 
 def test_recommend(exported, run_folder, capsys):
     assert main(["recommend", str(exported), "--history", "101,102,103", "--k", "5"]) == 0
-    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    out, errors = capsys.readouterr()
+    assert "gradients" not in errors
+    lines = [line.split("\t") for line in out.splitlines()]
     answer = [int(item) for item, score in lines]
     assert len(answer) == 5
     assert not {101, 102, 103} & set(answer)

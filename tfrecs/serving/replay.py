@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,19 @@ def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
                 f"The export searches by ScaNN, which cannot be imported here ({error}). Install "
                 "scann and the TensorFlow that belongs to it, or export with index='exact'."
             ) from error
-    return tf.saved_model.load(str(folder))
+    logger, quiet = logging.getLogger("absl"), _Forward()
+    logger.addFilter(quiet)
+    try:
+        return tf.saved_model.load(str(folder))
+    finally:
+        logger.removeFilter(quiet)
+
+
+class _Forward(logging.Filter):
+    """Keeps back that an export has no gradients: it is for answers."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "unsaved custom gradients" not in str(record.msg)
 
 
 def ask(
