@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = Path(os.environ.get("TFRECS_DATA", "."), "ml-1m-sequences.txt.gz")
     parser.add_argument("--data", type=Path, default=data, help="A log that tfrecs reads.")
-    parser.add_argument("--turns", type=int, default=5, help="Turns that count.")
+    parser.add_argument("--turns", type=int, default=3, help="Turns that count.")
     parser.add_argument("--quick", action="store_true", help="A few steps a turn, to see it run.")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
