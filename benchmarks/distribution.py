@@ -3,7 +3,7 @@
 `python -m benchmarks.distribution` trains the same model with the same global batch by one process
 with two threads, by two worker processes with a thread each (MultiWorkerMirroredStrategy, gradients
 exchanged over the loopback interface), and by one process with two logical devices
-(MirroredStrategy), in alternating turns of an epoch, and writes its section of RESULTS.md; about 8
+(MirroredStrategy), in alternating turns of an epoch, and writes its section of RESULTS.md; about 5
 minutes on 2 cores. The folder of the data is named by `TFRECS_DATA`. The aim: two workers at least
 0.8 times as fast as one process.
 """
@@ -34,6 +34,7 @@ ALONE, WORKERS, MIRRORED = (
 STRATEGIES = {ALONE: "none", WORKERS: "multi-worker", MIRRORED: "mirrored"}
 MODEL = {"dim": 64, "num_blocks": 2, "num_heads": 2, "max_length": 200, "dropout": 0.2, "seed": 0}
 BATCH_SIZE = 128
+TURNS = 3
 
 
 def work(settings: dict[str, Any]) -> None:
@@ -152,10 +153,12 @@ def section(trainers: Sequence[Trainer], options: argparse.Namespace, load: floa
             f"| {trainer.name} | {trainer.rate:,.0f} | {min(warm):,.0f}, {max(warm):,.0f} | "
             f"**{trainer.rate / first:.2f}** | {trainer.losses[-1]:.4f} |"
         )
+    flags = " --quick" if options.quick else ""
+    flags += f" --turns {options.turns}" if options.turns != TURNS else ""
     turns = f"{options.turns} turns of {'an epoch' if not options.steps else 'a few steps'} each"
     return (
         "## Distribution: SASRec on MovieLens-1M by two workers on two cores\n\n"
-        f"`python -m benchmarks.distribution{' --quick' if options.quick else ''}`: dim 64, 2 "
+        f"`python -m benchmarks.distribution{flags}`: dim 64, 2 "
         f"blocks, histories of 200, full softmax, Adam, a global batch of {BATCH_SIZE} histories; "
         f"{turns}, alternating, after one that compiles. Aim: two workers at least {AIM} times as "
         "fast as one process. Dropout differs between replicas, and so do losses, a little.\n\n"
@@ -169,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = Path(os.environ.get("TFRECS_DATA", "."), "ml-1m-sequences.txt.gz")
     parser.add_argument("--data", type=Path, default=data, help="A log that tfrecs reads.")
-    parser.add_argument("--turns", type=int, default=3, help="Turns that count.")
+    parser.add_argument("--turns", type=int, default=TURNS, help="Turns that count.")
     parser.add_argument("--quick", action="store_true", help="A few steps a turn, to see it run.")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
