@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tfrecs._keras import tf
 from tfrecs.data import Histories, TrainSet
 from tfrecs.negatives import KnownItems
-from tfrecs.negatives.popularity import lower_bound
 
 pairs = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9)), max_size=30)
 
@@ -37,20 +36,6 @@ def test_of_a_training_set():
     assert (known.num_users, known.num_items, known.num_known) == (4, 3, 3)
     want = [[False] * 3, [True, False, True], [False] * 3, [False, True, False]]
     assert known.contains(tf.range(1, 5), tf.range(1, 4)).numpy().tolist() == want
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 20), max_size=40), st.integers(-1, 21))
-def test_lower_bound(values, wanted):
-    values = np.sort(np.array(values, np.int32))
-    place = lower_bound(
-        tf.constant(np.append(values, 0), tf.int32),
-        tf.constant([0]),
-        tf.constant([len(values)]),
-        tf.constant([wanted]),
-        len(values),
-    )
-    assert place.numpy().tolist() == [np.searchsorted(values, wanted)]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.negatives.complement import entries, pack
+from tfrecs.negatives.guide_table import find, guide_table
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
 
 # Probabilities are whole numbers of this one's reciprocal: draws and logarithms are exact.
-_TOTAL = 2**30
+_BITS = 30
+_TOTAL = 2**_BITS
 
 
 @keras.utils.register_keras_serializable("tfrecs")
@@ -28,8 +30,7 @@ class Popularity(Negatives):
     `log_probability` says are the same.
 
     With `known`, own negatives (`shared=False`) are drawn by popularity from the items that the
-    user does not know, at the price of a bisection of the catalogue. Shared ones are masked, see
-    `Negatives`.
+    user does not know, at the price of two more look-ups. Shared ones are masked, see `Negatives`.
 
     Args:
         num_negatives: Negatives to draw, k.
@@ -82,7 +83,9 @@ class Popularity(Negatives):
         mass = _masses(given + smoothing, alpha)
         self._until_item = self._constant("until_item", mass)
         self._unknown = self.without_known(mass)
-        if self._unknown is None:
+        if self._unknown is not None:
+            self._guide = self._constant("guide", guide_table(mass, _BITS))
+        else:
             slots, shift = _alias(mass)
             self._slots = self._constant("slots", slots)
             # It follows from the counts, which a config lacks: so it is a weight too.
@@ -113,11 +116,7 @@ class Popularity(Negatives):
         """Returns ids and which of them are allowed; see `Negatives`."""
         if self._unknown is not None:
             number = self._unknown(self.known.rows(user_ids), self.num_negatives, seed)
-            first = tf.zeros_like(number)
-            # The item whose numbers end behind this one.
-            return lower_bound(
-                self._until_item, first, first + self.num_items, number + 1, self.num_items
-            ), None
+            return find(self._until_item, self._guide, _BITS, number), None
         shape = [self.num_negatives]
         if not self.shared:
             shape = [tf.size(positives), self.num_negatives]
@@ -174,24 +173,3 @@ def _alias(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # A second item that no number reaches may be anything.
     slots[: len(table), 1:] = np.clip(np.searchsorted(mass, numbers, "right"), 1, len(mass) - 1)
     return slots, shift
-
-
-def lower_bound(
-    values: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, wanted: tf.Tensor, longest: int
-) -> tf.Tensor:
-    """Returns the first place in `start..stop` whose value is not below `wanted`, by bisection.
-
-    Compiled by XLA, `tf.searchsorted` would compare everything with everything.
-
-    Args:
-        values: `[N]`, rising between each `start` and `stop`, with stop < N.
-        start: int32 places.
-        stop: int32, of the same shape.
-        wanted: Of the same shape.
-        longest: Largest `stop - start`.
-    """
-    for _ in range(int(longest).bit_length()):
-        middle = (start + stop) // 2
-        below = (tf.gather(values, middle) < wanted) & (start < stop)
-        start, stop = tf.where(below, middle + 1, start), tf.where(below, stop, middle)
-    return start
