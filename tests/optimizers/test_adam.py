@@ -80,29 +80,6 @@ def test_sparse_gradients_of_adam_are_kerass():
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 
-def test_two_replicas_equal_one_device(two_devices):
-    strategy = two_devices
-    with strategy.scope():
-        variable = tf.Variable([1.0, 2.0])
-        optimizer = Adam(0.1)
-    alone, one = tf.Variable([1.0, 2.0]), Adam(0.1)
-
-    @tf.function
-    def step():
-        def replica():
-            # Gradients 1 and 2 of the two replicas: their sum is 3.
-            context = tf.distribute.get_replica_context()
-            gradient = tf.ones(2) * tf.cast(context.replica_id_in_sync_group + 1, tf.float32)
-            optimizer.apply_gradients([(gradient, variable)])
-
-        strategy.run(replica)
-
-    for _ in range(3):
-        step()
-        one.apply_gradients([(tf.constant([3.0, 3.0]), alone)])
-    np.testing.assert_allclose(variable.numpy(), alone.numpy(), rtol=1e-6)
-
-
 def test_untouched_rows_keep_still():
     table = tf.Variable(tf.ones([3, 2]))
     optimizer = LazyAdam(0.1)
