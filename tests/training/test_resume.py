@@ -185,9 +185,29 @@ def test_no_usable_checkpoint_is_an_error(train, whole, tmp_path):
         state.write_text("")
     with pytest.raises(CheckpointError, match=r"No usable checkpoint .*epoch-0004.*epoch-000"):
         train(run.folder)
+    with pytest.raises(CheckpointError, match=r"epoch-0004.*`tfrecs train --resume .*` goes on"):
+        run.load_model()
     shutil.rmtree(run.checkpoints(None).folder)
-    with pytest.raises(CheckpointError, match="No usable checkpoint"):
+    # What else is there shows that there were some.
+    for name in (None, "history.csv", "metrics.json"):
+        if name:
+            (run.folder / name).rename(run.folder / f"no-{name}")
+        if (run.folder / "metrics.json").exists():
+            with pytest.raises(CheckpointError, match="There is no checkpoint left in .*checkpoi"):
+                run.load_model()
+            with pytest.raises(CheckpointError, match="No usable checkpoint"):
+                train(run.folder)
+
+
+def test_a_damaged_metrics_json_is_written_anew(train, whole, tmp_path):
+    run = copied(whole, tmp_path / "run")
+    path = run.folder / "metrics.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(RunError, match=r"metrics.json cannot be read: .*Remove it: `tfrecs train "):
         train(run.folder)
+    path.unlink()
+    train(run.folder)
+    assert run.metrics["test"] == whole.metrics["test"]
 
 
 def test_other_settings_are_refused_by_name(train, whole, tmp_path):
