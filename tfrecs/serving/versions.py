@@ -44,8 +44,8 @@ def find_export(path: str | os.PathLike[str]) -> Path:
     newest = path / str(found[-1])
     if not (newest / "saved_model.pb").is_file():
         raise FileNotFoundError(
-            f"{newest} is incomplete: saved_model.pb is missing. Copy or export it again; or, to go "
-            "back to an older version, remove that folder."
+            f"{newest} is incomplete: saved_model.pb is missing. Copy or export it again, or "
+            "remove that folder to go back to an older version."
         )
     return newest
 
