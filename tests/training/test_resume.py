@@ -114,6 +114,21 @@ def test_a_signal_at_the_end_of_an_epoch_stops_after_it(train, whole, tmp_path, 
     assert run.metrics["test"] == whole.metrics["test"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["jit", "precision", "strategy"])
+def test_it_goes_on_the_same_however_it_is_computed(how, train, tmp_path, monkeypatch, request):
+    values = {"jit": True, "precision": "mixed_float16"}
+    value = values[how] if how in values else request.getfixturevalue("two_devices")
+    whole = train(tmp_path / "whole", **{how: value})
+    with monkeypatch.context() as patch:
+        signal_at(patch, 2, 2, signal.SIGTERM)
+        with pytest.raises(Interrupted, match="in epoch 2 of 4, after batch 2"):
+            train(tmp_path / "run", **{how: value})
+    run = train(tmp_path / "run", **{how: value})
+    assert variables(run, 4) == variables(whole, 4)
+    assert run.metrics["test"] == whole.metrics["test"]
+
+
 def test_variables_cover_the_optimizer_and_the_random_state(whole):
     names = " ".join(variables(whole, 4))
     for part in ("optimizer/_iterations", "optimizer/_variables", "counter/step"):
