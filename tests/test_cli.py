@@ -199,6 +199,14 @@ def test_evaluate(run_folder, tmp_path, capsys):
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_export_says_comes_next_can_be_done(run_folder, tmp_path, capsys):
+    argv = ["export", str(run_folder), "--output", str(tmp_path / "few"), "--k", "3"]
+    assert main(argv) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("  tfrecs ")]
+    assert main(line.split()[1:]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_recommend(exported, run_folder, capsys):
     assert main(["recommend", str(exported), "--history", "101,102,103", "--k", "5"]) == 0
     out, errors = capsys.readouterr()
@@ -295,6 +303,7 @@ def error_of(capsys, argv):
         ("train --output OUT --recipe", "--recipe needs a name"),
         ("train --output OUT --config nope.yaml", "File does not exist"),
         ("train --resume OUT", "no run to resume in"),
+        ("train --resume HALF", "config.yaml is not the config.yaml of a run"),
         ("train --output RUN --data LOG", "was started with model.dim 8, not 64. It is finished:"),
         ("train --resume RUN --seed 5", "was started with seed 0, not 5"),
         ("train --output TMP --data LOG", "is not empty: name another output folder"),
@@ -312,12 +321,15 @@ def error_of(capsys, argv):
         ("recommend EXPORT", "The history is empty"),
         ("recommend EXPORT --history milk", "milk"),
         ("recommend EXPORT --history 101 --k 500", "500"),
+        ("recommend EXPORT --exclude -7,8", "--exclude needs a value; one that begins with - is"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
     line, message, capsys, tmp_path, log_file, run_folder, exported
 ):
     (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.yaml").write_text(f"data: {log_file}\n")
     capsys.readouterr()
     places = {
         "OUT": tmp_path / "out",
@@ -325,10 +337,11 @@ def test_mistakes_are_one_line_and_exit_code_2(
         "EMPTY": tmp_path / "empty.csv",
         "RUN": run_folder,
         "TMP": tmp_path,
+        "HALF": tmp_path / "half",
         "EXPORT": exported,
     }
     argv = [
-        re.sub(r"^(OUT|LOG|EMPTY|RUN|TMP|EXPORT)\b", lambda m: str(places[m[0]]), word)
+        re.sub(r"^(OUT|LOG|EMPTY|RUN|TMP|HALF|EXPORT)\b", lambda m: str(places[m[0]]), word)
         for word in line.split()
     ]
     assert message in error_of(capsys, argv)

@@ -72,10 +72,14 @@ def test_workers_know_each_other_and_their_lines_are_passed_on(workers, capfd):
     ("acts", "code"),
     [("3,sleep", 3), ("sleep,4", 4), ("killed,sleep", 137), ("0,5", 5)],
 )
-def test_when_one_dies_all_end_with_its_code(workers, acts, code):
+def test_when_one_dies_all_end_with_its_code(workers, acts, code, capfd):
     started = time.monotonic()
     assert main(["launch", "--", "train", acts]) == code
     assert time.monotonic() - started < 10
+    # Who is killed can say nothing itself.
+    says = [x for x in capfd.readouterr().err.splitlines() if x.startswith("tfrecs: ")]
+    killed = "tfrecs: worker 0 was killed (SIGKILL), so all are ended."
+    assert says == ([killed] if "killed" in acts else [])
 
 
 def test_who_does_not_end_is_killed(workers, monkeypatch):

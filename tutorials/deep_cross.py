@@ -64,11 +64,14 @@ print(split.item_features)
 #
 # $$e_t = \operatorname{clip}\left(\frac{x - b_{t-1}}{b_t - b_{t-1}},\ 0,\ 1\right)$$
 #
-#   which is 1 for the bins below $x$, a fraction in its own, and 0 above. A linear layer on top of it
-#   is any curve of straight pieces: the shape of the bins, without the steps. In a model
-#   `PiecewiseLinearEmbedding` puts that linear layer on top.
+#   which is 1 for the bins below $x$, a fraction in its own, and 0 above. (The first bin is not
+#   clipped below and the last not above, so that values outside of the data's range still differ.) A
+#   linear layer on top of it is any curve of straight pieces: the shape of the bins, without the steps.
+#   In a model `PiecewiseLinearEmbedding` puts that linear layer on top.
 #
-# What each of them makes of a film's year:
+# What each of them makes of a film's year. Most ratings are of films of a few years, so two of the seven
+# edges of six bins fall on the same year and are one: five bins are left, and the sixth coordinate of the
+# piecewise encoding is always 0. Of `Discretization` the number of the bin is drawn, in place of its vector:
 
 # %%
 rows = split.train.columns["item_id"]
@@ -225,7 +228,7 @@ assert table.loc["piecewise", "LogLoss"] < table.loc["standard", "LogLoss"]
 # and the log-odds are linear in both: $w\,[x_L, \operatorname{deep}(x_0)] + b$.
 #
 # With one layer and no deep network, the log-odds are a quadratic form of $x_0$. The block
-# $M_{ij}$ that weighs the products of feature $i$ with feature $j$ stands in $W \operatorname{diag}(w)$,
+# $M_{ij}$ that weighs the products of feature $i$ with feature $j$ stands in $\operatorname{diag}(w)\,W$,
 # and its norm says how much the model makes of the pair.
 #
 # ### A cross that was planted

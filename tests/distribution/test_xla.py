@@ -13,6 +13,7 @@ from tfrecs._keras import tf
 # How many rows they give depends on the data; or Python or the host's files take part.
 DYNAMIC = {"Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "ListDiff"}
 HOST = {"PyFunc", "EagerPyFunc", "PyFuncStateless", "ReadFile", "WriteFile", "PrintV2", "Assert"}
+HOST |= {"LookupTableFindV2", "HashTableV2", "XlaHostCompute", "IteratorGetNext"}
 # Where the optimizer touches single rows, and where it moves whole tables.
 OPTIMIZERS = {
     "Adam": lambda: tfrecs.optimizers.Adam(0.01),
@@ -70,13 +71,36 @@ def test_a_training_step_is_static(name, optimizer):
             # A gradient's list of axes follows from static shapes, and to XLA is a constant.
             axes = tensor.dtype == tf.int32 and tensor.shape.rank == 1
             assert axes or tensor.shape.is_fully_defined(), tensor
+    assert not foreign_to_tpus(graph)
+
+
+def foreign_to_tpus(graph):
+    """The operations of a graph, functions within it too, that no TPU would run."""
     definition = graph.as_graph_def()
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    kinds = {node.op for node in nodes}
-    assert not kinds & (DYNAMIC | HOST)
+    found = {node.op for node in nodes} & (DYNAMIC | HOST)
     for node in nodes:
-        types = [value.type for value in node.attr.values() if value.WhichOneof("value") == "type"]
-        assert tf.string.as_datatype_enum not in types, node
+        # The type of one tensor, or those of several.
+        types = [t for value in node.attr.values() for t in (value.type, *value.list.type)]
+        if tf.string.as_datatype_enum in types:
+            found.add(node.op)
+    return found
+
+
+def test_what_is_foreign_to_tpus_would_be_found():
+    numbers = tf.TensorSpec([4])
+
+    def found(function):
+        # Within a function that is called, as Keras's steps are.
+        outer = tf.function(lambda x: tf.function(function)(x))
+        return foreign_to_tpus(outer.get_concrete_function(numbers).graph)
+
+    assert found(lambda x: tf.nn.relu(x) + 1) == set()
+    assert found(lambda x: tf.where(x > 0)) == {"Where"}
+    assert found(lambda x: tf.unique(x)[0]) == {"Unique"}
+    assert found(lambda x: tf.py_function(abs, [x], tf.float32)) == {"EagerPyFunc"}
+    # A call has its types in a list, and the operation itself names none that is a string.
+    assert found(tf.strings.as_string) == {"Identity", "PartitionedCall"}
 
 
 def test_xla_trains_as_eager_code_does(name):

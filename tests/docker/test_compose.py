@@ -58,8 +58,14 @@ def test_services_can_do_little(name):
 
 def mounts(name):
     """Volume to place in the container, and whether it can be written."""
-    parts = [volume.split(":") for volume in SERVICES[name].get("volumes", [])]
-    return {part[0]: (part[1], part[2:] != ["ro"]) for part in parts}
+    found = {}
+    for volume in SERVICES[name].get("volumes", []):
+        if isinstance(volume, str):
+            source, target, *mode = volume.split(":")
+            found[source] = target, mode != ["ro"]
+        else:
+            found[volume["source"]] = volume["target"], not volume.get("read_only", False)
+    return found
 
 
 def test_what_one_service_writes_the_next_one_reads():
@@ -76,6 +82,22 @@ def test_what_one_service_writes_the_next_one_reads():
     assert folder == f"exports/{name}"
     assert run.startswith("runs/")
     assert SERVICES["ask"]["command"][-1] == f"http://serve:8501/v1/models/{name}:predict"
+
+
+def test_a_volume_gets_its_owner_from_the_image_that_writes_it():
+    """Docker gives an empty volume the owner of its place in each container that is made with it.
+
+    All containers are made before the first one runs, so that the last one would decide.
+    """
+    volumes = yaml.safe_load((DOCKER / "compose.yaml").read_text())["volumes"]
+    writers = {SERVICES[name]["image"] for name in SERVICES for _, w in mounts(name).values() if w}
+    assert writers == {"tfrecs-train"}
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            if isinstance(volume, str) and volume.split(":")[0] in volumes:
+                assert service["image"] in writers, volume
+            elif not isinstance(volume, str):
+                assert service["image"] in writers or volume["volume"] == {"nocopy": True}
 
 
 def test_volumes_lie_where_the_image_may_write():

@@ -51,7 +51,7 @@ def export(image):
     image.command(SERVICES["export"]["command"])
     # Where the server has it: the volume of /data/exports is mounted at /models.
     serve = SERVICES["serve"]
-    assert "exports:/models:ro" in serve["volumes"]
+    assert [(v["source"], v["target"]) for v in serve["volumes"]] == [("exports", "/models")]
     return image.inside("/data/exports") / serve["environment"]["MODEL_NAME"] / "1"
 
 

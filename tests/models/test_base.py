@@ -112,3 +112,21 @@ def test_regularizers_count_once():
     model.compile(keras.optimizers.SGD(0.1))
     model.fit(batches(0.0).batch(1), verbose=0)
     assert float(model.weight) == pytest.approx(1 - 0.3)
+
+
+def test_a_model_of_another_scope_is_refused(two_devices):
+    data = batches(1, 2).batch(2)
+    outside = Line()
+    outside.compile(keras.optimizers.SGD(0.1))
+    with two_devices.scope():
+        inside = Line()
+        for ask in (lambda: outside.compile("sgd"), lambda: outside.fit(data, verbose=0)):
+            with pytest.raises(ValueError, match="outside of the scope of this MirroredStr"):
+                ask()
+    outside.fit(data, verbose=0)
+    # A strategy is kept: where a model is compiled does not matter.
+    inside.compile(keras.optimizers.SGD(0.1))
+    inside.fit(data, verbose=0)
+    assert float(outside.weight) == pytest.approx(1 - 0.1 * 1.5)
+    # This loss is the mean of a replica's own rows, and gradients are added up.
+    assert float(inside.weight.numpy()) == pytest.approx(1 - 0.1 * (1 + 2))

@@ -98,6 +98,7 @@ def test_scores_candidates(client):
     np.testing.assert_array_equal(client.score(rows), expected)
     np.testing.assert_array_equal(client.score(pd.DataFrame(rows)), expected)
     assert client.score({"candidates": [[3]]}).tolist() == [[3]]
+    assert client.score({"candidates": [[3, None]]}).tolist() == [[3, low]]
     assert client.score({"candidates": []}).shape == (0, 0)
     with pytest.raises(ValueError, match="no column 'candidates', only 'history'"):
         client.score({"history": [[3]]})

@@ -48,6 +48,16 @@ def test_each_file_counts(exported, copy):
         verify(copy / "nowhere")
 
 
+@pytest.mark.parametrize("part", ["format", "signatures", "golden", "files"])
+def test_a_manifest_without_one_of_its_parts(copy, part):
+    path = copy / "assets.extra" / "tfrecs_manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    del manifest[part]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=f"tfrecs_manifest.json is damaged .'{part}'.. Export"):
+        verify(copy)
+
+
 def test_an_answer_that_differs(copy, monkeypatch):
     path = copy / "assets.extra" / "tfrecs_manifest.json"
     manifest = json.loads(path.read_text("utf-8"))

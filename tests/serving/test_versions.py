@@ -97,6 +97,16 @@ def test_export_takes_the_next_version(make_model, tmp_path):
 def test_no_export(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         find_export(tmp_path / "nowhere")
-    (tmp_path / "1").mkdir()
     with pytest.raises(FileNotFoundError, match="is not an export: it holds neither"):
         find_export(tmp_path)
+
+
+def test_a_newest_version_that_is_not_whole_is_not_passed_over(tmp_path):
+    """A server takes the largest number, whatever is in it."""
+    publish(tmp_path)
+    newest = publish(tmp_path)
+    (newest / "saved_model.pb").unlink()
+    with pytest.raises(FileNotFoundError, match="2 is incomplete: saved_model.pb is missing. Copy"):
+        find_export(tmp_path)
+    newest.rmdir()
+    assert find_export(tmp_path) == tmp_path / "1"

@@ -1,4 +1,5 @@
 import csv
+import os
 
 import pytest
 
@@ -25,6 +26,19 @@ def test_history_replaces_the_one_before(tmp_path):
     write_history(tmp_path / "history.csv", ROWS[:1])
     assert (tmp_path / "history.csv").read_text() == "epoch,loss,val_NDCG@10\n1,3.5,0.1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_what_is_written_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    path, sync = tmp_path / "history.csv", os.fsync
+    seen = []
+
+    def synced(descriptor):
+        sync(descriptor)
+        seen.append((path.exists(), os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    write_history(path, ROWS[:1])
+    assert seen == [(False, path.stat().st_size)]
 
 
 @pytest.mark.parametrize("rows", [ROWS, ROWS[:1], [{"epoch": 1, "loss": 2.0}]])

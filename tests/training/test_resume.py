@@ -114,6 +114,21 @@ def test_a_signal_at_the_end_of_an_epoch_stops_after_it(train, whole, tmp_path, 
     assert run.metrics["test"] == whole.metrics["test"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["jit", "precision", "strategy"])
+def test_it_goes_on_the_same_however_it_is_computed(how, train, tmp_path, monkeypatch, request):
+    values = {"jit": True, "precision": "mixed_float16"}
+    value = values[how] if how in values else request.getfixturevalue("two_devices")
+    whole = train(tmp_path / "whole", **{how: value})
+    with monkeypatch.context() as patch:
+        signal_at(patch, 2, 2, signal.SIGTERM)
+        with pytest.raises(Interrupted, match="in epoch 2 of 4, after batch 2"):
+            train(tmp_path / "run", **{how: value})
+    run = train(tmp_path / "run", **{how: value})
+    assert variables(run, 4) == variables(whole, 4)
+    assert run.metrics["test"] == whole.metrics["test"]
+
+
 def test_variables_cover_the_optimizer_and_the_random_state(whole):
     names = " ".join(variables(whole, 4))
     for part in ("optimizer/_iterations", "optimizer/_variables", "counter/step"):
@@ -185,9 +200,29 @@ def test_no_usable_checkpoint_is_an_error(train, whole, tmp_path):
         state.write_text("")
     with pytest.raises(CheckpointError, match=r"No usable checkpoint .*epoch-0004.*epoch-000"):
         train(run.folder)
+    with pytest.raises(CheckpointError, match=r"epoch-0004.*`tfrecs train --resume .*` goes on"):
+        run.load_model()
     shutil.rmtree(run.checkpoints(None).folder)
-    with pytest.raises(CheckpointError, match="No usable checkpoint"):
+    # What else is there shows that there were some.
+    for name in (None, "history.csv", "metrics.json"):
+        if name:
+            (run.folder / name).rename(run.folder / f"no-{name}")
+        if (run.folder / "metrics.json").exists():
+            with pytest.raises(CheckpointError, match="There is no checkpoint left in .*checkpoi"):
+                run.load_model()
+            with pytest.raises(CheckpointError, match="No usable checkpoint"):
+                train(run.folder)
+
+
+def test_a_damaged_metrics_json_is_written_anew(train, whole, tmp_path):
+    run = copied(whole, tmp_path / "run")
+    path = run.folder / "metrics.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(RunError, match=r"metrics.json cannot be read: .*Remove it: `tfrecs train "):
         train(run.folder)
+    path.unlink()
+    train(run.folder)
+    assert run.metrics["test"] == whole.metrics["test"]
 
 
 def test_other_settings_are_refused_by_name(train, whole, tmp_path):

@@ -74,4 +74,4 @@ def run(argv: Sequence[str]) -> None:
         who = f"--user {users.ids[0]}"
     else:
         who = f"--history {','.join(str(item) for item in items.ids[:3])}"
-    print(f"  tfrecs recommend {settings.output} {who} --k 10")
+    print(f"  tfrecs recommend {settings.output} {who} --k {min(10, settings.k)}")

@@ -137,6 +137,7 @@ class _Worker:
     """A worker's process, whose output is passed on line by line."""
 
     def __init__(self, index: int, variables: dict[str, str], command: Sequence[str]) -> None:
+        self.index = index
         self.process = subprocess.Popen(
             [*PROGRAM, *command],
             env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
@@ -215,9 +216,16 @@ def _wait(workers: list[_Worker], told: list[int]) -> int:
     deadline: float | None = None
     code = 0
     while any(worker.code is None for worker in workers):
-        failed = [worker.code for worker in workers if worker.code]
+        failed = [worker for worker in workers if worker.code]
         if failed and not code:
-            code = failed[0] or 0
+            code = failed[0].code or 0
+            if failed[0].process.returncode < 0 and not told:
+                # It could not say anything itself, and what the others will say is not the cause.
+                name = signal.Signals(-failed[0].process.returncode).name
+                print(
+                    f"tfrecs: worker {failed[0].index} was killed ({name}), so all are ended.",
+                    file=sys.stderr,
+                )
             for worker in workers:
                 worker.send(signal.SIGTERM)
             deadline = time.monotonic() + _GRACE_DEAD

@@ -147,6 +147,10 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
         }
         absent = [name for dest in missing[1].split(", ") for name in names.get(dest, [dest])]
         return f"missing: {', '.join(absent)} (see `{parser.prog} --help`)"
+    lacking = re.search(r"argument (--\S+): expected one argument", message)
+    if lacking:
+        name = lacking[1]
+        return f"{name} needs a value; one that begins with - is given as {name}=-1"
     # Of what the library tells programmers, a person needs the place and the reason.
     for pattern, plain in (
         (r"Given value type:.*?(?=Given value:|$)", ""),

@@ -15,6 +15,7 @@ from tfrecs.evaluation.workers import ChiefError, is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
     CheckpointError,
+    Run,
     RunError,
     build,
     built_arguments,
@@ -152,6 +153,8 @@ def _expanded(argv: Sequence[str]) -> list[str]:
             config = Path(value) / "config.yaml"
             if not config.is_file():
                 raise UserError(f"there is no run to resume in {value}: it has no config.yaml")
+            with user_errors(RunError):
+                _ = Run(value).config  # Of a damaged one, what is left would be taken for settings.
             first += ["--config", str(config), "--output", value]
             rest += ["--resume", "true"]
     return first + rest

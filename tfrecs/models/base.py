@@ -226,8 +226,10 @@ class Model(tfrs.Model):
             **kwargs: As `keras.Model.compile`.
 
         Raises:
-            ValueError: If XLA is to compile the steps of several replicas on CPUs.
+            ValueError: If XLA is to compile the steps of several replicas on CPUs, or the model was
+                made outside of the strategy in whose scope this is called.
         """
+        self._check_scope()
         replicas = self.distribute_strategy.num_replicas_in_sync
         if jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
             raise ValueError(
@@ -265,7 +267,9 @@ class Model(tfrs.Model):
 
         Raises:
             FloatingPointError: If all gradients of an epoch were non-finite.
+            ValueError: If the model was made outside of the strategy in whose scope this is called.
         """
+        self._check_scope()
         first: list[keras.callbacks.Callback] = [self._epoch_sums]
         if isinstance(validation_data, EvaluationSet):
             first.append(CorpusValidation(validation_data))
@@ -288,6 +292,16 @@ class Model(tfrs.Model):
             callbacks=[*first, *(callbacks or [])],
             **kwargs,
         )
+
+    def _check_scope(self) -> None:
+        """Keras itself finds out in the middle of a step, and does not say what it is."""
+        strategy = tf.distribute.get_strategy()
+        inside = strategy.extended.variable_created_in_scope
+        if tf.distribute.has_strategy() and not inside(self.nonfinite_steps):
+            raise ValueError(
+                f"{type(self).__name__} was made outside of the scope of this "
+                f"{type(strategy).__name__}: make the model within `with strategy.scope():`."
+            )
 
     @property
     def first_batch(self) -> int:

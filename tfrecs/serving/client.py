@@ -42,7 +42,8 @@ class Client:
             batches refuses more than its `max_batch_size`, 128 in `docker/`.
         history_width: Fill histories up to this length, as all clients of a server that batches
             must: it puts only those of one length together. The model's `max_history` is enough;
-            longer histories are sent as they are.
+            longer histories are sent as they are. `candidates` of `score` must then be equally many
+            in all requests: an id that nobody has, or None, fills them up.
         export: The export that is served, or the folder of its versions, where that is at hand: its
             manifest says what the server does not, the names of columns that TensorFlow would not
             take and what stands for a missing integer feature.

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tfrecs._keras import tf
+
 # They call back into Python, or touch files of the server.
-FORBIDDEN = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"})
+_OF_THE_HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"}
+# They are nothing but a program of XLA.
+_OF_XLA = {"XlaLaunch", "XlaLaunchV2", "XlaCallModule"}
+FORBIDDEN = frozenset(_OF_THE_HOST | _OF_XLA)
 
 
 def check_graph(folder: Path, allowed: str | None = None) -> list[str]:
@@ -25,14 +30,17 @@ def check_graph(folder: Path, allowed: str | None = None) -> list[str]:
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
     names, bad = set(), set()
     for meta_graph in saved.meta_graphs:
         library = meta_graph.graph_def.library.function
         nodes = [*meta_graph.graph_def.node, *(node for f in library for node in f.node_def)]
         for node in nodes:
             names.add(node.op)
-            custom = ">" in node.op and not node.op.startswith(f"{allowed}>")
-            if node.op in FORBIDDEN or custom:
+            # TensorFlow's own; what a library registers beside them is not there.
+            known = hasattr(tf.raw_ops, node.op) or node.op in functions
+            meant = node.op.startswith(f"{allowed}>")
+            if node.op in FORBIDDEN or not (known or meant):
                 bad.add(node.op)
             if node.attr["_XlaMustCompile"].b:
                 bad.add(f"{node.op} with jit_compile=True")
@@ -44,5 +52,4 @@ def check_graph(folder: Path, allowed: str | None = None) -> list[str]:
             "No stock TensorFlow Serving can run the model: its graph has "
             f"{', '.join(sorted(bad))}. Replace that in the model's query_vectors or score."
         )
-    functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
     return sorted(names - functions)

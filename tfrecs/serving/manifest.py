@@ -56,6 +56,8 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         form, files = manifest["format"], dict(manifest["files"])
+        for name in ("signatures", "golden"):
+            manifest[name]
     except FileNotFoundError as error:
         raise ValueError(
             f"{folder} is a SavedModel that tfrecs did not export: {MANIFEST} is missing."

@@ -27,20 +27,27 @@ def find_export(path: str | os.PathLike[str]) -> Path:
         The folder that holds `saved_model.pb`.
 
     Raises:
-        FileNotFoundError: Nothing is there, or nothing that was exported.
+        FileNotFoundError: Nothing is there, or nothing that was exported; or the newest version is
+            not whole, which a server would choose all the same.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"No export at {path}: there is no such folder.")
     if (path / "saved_model.pb").is_file():
         return path
-    found = [v for v in versions(path) if (path / str(v) / "saved_model.pb").is_file()]
+    found = versions(path)
     if not found:
         raise FileNotFoundError(
             f"{path} is not an export: it holds neither saved_model.pb nor a numbered version "
-            "folder that does. Write one with tfrecs.serving.export or `tfrecs export`."
+            "folder. Write one with tfrecs.serving.export or `tfrecs export`."
         )
-    return path / str(found[-1])
+    newest = path / str(found[-1])
+    if not (newest / "saved_model.pb").is_file():
+        raise FileNotFoundError(
+            f"{newest} is incomplete: saved_model.pb is missing. Copy or export it again, or "
+            "remove that folder to go back to an older version."
+        )
+    return newest
 
 
 @contextmanager

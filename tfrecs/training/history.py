@@ -20,7 +20,11 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> None:
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}-tmp")
-    beside.write_text(text, encoding="utf-8")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        # Or a machine that loses its power could leave the new name with nothing in it.
+        os.fsync(file.fileno())
     beside.replace(path)
 
 

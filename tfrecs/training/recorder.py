@@ -84,8 +84,9 @@ class Recorder(keras.callbacks.Callback):
     @property
     def begun(self) -> bool:
         """Whether there is something to resume, were it damaged."""
-        history = self.run.folder / "history.csv"
-        return bool(self.checkpoints.positions()) or history.exists()
+        written = ("history.csv", "metrics.json")
+        done = any((self.run.folder / name).exists() for name in written)
+        return done or bool(self.checkpoints.positions())
 
     @property
     def done(self) -> int:

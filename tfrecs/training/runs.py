@@ -14,7 +14,7 @@ import yaml
 from tfrecs._keras import keras
 from tfrecs.data import RowSplit, Split, Vocabulary
 from tfrecs.models import Model
-from tfrecs.training.checkpoints import Checkpoints
+from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import load_source
 
@@ -95,9 +95,19 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds; empty before the training has ended or was stopped."""
+        """What metrics.json holds; empty before the first epoch is done.
+
+        Raises:
+            RunError: If it is damaged.
+        """
         path = self.folder / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError as error:
+            raise RunError(
+                f"{path} cannot be read: {error}. Remove it: `tfrecs train --resume {self.folder}` "
+                "writes it anew."
+            ) from error
 
     @property
     def is_free(self) -> bool:
@@ -176,19 +186,27 @@ class Run:
 
         Raises:
             RunError: If the folder holds no run, or one whose first epoch is not yet done.
-            CheckpointError: If the checkpoint is damaged.
+            CheckpointError: If the checkpoint is damaged, or there is none any more.
         """
         with run_errors():
             model = keras.utils.deserialize_keras_object(self._model_config())
         checkpoints = self.checkpoints(model)
         positions = checkpoints.positions()
-        best = checkpoints.state(*positions[-1])["best"]["best_epoch"] if positions else 0
+        if not positions and self.metrics:
+            raise CheckpointError(f"There is no checkpoint left in {checkpoints.folder}.")
+        try:
+            best = checkpoints.state(*positions[-1])["best"]["best_epoch"] if positions else 0
+            if best:
+                checkpoints.restore(best)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}. `tfrecs train --resume {self.folder}` goes on from the one before."
+            ) from error
         if not best:
             raise RunError(
                 f"No epoch of {self.folder} is done yet. Go on with it by: "
                 f"tfrecs train --resume {self.folder}"
             )
-        checkpoints.restore(best)
         return model
 
     def load_split(self) -> Split | RowSplit:
