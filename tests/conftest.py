@@ -1,5 +1,6 @@
 """What all tests share. Set before TensorFlow is imported anywhere."""
 
+import gc
 import os
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from tfrecs.cli.quiet import quiet_import
 
@@ -18,6 +21,12 @@ with quiet_import():
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_collection_finish():
+    """What was imported is there to stay: not to be looked through at every garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,18 @@ def _choose_keras_2() -> ModuleType:
     return tensorflow
 
 
+def _keep_from_autograph() -> None:
+    """Has TensorFlow trace this package's functions as they are, as it traces Keras's.
+
+    AutoGraph rewrites every Python function below a `tf.function`, so that it may branch on
+    tensors. Nothing here does, and the rewriting took longer than the tracing. What users write is
+    rewritten as before, also a layer, loss or model of theirs that is called from here.
+    """
+    from tensorflow.python.autograph.core import config
+
+    config.CONVERSION_RULES = (*config.CONVERSION_RULES, config.DoNotConvert("tfrecs"))
+
+
 def _scann_error() -> str | None:
     """Why ScaNN cannot be used with this TensorFlow; None where it can."""
     loaded = {name for name in sys.modules if name.split(".")[0] == "scann"}
@@ -150,6 +162,7 @@ def require_scann() -> ModuleType:
 
 
 tf: Any = _choose_keras_2()
+_keep_from_autograph()
 keras: Any = tf.keras
 SCANN_ERROR: str | None = _scann_error()
 tfrs: Any = _import_tfrs(SCANN_ERROR)
