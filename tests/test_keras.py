@@ -70,9 +70,27 @@ def python_output(stderr: str) -> str:
     return "".join(line for line in stderr.splitlines(True) if not re.match(native, line))
 
 
+# `import tfrecs` alone imports no TensorFlow, and guards at once one that is there already.
+QUICK_IMPORT = """
+import sys
+import tfrecs
+assert "tensorflow" not in sys.modules
+from tensorflow.keras import layers
+import tf_keras
+assert issubclass(tfrecs.models.SASRec, tf_keras.Model)
+"""
+TENSORFLOW_FIRST = """
+import keras
+import tensorflow as tf
+import tfrecs
+assert tf.keras.__name__.startswith("tf_keras")
+"""
+
+
 @pytest.mark.parametrize(
     "before",
-    ["", "import tfrecs; from tensorflow.keras import layers", "import keras, tensorflow"],
+    ["", QUICK_IMPORT, TENSORFLOW_FIRST],
+    ids=["alone", "imported quickly", "after TensorFlow"],
 )
 def test_chooses_keras_2_quietly(before):
     done = run(before + CHOSEN + INSTALLED_SCANN)
@@ -81,26 +99,29 @@ def test_chooses_keras_2_quietly(before):
 
 
 @pytest.mark.parametrize(
-    "before", ["import tensorflow as tf; tf.keras.layers", "from tensorflow.keras import layers"]
+    ("before", "module"),
+    [
+        ("import tensorflow as tf; tf.keras.layers", "tfrecs"),
+        ("from tensorflow.keras import layers", "tfrecs._keras"),
+    ],
 )
-def test_keras_3_in_tf_keras_is_one_clear_error(before):
-    message = run(before + ERROR).stdout
+def test_keras_3_in_tf_keras_is_one_clear_error(before, module):
+    message = run(before + ERROR.replace("tfrecs._keras", module)).stdout
     assert message.count("\n") == 1
     assert "tf.keras is already Keras 3" in message
     assert "`import tfrecs` before the first use of tf.keras" in message
 
 
-def test_missing_tf_keras_says_what_to_install():
-    message = run("import sys; sys.modules['tf_keras'] = None" + ERROR).stdout
-    assert "tfrecs needs tf-keras" in message
-    assert 'pip install "tf-keras==2.' in message
-
-
-def test_tf_keras_of_another_minor_version(tmp_path):
+def test_tf_keras_that_is_missing_or_of_another_minor_version(tmp_path):
     (tmp_path / "tf_keras.py").write_text("__version__ = '2.19.0'\n")
-    message = run(ERROR, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}").stdout
-    assert "tf-keras 2.19.0 does not fit TensorFlow 2." in message
-    assert 'pip install "tf-keras==2.' in message
+    missing = f"import sys; sys.modules['tf_keras'] = None{ERROR}"
+    other = f"del sys.modules['tf_keras']{ERROR}"
+    done = run(f"{missing}\n{other}", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    first, second = done.stdout.splitlines()
+    assert "tfrecs needs tf-keras" in first
+    assert "tf-keras 2.19.0 does not fit TensorFlow 2." in second
+    for message in (first, second):
+        assert 'pip install "tf-keras==2.' in message
 
 
 def test_a_variable_that_asks_for_keras_3_is_overridden_with_a_warning():

@@ -54,6 +54,8 @@ def test_every_loss_finds_the_tastes(name, split):
     assert learned(model, split) > 2
 
 
+# Quick: test_withheld.py.
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [GeneralizedMF, MLP, NeuralMF])
 def test_every_model_finds_the_tastes(cls, split):
     assert learned(cls.from_split(split, dim=8, seed=1), split) > 2
@@ -95,9 +97,9 @@ def test_grown_scores_as_before_and_learns_the_new(cls):
     assert np.abs(grown.user_embedding.table[2] - new_user).max() > 0
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-def test_an_export_answers_as_score_does(cls, split, tmp_path):
-    model = cls.from_split(split, dim=8, stddev=1.0, seed=1)
+def test_an_export_answers_as_score_does(split, tmp_path):
+    """Of a user, with nothing of a history; that of every model: tests/serving."""
+    model = MatrixFactorization.from_split(split, dim=8, stddev=1.0, seed=1)
     recommender = Recommender(export(model, tmp_path / "model", k=6))
     assert recommender.knows_users
     user = split.users.ids[5]
@@ -113,7 +115,9 @@ def test_an_export_answers_as_score_does(cls, split, tmp_path):
         recommender.recommend(k=3, user=9999)
 
 
-@pytest.mark.parametrize("name", ["matrix-factorization", "neural-mf"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("matrix-factorization", marks=pytest.mark.slow), "neural-mf"]
+)
 def test_from_the_command_line(name, tmp_path, capsys):
     tastes().frame.to_csv(tmp_path / "log.csv", index=False)
     run, served = tmp_path / "run", tmp_path / "export"
