@@ -10,6 +10,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Begun first, so that at the end no worker has long to wait for another.
+LONGEST = [
+    "tests/conformance/test_conformance.py",
+    "tests/test_keras.py",
+    "tests/models/test_factors.py",
+    "tests/training/test_strategies.py",
+    "tests/models/test_withheld.py",
+    "tests/test_cli.py",
+    "tests/training/test_resume.py",
+    "tests/serving/test_every_model.py",
+    "tests/test_docstrings.py",
+]
 
 
 def pytest_configure(config):
@@ -27,6 +39,12 @@ def pytest_configure(config):
     )
     # Tensors are small here, and pytest has a worker for every processor.
     tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Sorts the files that take longest to the front; xdist would take those of most tests."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
 
 
 def pytest_collection_finish():

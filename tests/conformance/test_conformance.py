@@ -86,7 +86,7 @@ def test_checkpoint_round_trip(case, tmp_path):
 
 
 def test_compiled_equals_eager(case, eager):
-    """One graph of known shapes, as it is and by XLA; of unknown ones: `test_unknown_batch_size`."""
+    """A graph of known shapes, as it is and by XLA."""
     instance = case.make()
     if isinstance(instance, tfrecs.models.Model):
         instance.compile(jit_compile=True)

@@ -16,7 +16,7 @@ from tfrecs.cli.launch import free_addresses, worker_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each takes seconds to trace, twice.
-QUICK = {"MatrixFactorization", "MatrixFactorization, negatives of the batch"}
+QUICK = {"MatrixFactorization, negatives of the batch"}
 
 
 @pytest.fixture(scope="module")

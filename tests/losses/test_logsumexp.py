@@ -48,9 +48,7 @@ def test_equals_the_plain_one(chunk_size, mode):
         )
     for scale in (1.0, 100.0):
         found = run(q * scale, w, weights)
-        for got, want in zip(
-            found, value_and_gradients(plain, q * scale, w, weights), strict=True
-        ):
+        for got, want in zip(found, value_and_gradients(plain, q * scale, w, weights), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 

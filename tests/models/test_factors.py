@@ -1,4 +1,4 @@
-"""What the models of users and items share: any loss, growth, exports, the command line."""
+"""What the models of users and items share: any loss, growth, the command line."""
 
 import json
 
@@ -10,7 +10,6 @@ from tfrecs._keras import keras, tf
 from tfrecs.cli import main
 from tfrecs.data import Interactions, leave_last_out
 from tfrecs.models import MLP, GeneralizedMF, MatrixFactorization, NeuralMF
-from tfrecs.serving import Recommender, export
 
 CLASSES = [MatrixFactorization, GeneralizedMF, MLP, NeuralMF]
 LOSSES = {
@@ -95,24 +94,6 @@ def test_grown_scores_as_before_and_learns_the_new(cls):
     grown.compile(keras.optimizers.SGD(0.1))
     grown.fit(grown.examples(second.train).batch(8), verbose=0)
     assert np.abs(grown.user_embedding.table[2] - new_user).max() > 0
-
-
-def test_an_export_answers_as_score_does(split, tmp_path):
-    """Of a user, with nothing of a history; that of every model: tests/serving."""
-    model = MatrixFactorization.from_split(split, dim=8, stddev=1.0, seed=1)
-    recommender = Recommender(export(model, tmp_path / "model", k=6))
-    assert recommender.knows_users
-    user = split.users.ids[5]
-    scores = model.score({"user_id": tf.constant([6])})[0].numpy()
-    order = np.argsort(-scores)[:6]
-    answer = recommender.recommend(k=6, user=int(user))
-    assert [item for item, _ in answer] == split.items.ids[order].tolist()
-    np.testing.assert_allclose([score for _, score in answer], scores[order], rtol=1e-4)
-    seen = [int(split.items.ids[i]) for i in order[:2]]
-    left = recommender.recommend(seen, k=4, user=int(user))
-    assert [item for item, _ in left] == split.items.ids[order[2:]].tolist()
-    with pytest.raises(ValueError, match="The user 9999 is not known to this export"):
-        recommender.recommend(k=3, user=9999)
 
 
 @pytest.mark.parametrize(

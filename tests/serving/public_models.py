@@ -1,4 +1,4 @@
-"""Every public model, small, as it is exported, all items at once; `test_alone.py` fails where one is missing.
+"""Every public model, small, as it is exported; `test_alone.py` fails where one is missing.
 
 Raw ids are strings in some and integers, negative ones too, in others.
 """

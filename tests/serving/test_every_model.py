@@ -74,6 +74,8 @@ def test_a_catalogue_of_several_blocks(tmp_path, monkeypatch):
     folder = export(model, tmp_path, k=20, num_exclusions=60)
     recommender = Recommender(folder)
     order = np.argsort(-model.score({"user_id": tf.constant([2])}).numpy()[0]).tolist()
-    answer = recommender.recommend(k=20, user=int(USERS.ids[1]), exclude=[*order[:40:2], *order[-40:]])
+    answer = recommender.recommend(
+        k=20, user=int(USERS.ids[1]), exclude=[*order[:40:2], *order[-40:]]
+    )
     assert [item for item, _ in answer] == [*order[1:40:2]]
     assert "While" in str(recommender.manifest["operations"])
