@@ -108,6 +108,7 @@ def ncf_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_seed_of_the_comparison(ncf_folder, monkeypatch):
     """All recipes by `tfrecs train` itself, one epoch each, then the pretrained model."""
     monkeypatch.setattr(ncf, "EPOCHS", 1)

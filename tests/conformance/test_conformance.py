@@ -248,7 +248,7 @@ def test_one_device_equals_two(name, two_devices):
     for strategy in (tf.distribute.OneDeviceStrategy("cpu:0"), two_devices):
         with strategy.scope():
             model = tfrecs.models.SASRec(
-                9, dim=8, max_length=5, dropout=0.0, loss=LOSSES[name](), seed=1
+                9, dim=8, num_blocks=1, max_length=5, dropout=0.0, loss=LOSSES[name](), seed=1
             )
             model.compile(keras.optimizers.SGD(0.5))
         # The replicas get batches with 8 and 5 targets.

@@ -7,7 +7,7 @@ from tfrecs._keras import tf
 from tfrecs.losses import weighted_logsumexp
 
 
-def data(rows=37, items=53, dim=8):
+def data(rows=11, items=53, dim=8):
     rng = np.random.default_rng(0)
     q = rng.normal(size=(rows, dim)).astype(np.float32)
     w = rng.normal(size=(items, dim)).astype(np.float32)

@@ -142,7 +142,8 @@ def cycle_users(num_items, users, length):
 @pytest.mark.parametrize(
     "loss",
     [
-        FullSoftmax(),
+        # Quick: test_withheld.py.
+        pytest.param(FullSoftmax(), marks=pytest.mark.slow),
         SampledSoftmax(8, seed=1),
         pytest.param(BinaryCrossEntropy(4, seed=1), marks=pytest.mark.slow),
         pytest.param(GBCE(8, seed=1), marks=pytest.mark.slow),
