@@ -1,5 +1,9 @@
-"""The choice of Keras 2 and the guard around TFRS's import: every case in a process of its own."""
+"""The choice of Keras 2 and the guard around TFRS's import: each case in a process of its own.
 
+And what AutoGraph rewrites.
+"""
+
+import inspect
 import os
 import re
 import subprocess
@@ -7,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import tfrecs
+from tfrecs._keras import keras, tf
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -163,3 +170,51 @@ tfrs.layers.factorized_top_k.BruteForce()
 """
     done = run(CHOSEN + check, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert python_output(done.stderr) == ""
+
+
+def test_autograph_rewrites_what_users_write_and_no_layer():
+    """What Keras calls of theirs, and what our layers do, may branch on tensors."""
+    files = []
+
+    def activation(x):
+        files.extend(frame.filename for frame in inspect.stack())
+        return x
+
+    class Layer(keras.layers.Layer):
+        def call(self, x):
+            if tf.reduce_sum(x) < 0:
+                x = -x
+            return x
+
+    class Absolute(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            if tf.reduce_sum(y_pred) < 0:
+                y_pred = -y_pred
+            return y_pred
+
+    class Sum(tfrecs.losses.Loss):
+        def weighted_sum(self, targets, scores, weights):
+            total = tf.reduce_sum(scores.of(targets))
+            if total < 0:
+                total = -total
+            return total
+
+    class Model(tfrecs.models.Model):
+        def __init__(self):
+            super().__init__(items=2)
+            self.cross = tfrecs.layers.Cross(1, preactivation=activation)
+            self.layer, self.loss_function = Layer(), Sum()
+            self.task = tfrecs.tasks.Ranking(Absolute())
+
+        def compute_loss(self, inputs, training=False):
+            x = -self.layer(inputs["x"])
+            scores = tfrecs.losses.DotProductScores(x, 2, lambda ids: tf.ones([1, 2]), None)
+            crossed = 0.0 * tf.reduce_sum(self.cross(x))
+            return self.task(x, x) + self.loss_function(tf.constant([1]), scores) + crossed
+
+    model = Model()
+    model.compile(keras.optimizers.SGD(0.0))
+    batches = tf.data.Dataset.from_tensors({"x": tf.constant([[-1.0, -3.0]])})
+    # The mean of 1 and 3, and their sum.
+    assert model.fit(batches, verbose=0).history["loss"] == [2.0 + 4.0]
+    assert inspect.getfile(tfrecs.layers.Cross) in files

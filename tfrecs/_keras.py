@@ -69,16 +69,23 @@ def _choose_keras_2() -> ModuleType:
     return tensorflow
 
 
-def _keep_from_autograph() -> None:
-    """Has TensorFlow trace this package's functions as they are, as it traces Keras's.
+# AutoGraph rewrites the Python functions below a `tf.function`, so that they may branch on tensors,
+# which takes longer than to trace them. These rooms are traced as they are written, as TensorFlow
+# and Keras themselves are. A user's layer that they call is rewritten all the same, for Keras sees
+# to that; and so are the modules that call methods of users' subclasses.
+_TRACED_AS_WRITTEN = ("data", "layers", "losses", "negatives", "optimizers")
+_CALLS_SUBCLASSES = ("losses.base", "losses.lists", "negatives.sample")
 
-    AutoGraph rewrites every Python function below a `tf.function`, so that it may branch on
-    tensors. Nothing here does, and the rewriting took longer than the tracing. What users write is
-    rewritten as before, also a layer, loss or model of theirs that is called from here.
-    """
+
+def _limit_autograph() -> None:
+    """Tells AutoGraph which functions of the package to leave as they are."""
     from tensorflow.python.autograph.core import config
 
-    config.CONVERSION_RULES = (*config.CONVERSION_RULES, config.DoNotConvert("tfrecs"))
+    config.CONVERSION_RULES = (
+        *(config.Convert(f"tfrecs.{module}") for module in _CALLS_SUBCLASSES),
+        *(config.DoNotConvert(f"tfrecs.{room}") for room in _TRACED_AS_WRITTEN),
+        *config.CONVERSION_RULES,
+    )
 
 
 def _scann_error() -> str | None:
@@ -162,7 +169,7 @@ def require_scann() -> ModuleType:
 
 
 tf: Any = _choose_keras_2()
-_keep_from_autograph()
+_limit_autograph()
 keras: Any = tf.keras
 SCANN_ERROR: str | None = _scann_error()
 tfrs: Any = _import_tfrs(SCANN_ERROR)
