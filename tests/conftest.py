@@ -10,6 +10,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+from tfrecs.cli.quiet import quiet_import
+
+# What TensorFlow logs while it is imported would come after pytest's last line.
+with quiet_import():
+    from tfrecs._keras import tf
+
+# Two logical devices on one processor, for the tests of `tf.distribute`.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+# Tensors are small here, and pytest has a worker for every processor.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+
 # Begun first, so that at the end no worker has long to wait for another.
 LONGEST = [
     "tests/conformance/test_conformance.py",
@@ -22,23 +36,6 @@ LONGEST = [
     "tests/serving/test_every_model.py",
     "tests/test_docstrings.py",
 ]
-
-
-def pytest_configure(config):
-    """Imports TensorFlow and sets it up, where tests are run and not only handed to workers."""
-    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        return
-    from tfrecs.cli.quiet import quiet_import
-
-    # What TensorFlow logs while it is imported would come after pytest's last line.
-    with quiet_import():
-        from tfrecs._keras import tf
-    # Two logical devices on one processor, for the tests of `tf.distribute`.
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    # Tensors are small here, and pytest has a worker for every processor.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def pytest_collection_modifyitems(items):
@@ -69,8 +66,6 @@ def log_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def two_devices():
     """A strategy of two replicas; one for all tests: TensorFlow confuses the collectives of two."""
-    from tfrecs._keras import tf
-
     strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
     assert strategy.num_replicas_in_sync == 2
     return strategy
