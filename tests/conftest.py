@@ -45,9 +45,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What was imported is there to stay: not to be looked through at every garbage collection."""
+    """What was imported is there to stay: not to be looked through at garbage collections."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

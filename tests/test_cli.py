@@ -343,7 +343,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, log_file, tmp_p
     def broken(*args, **options):
         raise ValueError("a bug")
 
-    monkeypatch.setattr("tfrecs.training.job.evaluate", broken)
+    monkeypatch.setattr(tfrecs.models.SASRec, "fit", broken)
     argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run")]
     with pytest.raises(ValueError, match="a bug"):
         main([*argv, *TINY.split()])

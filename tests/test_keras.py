@@ -94,9 +94,10 @@ assert tf.keras.__name__.startswith("tf_keras")
 """
 
 
+# Slow ones take a process of their own, which imports TensorFlow, for little more.
 @pytest.mark.parametrize(
     "before",
-    ["", QUICK_IMPORT, TENSORFLOW_FIRST],
+    [pytest.param("", marks=pytest.mark.slow), QUICK_IMPORT, TENSORFLOW_FIRST],
     ids=["alone", "imported quickly", "after TensorFlow"],
 )
 def test_chooses_keras_2_quietly(before):
@@ -109,7 +110,9 @@ def test_chooses_keras_2_quietly(before):
     ("before", "module"),
     [
         ("import tensorflow as tf; tf.keras.layers", "tfrecs"),
-        ("from tensorflow.keras import layers", "tfrecs._keras"),
+        pytest.param(
+            "from tensorflow.keras import layers", "tfrecs._keras", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_keras_3_in_tf_keras_is_one_clear_error(before, module):
@@ -131,6 +134,7 @@ def test_tf_keras_that_is_missing_or_of_another_minor_version(tmp_path):
         assert 'pip install "tf-keras==2.' in message
 
 
+@pytest.mark.slow
 def test_a_variable_that_asks_for_keras_3_is_overridden_with_a_warning():
     without_scann = "import sys; sys.modules['scann'] = None"
     check = """

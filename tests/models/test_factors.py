@@ -46,7 +46,14 @@ def learned(model, split, epochs=8):
     return report.metrics["HR@10"] / report.baselines["popularity"]["HR@10"]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name",
+    # Quick: test_withheld.py.
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "FullSoftmax" else name
+        for name in LOSSES
+    ],
+)
 def test_every_loss_finds_the_tastes(name, split):
     """The withheld item is one of 12 that are left of the taste; of all, popularity knows 10."""
     model = MatrixFactorization.from_split(split, dim=8, loss=LOSSES[name](), seed=1)

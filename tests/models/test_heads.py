@@ -88,7 +88,9 @@ def test_a_label_that_is_not_optional_must_be_there(rows):
     assert np.isnan(make(rows).compute_loss(batch))
 
 
-@pytest.mark.parametrize("experts", [pytest.param(None, marks=pytest.mark.slow), 2])
+# Quick: the task of several heads in tests/tasks.
+@pytest.mark.slow
+@pytest.mark.parametrize("experts", [None, 2])
 def test_one_device_equals_two(rows, experts, two_devices):
     out = []
     for strategy in (tf.distribute.OneDeviceStrategy("cpu:0"), two_devices):

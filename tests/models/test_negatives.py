@@ -108,11 +108,11 @@ def samplers(split):
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        # Quick: mixed ones draw by these two, and tests/distribution trains with the third.
+        # Quick: mixed ones draw by the first two, and tests/distribution trains with the third.
         pytest.param(sasrec, "Uniform", marks=pytest.mark.slow),
         pytest.param(two_tower, "Popularity", marks=pytest.mark.slow),
         pytest.param(sasrec, "InBatch", marks=pytest.mark.slow),
-        (sasrec, "Hardest"),
+        pytest.param(sasrec, "Hardest", marks=pytest.mark.slow),
         (sasrec, "Mined"),
         (two_tower, "SameValue"),
         (two_tower, "Mixed"),

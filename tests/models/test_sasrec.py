@@ -161,6 +161,8 @@ def test_learns_what_comes_next(loss):
     assert best.tolist() == [(i + 3) % 12 + 1 for i in range(12)]
 
 
+# Quick: a run that is repeated, or goes on, in tests/training.
+@pytest.mark.slow
 def test_same_seed_same_weights():
     def train():
         train_set = TrainSet(Histories.from_lists(cycle_users(12, 30, 6)), np.arange(1, 31), 12)

@@ -34,7 +34,14 @@ def test_every_public_model_is_here():
     assert set(COMMANDS) == set(tfrecs.models.__all__) - {"Model"} - UNTRAINED
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name",
+    # NeuralMF is made of these.
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("GeneralizedMF", "MLP") else name
+        for name in COMMANDS
+    ],
+)
 def test_the_command_line_trains_every_model(name, rated, tmp_path):
     assert train(rated, tmp_path / "run", name) == 0
     run = Run(tmp_path / "run")
