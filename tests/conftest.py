@@ -1,5 +1,6 @@
 """What all tests share. Set before TensorFlow is imported anywhere."""
 
+import gc
 import os
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from tfrecs.cli.quiet import quiet_import
 
@@ -18,6 +21,34 @@ with quiet_import():
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# Tensors are small here, and pytest has a worker for every processor.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+
+# Begun first, so that at the end no worker has long to wait for another.
+LONGEST = [
+    "tests/conformance/test_conformance.py",
+    "tests/test_keras.py",
+    "tests/models/test_factors.py",
+    "tests/training/test_strategies.py",
+    "tests/models/test_withheld.py",
+    "tests/test_cli.py",
+    "tests/training/test_resume.py",
+    "tests/serving/test_every_model.py",
+    "tests/test_docstrings.py",
+]
+
+
+def pytest_collection_modifyitems(items):
+    """Sorts the files that take longest to the front; xdist would take those of most tests."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
+
+
+def pytest_collection_finish():
+    """What was imported is there to stay: not to be looked through at garbage collections."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

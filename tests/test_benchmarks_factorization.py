@@ -67,7 +67,15 @@ def test_wrong_names_and_missing_data_are_refused(tmp_path, capsys, monkeypatch)
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("loss", "drawn"), [("bpr", 0), ("bpr", 8), ("warp", 0), ("softmax", 0)])
+@pytest.mark.parametrize(
+    ("loss", "drawn"),
+    [
+        pytest.param("bpr", 0, marks=pytest.mark.slow),
+        ("bpr", 8),
+        pytest.param("warp", 0, marks=pytest.mark.slow),
+        ("softmax", 0),
+    ],
+)
 def test_the_worker_trains_what_the_plan_names(loss, drawn):
     rng = np.random.default_rng(0)
     rows = [rng.permutation(12)[:6] + 1 for _ in range(30)]
@@ -108,6 +116,7 @@ def ncf_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_seed_of_the_comparison(ncf_folder, monkeypatch):
     """All recipes by `tfrecs train` itself, one epoch each, then the pretrained model."""
     monkeypatch.setattr(ncf, "EPOCHS", 1)

@@ -110,6 +110,7 @@ def test_a_training_is_its_seeds():
     assert first.validation != other.validation
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept(monkeypatch):
     # Validation wants the opposite of training: the first epoch is the best, and later ones worse.
     monkeypatch.setattr(numeric, "_BATCH", 32)

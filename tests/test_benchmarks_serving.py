@@ -34,6 +34,7 @@ def records(tmp_path_factory):
     return made, np.argsort(-queries[:4] @ vectors.T, axis=1)[:, :9]
 
 
+@pytest.mark.slow
 def test_the_workers_find_the_same(records):
     (ours, theirs), want = records
     assert ours.ready["found"] == theirs.ready["found"] == want.tolist()
@@ -42,6 +43,7 @@ def test_the_workers_find_the_same(records):
     assert ours.turns[0]["targets"] == 4 * ours.turns[0]["steps"]
 
 
+@pytest.mark.slow
 def test_the_section(records, monkeypatch, tmp_path):
     name, label, module, *_ = serving.SEARCHES[2]
     failed = Record(name, label, module, records[0][0].settings, failure="it died without a word")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import tfrecs
 
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks is
 from benchmarks import two_tower
 
 
+@pytest.mark.slow
 def test_three_models_and_a_section():
     rng = np.random.default_rng(0)
     log = tfrecs.data.Interactions(

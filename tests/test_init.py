@@ -1,4 +1,4 @@
-"""`import tfrecs`: quick, and Keras 2 is chosen all the same. Each case in a process of its own."""
+"""What `import tfrecs` gives, and at once: its other promises are tested in `test_keras.py`."""
 
 import importlib.util
 import os
@@ -27,20 +27,6 @@ def run(code, *path):
     assert done.returncode == 0, done.stderr
 
 
-def test_import_is_quick_and_tensorflow_after_it_has_keras_2():
-    run(
-        """
-import sys
-import tfrecs
-assert "tensorflow" not in sys.modules
-import tensorflow as tf
-import tf_keras
-assert tf.keras.Model is tf_keras.Model
-assert issubclass(tfrecs.models.SASRec, tf_keras.Model)
-"""
-    )
-
-
 @pytest.mark.parametrize("version", [None, "1.0"])
 def test_scann_of_another_tensorflow_is_guarded_at_once(tmp_path, version):
     (tmp_path / "scann").mkdir()
@@ -62,31 +48,6 @@ from tfrecs._keras import SCANN_ERROR
 assert "wrong TensorFlow" in SCANN_ERROR
 """,
         tmp_path,
-    )
-
-
-def test_tensorflow_before_it_is_guarded_at_once():
-    run(
-        """
-import tensorflow as tf
-import tfrecs
-assert tf.keras.__name__.startswith("tf_keras")
-"""
-    )
-
-
-def test_keras_3_before_it_is_an_error_at_once():
-    run(
-        """
-import tensorflow as tf
-tf.keras.layers
-try:
-    import tfrecs
-except ImportError as error:
-    assert "Keras 3" in str(error)
-else:
-    raise SystemExit("no error")
-"""
     )
 
 

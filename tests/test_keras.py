@@ -1,5 +1,9 @@
-"""The choice of Keras 2 and the guard around TFRS's import: every case in a process of its own."""
+"""The choice of Keras 2 and the guard around TFRS's import: each case in a process of its own.
 
+And what AutoGraph rewrites.
+"""
+
+import inspect
 import os
 import re
 import subprocess
@@ -7,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import tfrecs
+from tfrecs._keras import keras, tf
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,9 +77,28 @@ def python_output(stderr: str) -> str:
     return "".join(line for line in stderr.splitlines(True) if not re.match(native, line))
 
 
+# `import tfrecs` alone imports no TensorFlow, and guards at once one that is there already.
+QUICK_IMPORT = """
+import sys
+import tfrecs
+assert "tensorflow" not in sys.modules
+from tensorflow.keras import layers
+import tf_keras
+assert issubclass(tfrecs.models.SASRec, tf_keras.Model)
+"""
+TENSORFLOW_FIRST = """
+import keras
+import tensorflow as tf
+import tfrecs
+assert tf.keras.__name__.startswith("tf_keras")
+"""
+
+
+# Slow ones take a process of their own, which imports TensorFlow, for little more.
 @pytest.mark.parametrize(
     "before",
-    ["", "import tfrecs; from tensorflow.keras import layers", "import keras, tensorflow"],
+    [pytest.param("", marks=pytest.mark.slow), QUICK_IMPORT, TENSORFLOW_FIRST],
+    ids=["alone", "imported quickly", "after TensorFlow"],
 )
 def test_chooses_keras_2_quietly(before):
     done = run(before + CHOSEN + INSTALLED_SCANN)
@@ -81,28 +107,34 @@ def test_chooses_keras_2_quietly(before):
 
 
 @pytest.mark.parametrize(
-    "before", ["import tensorflow as tf; tf.keras.layers", "from tensorflow.keras import layers"]
+    ("before", "module"),
+    [
+        ("import tensorflow as tf; tf.keras.layers", "tfrecs"),
+        pytest.param(
+            "from tensorflow.keras import layers", "tfrecs._keras", marks=pytest.mark.slow
+        ),
+    ],
 )
-def test_keras_3_in_tf_keras_is_one_clear_error(before):
-    message = run(before + ERROR).stdout
+def test_keras_3_in_tf_keras_is_one_clear_error(before, module):
+    message = run(before + ERROR.replace("tfrecs._keras", module)).stdout
     assert message.count("\n") == 1
     assert "tf.keras is already Keras 3" in message
     assert "`import tfrecs` before the first use of tf.keras" in message
 
 
-def test_missing_tf_keras_says_what_to_install():
-    message = run("import sys; sys.modules['tf_keras'] = None" + ERROR).stdout
-    assert "tfrecs needs tf-keras" in message
-    assert 'pip install "tf-keras==2.' in message
-
-
-def test_tf_keras_of_another_minor_version(tmp_path):
+def test_tf_keras_that_is_missing_or_of_another_minor_version(tmp_path):
     (tmp_path / "tf_keras.py").write_text("__version__ = '2.19.0'\n")
-    message = run(ERROR, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}").stdout
-    assert "tf-keras 2.19.0 does not fit TensorFlow 2." in message
-    assert 'pip install "tf-keras==2.' in message
+    missing = f"import sys; sys.modules['tf_keras'] = None{ERROR}"
+    other = f"del sys.modules['tf_keras']{ERROR}"
+    done = run(f"{missing}\n{other}", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    first, second = done.stdout.splitlines()
+    assert "tfrecs needs tf-keras" in first
+    assert "tf-keras 2.19.0 does not fit TensorFlow 2." in second
+    for message in (first, second):
+        assert 'pip install "tf-keras==2.' in message
 
 
+@pytest.mark.slow
 def test_a_variable_that_asks_for_keras_3_is_overridden_with_a_warning():
     without_scann = "import sys; sys.modules['scann'] = None"
     check = """
@@ -142,3 +174,51 @@ tfrs.layers.factorized_top_k.BruteForce()
 """
     done = run(CHOSEN + check, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert python_output(done.stderr) == ""
+
+
+def test_autograph_rewrites_what_users_write_and_no_layer():
+    """What Keras calls of theirs, and what our layers do, may branch on tensors."""
+    files = []
+
+    def activation(x):
+        files.extend(frame.filename for frame in inspect.stack())
+        return x
+
+    class Layer(keras.layers.Layer):
+        def call(self, x):
+            if tf.reduce_sum(x) < 0:
+                x = -x
+            return x
+
+    class Absolute(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            if tf.reduce_sum(y_pred) < 0:
+                y_pred = -y_pred
+            return y_pred
+
+    class Sum(tfrecs.losses.Loss):
+        def weighted_sum(self, targets, scores, weights):
+            total = tf.reduce_sum(scores.of(targets))
+            if total < 0:
+                total = -total
+            return total
+
+    class Model(tfrecs.models.Model):
+        def __init__(self):
+            super().__init__(items=2)
+            self.cross = tfrecs.layers.Cross(1, preactivation=activation)
+            self.layer, self.loss_function = Layer(), Sum()
+            self.task = tfrecs.tasks.Ranking(Absolute())
+
+        def compute_loss(self, inputs, training=False):
+            x = -self.layer(inputs["x"])
+            scores = tfrecs.losses.DotProductScores(x, 2, lambda ids: tf.ones([1, 2]), None)
+            crossed = 0.0 * tf.reduce_sum(self.cross(x))
+            return self.task(x, x) + self.loss_function(tf.constant([1]), scores) + crossed
+
+    model = Model()
+    model.compile(keras.optimizers.SGD(0.0))
+    batches = tf.data.Dataset.from_tensors({"x": tf.constant([[-1.0, -3.0]])})
+    # The mean of 1 and 3, and their sum.
+    assert model.fit(batches, verbose=0).history["loss"] == [2.0 + 4.0]
+    assert inspect.getfile(tfrecs.layers.Cross) in files

@@ -69,6 +69,25 @@ def _choose_keras_2() -> ModuleType:
     return tensorflow
 
 
+# AutoGraph rewrites the Python functions below a `tf.function`, so that they may branch on tensors,
+# which takes longer than to trace them. These rooms are traced as they are written, as TensorFlow
+# and Keras themselves are. A user's layer that they call is rewritten all the same, for Keras sees
+# to that; and so are the modules that call methods of users' subclasses.
+_TRACED_AS_WRITTEN = ("data", "layers", "losses", "negatives", "optimizers")
+_CALLS_SUBCLASSES = ("losses.base", "losses.lists", "negatives.sample")
+
+
+def _limit_autograph() -> None:
+    """Tells AutoGraph which functions of the package to leave as they are."""
+    from tensorflow.python.autograph.core import config
+
+    config.CONVERSION_RULES = (
+        *(config.Convert(f"tfrecs.{module}") for module in _CALLS_SUBCLASSES),
+        *(config.DoNotConvert(f"tfrecs.{room}") for room in _TRACED_AS_WRITTEN),
+        *config.CONVERSION_RULES,
+    )
+
+
 def _scann_error() -> str | None:
     """Why ScaNN cannot be used with this TensorFlow; None where it can."""
     loaded = {name for name in sys.modules if name.split(".")[0] == "scann"}
@@ -150,6 +169,7 @@ def require_scann() -> ModuleType:
 
 
 tf: Any = _choose_keras_2()
+_limit_autograph()
 keras: Any = tf.keras
 SCANN_ERROR: str | None = _scann_error()
 tfrs: Any = _import_tfrs(SCANN_ERROR)

@@ -90,10 +90,15 @@ def test_padding_has_no_part(name):
 def test_descent_orders_the_lists(name):
     loss, _, _ = CASES[name]
     scores = tf.Variable(SCORES)
-    for _ in range(400):
-        with tf.GradientTape() as tape:
-            value = tf.reduce_sum(loss.call(LABELS, scores))
-        scores.assign_sub(0.5 * tape.gradient(value, scores))
+
+    @tf.function
+    def descend():
+        for _ in tf.range(400):
+            with tf.GradientTape() as tape:
+                value = tf.reduce_sum(loss.call(LABELS, scores))
+            scores.assign_sub(0.5 * tape.gradient(value, scores))
+
+    descend()
     if name == "ListNet of clicks":  # Takes any order of items without clicks.
         assert np.argmax(scores[1, :3]) == 1
     else:

@@ -7,9 +7,9 @@ from tfrecs._keras import tf
 from tfrecs.losses import weighted_logsumexp
 
 
-def data(rows=37, items=53, dim=8, scale=1.0):
+def data(rows=11, items=53, dim=8):
     rng = np.random.default_rng(0)
-    q = rng.normal(size=(rows, dim)).astype(np.float32) * scale
+    q = rng.normal(size=(rows, dim)).astype(np.float32)
     w = rng.normal(size=(items, dim)).astype(np.float32)
     weights = rng.uniform(size=rows).astype(np.float32) * (rng.uniform(size=rows) < 0.8)
     return tf.constant(q), tf.constant(w), tf.constant(weights / weights.sum())
@@ -28,11 +28,9 @@ def value_and_gradients(function, q, w, *rest):
 
 # Chunks of one row, of some, of all; and scores beyond what exp can bear without its maximum.
 @pytest.mark.parametrize("chunk_size", [1, 200, 2**22])
-@pytest.mark.parametrize("scale", [1.0, 100.0])
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-def test_equals_the_plain_one(chunk_size, scale, mode):
-    q, w, weights = data(scale=scale)
-    expected = value_and_gradients(plain, q, w, weights)
+def test_equals_the_plain_one(chunk_size, mode):
+    q, w, weights = data()
 
     def run(q, w, weights):
         return value_and_gradients(weighted_logsumexp, q, w, weights, chunk_size)
@@ -48,8 +46,10 @@ def test_equals_the_plain_one(chunk_size, scale, mode):
                 tf.TensorSpec(shape[:1]),
             ],
         )
-    for got, want in zip(run(q, w, weights), expected, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    for scale in (1.0, 100.0):
+        found = run(q * scale, w, weights)
+        for got, want in zip(found, value_and_gradients(plain, q * scale, w, weights), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
 def test_no_rows():

@@ -55,7 +55,7 @@ def test_mixed_float16_scales_the_loss():
     """A gradient of 1e-9 is 0 in float16: only a scaled loss can move the weight."""
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        model = SASRec(10, dim=8, max_length=5, seed=1, dropout=0.0)
+        model = SASRec(10, dim=8, num_blocks=1, max_length=5, seed=1, dropout=0.0)
         model.compile(keras.optimizers.Adam(1e-2))
         assert isinstance(model.optimizer, keras.mixed_precision.LossScaleOptimizer)
         batch = {

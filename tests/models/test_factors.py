@@ -1,4 +1,4 @@
-"""What the models of users and items share: any loss, growth, exports, the command line."""
+"""What the models of users and items share: any loss, growth, the command line."""
 
 import json
 
@@ -10,7 +10,6 @@ from tfrecs._keras import keras, tf
 from tfrecs.cli import main
 from tfrecs.data import Interactions, leave_last_out
 from tfrecs.models import MLP, GeneralizedMF, MatrixFactorization, NeuralMF
-from tfrecs.serving import Recommender, export
 
 CLASSES = [MatrixFactorization, GeneralizedMF, MLP, NeuralMF]
 LOSSES = {
@@ -47,13 +46,22 @@ def learned(model, split, epochs=8):
     return report.metrics["HR@10"] / report.baselines["popularity"]["HR@10"]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name",
+    # Quick: test_withheld.py.
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "FullSoftmax" else name
+        for name in LOSSES
+    ],
+)
 def test_every_loss_finds_the_tastes(name, split):
     """The withheld item is one of 12 that are left of the taste; of all, popularity knows 10."""
     model = MatrixFactorization.from_split(split, dim=8, loss=LOSSES[name](), seed=1)
     assert learned(model, split) > 2
 
 
+# Quick: test_withheld.py.
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [GeneralizedMF, MLP, NeuralMF])
 def test_every_model_finds_the_tastes(cls, split):
     assert learned(cls.from_split(split, dim=8, seed=1), split) > 2
@@ -95,25 +103,9 @@ def test_grown_scores_as_before_and_learns_the_new(cls):
     assert np.abs(grown.user_embedding.table[2] - new_user).max() > 0
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-def test_an_export_answers_as_score_does(cls, split, tmp_path):
-    model = cls.from_split(split, dim=8, stddev=1.0, seed=1)
-    recommender = Recommender(export(model, tmp_path / "model", k=6))
-    assert recommender.knows_users
-    user = split.users.ids[5]
-    scores = model.score({"user_id": tf.constant([6])})[0].numpy()
-    order = np.argsort(-scores)[:6]
-    answer = recommender.recommend(k=6, user=int(user))
-    assert [item for item, _ in answer] == split.items.ids[order].tolist()
-    np.testing.assert_allclose([score for _, score in answer], scores[order], rtol=1e-4)
-    seen = [int(split.items.ids[i]) for i in order[:2]]
-    left = recommender.recommend(seen, k=4, user=int(user))
-    assert [item for item, _ in left] == split.items.ids[order[2:]].tolist()
-    with pytest.raises(ValueError, match="The user 9999 is not known to this export"):
-        recommender.recommend(k=3, user=9999)
-
-
-@pytest.mark.parametrize("name", ["matrix-factorization", "neural-mf"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("matrix-factorization", marks=pytest.mark.slow), "neural-mf"]
+)
 def test_from_the_command_line(name, tmp_path, capsys):
     tastes().frame.to_csv(tmp_path / "log.csv", index=False)
     run, served = tmp_path / "run", tmp_path / "export"

@@ -43,7 +43,7 @@ def first_batch(rows, size=12):
     return next(iter(rows.batch(size, seed=None)))
 
 
-@pytest.mark.parametrize("experts", [None, 3])
+@pytest.mark.parametrize("experts", [pytest.param(None, marks=pytest.mark.slow), 3])
 def test_both_heads_learn(rows, experts):
     model = make(rows, task=multi_task("uncertainty"), task_experts=experts)
     model.compile(tfrecs.optimizers.Adam(0.02))
@@ -88,6 +88,8 @@ def test_a_label_that_is_not_optional_must_be_there(rows):
     assert np.isnan(make(rows).compute_loss(batch))
 
 
+# Quick: the task of several heads in tests/tasks.
+@pytest.mark.slow
 @pytest.mark.parametrize("experts", [None, 2])
 def test_one_device_equals_two(rows, experts, two_devices):
     out = []

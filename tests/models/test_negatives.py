@@ -108,11 +108,12 @@ def samplers(split):
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (sasrec, "Uniform"),
-        (sasrec, "InBatch"),
-        (sasrec, "Hardest"),
+        # Quick: mixed ones draw by the first two, and tests/distribution trains with the third.
+        pytest.param(sasrec, "Uniform", marks=pytest.mark.slow),
+        pytest.param(two_tower, "Popularity", marks=pytest.mark.slow),
+        pytest.param(sasrec, "InBatch", marks=pytest.mark.slow),
+        pytest.param(sasrec, "Hardest", marks=pytest.mark.slow),
         (sasrec, "Mined"),
-        (two_tower, "Popularity"),
         (two_tower, "SameValue"),
         (two_tower, "Mixed"),
     ],

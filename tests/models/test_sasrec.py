@@ -142,7 +142,8 @@ def cycle_users(num_items, users, length):
 @pytest.mark.parametrize(
     "loss",
     [
-        FullSoftmax(),
+        # Quick: test_withheld.py.
+        pytest.param(FullSoftmax(), marks=pytest.mark.slow),
         SampledSoftmax(8, seed=1),
         pytest.param(BinaryCrossEntropy(4, seed=1), marks=pytest.mark.slow),
         pytest.param(GBCE(8, seed=1), marks=pytest.mark.slow),
@@ -160,10 +161,13 @@ def test_learns_what_comes_next(loss):
     assert best.tolist() == [(i + 3) % 12 + 1 for i in range(12)]
 
 
+# Quick: a run that is repeated, or goes on, in tests/training.
+@pytest.mark.slow
 def test_same_seed_same_weights():
     def train():
         train_set = TrainSet(Histories.from_lists(cycle_users(12, 30, 6)), np.arange(1, 31), 12)
-        model = SASRec(12, dim=8, max_length=6, loss=SampledSoftmax(4, seed=2), seed=5)
+        loss = SampledSoftmax(4, seed=2)
+        model = SASRec(12, dim=8, num_blocks=1, max_length=6, loss=loss, seed=5)
         model.compile(optimizer="adam")
         model.fit(train_set.sequences(6).batch(8, seed=5), epochs=2, verbose=0)
         return model.get_weights()

@@ -98,7 +98,7 @@ def titles(described, **arguments):
     return Schema({"title": Text(tokenizer, max_tokens=4, **arguments)})
 
 
-@pytest.mark.parametrize("feature", ["sentence", "title"])
+@pytest.mark.parametrize("feature", [pytest.param("sentence", marks=pytest.mark.slow), "title"])
 def test_rows_of_cold_items_are_ranked_by_their_features(described, feature):
     if feature == "sentence":
         split = click_through(described, skip=["title"])

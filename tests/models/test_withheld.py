@@ -60,6 +60,10 @@ MODELS = {
 }
 
 
+# The others are losses and settings of these, tested alone elsewhere, and what NeuralMF is made of.
+QUICK = {"SASRec", "TwoTower", "MatrixFactorization", "NeuralMF"}
+
+
 def blocks(num_blocks=6, size=8, users_a_block=25):
     """Users who consume all items of their block but one, in an order of their own."""
     rng = np.random.default_rng(0)
@@ -78,7 +82,10 @@ def test_every_model_is_here():
     assert named == set(tfrecs.models.__all__) - {"Model", "DeepCross", "RetrieveThenRank"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_the_withheld_item_is_first(name):
     """The rest of the block is seen, hence masked: the withheld item must be the best left."""
     split = blocks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import tfrecs
-from tests.serving.public_models import MODELS
+from tests.serving.public_models import EXCLUSIONS, MODELS
 from tfrecs._keras import tf
 from tfrecs.models import Model
 from tfrecs.serving import export
@@ -139,13 +140,20 @@ def answer():
 @pytest.fixture(scope="session")
 def public_export(tmp_path_factory):
     """Exports a public model by its name, once: `public_export("SASRec")` is its newest version."""
-    base = tmp_path_factory.mktemp("public")
-    exports = {}
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # that of all workers
+    base = base / "public"
+    base.mkdir(exist_ok=True)
 
     def exported(name: str) -> Path:
-        if name not in exports:
-            exports[name] = Path(export(MODELS[name](), base / name, k=4))
-        return exports[name]
+        folder = base / name / "1"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                model = MODELS[name]()
+                export(model, base / name, k=model.num_items, num_exclusions=EXCLUSIONS)
+        return folder
 
     return exported
 

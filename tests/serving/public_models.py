@@ -11,6 +11,7 @@ from tfrecs.data import Vocabulary
 
 ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
 USERS = Vocabulary([5, 900, 17, -1])
+EXCLUSIONS = 6  # that a request of an export may name
 
 
 def _two_tower(item_features=None) -> tfrecs.models.Model:

@@ -161,7 +161,7 @@ def test_a_session_is_shared_by_threads(public_export):
     about = model.signatures["serving_default"]
     assert about.method == "tensorflow/serving/predict"
     assert about.inputs["history"].shape == (-1, -1)
-    assert about.outputs["score"].shape == (-1, 4)
+    assert about.outputs["score"].shape == (-1, len(ITEMS))
     rng = np.random.default_rng(0)
     others = {
         name: np.array(values[:1], object)

@@ -5,46 +5,19 @@ import pandas as pd
 import pytest
 
 import tfrecs
+from tests.serving.public_models import EXCLUSIONS, MODELS, USERS
 from tfrecs._keras import tf
-from tfrecs.data import Categorical, Label, Schema, Vocabulary
+from tfrecs.data import Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
-ITEMS, USERS = Vocabulary([f"film {i}" for i in range(12)]), Vocabulary(range(1, 6))
-CONTEXT = Schema({"device": Categorical(Vocabulary(["tv", "web"])), "liked": Label()})
-
-
-def deep_cross():
-    return tfrecs.models.DeepCross(
-        CONTEXT, ITEMS, USERS, dim=4, cross_layers=1, deep_units=[4], seed=1
-    )
-
-
-def two_tower(**kwargs):
-    return tfrecs.models.TwoTower(ITEMS, USERS, dim=4, max_length=3, seed=2, **kwargs)
-
-
-MODELS = {
-    "SASRec": lambda: tfrecs.models.SASRec(ITEMS, dim=4, num_blocks=1, max_length=3, seed=1),
-    "TwoTower": two_tower,
-    "MatrixFactorization": lambda: tfrecs.models.MatrixFactorization(ITEMS, USERS, dim=4, seed=1),
-    "GeneralizedMF": lambda: tfrecs.models.GeneralizedMF(ITEMS, USERS, dim=4, seed=1),
-    "MLP": lambda: tfrecs.models.MLP(ITEMS, USERS, dim=4, seed=1),
-    "NeuralMF": lambda: tfrecs.models.NeuralMF(ITEMS, USERS, dim=4, seed=1),
-    "DeepCross": deep_cross,
-    "RetrieveThenRank": lambda: tfrecs.models.RetrieveThenRank(two_tower(), deep_cross(), 4),
-}
 VECTORS = {"SASRec", "TwoTower", "MatrixFactorization", "GeneralizedMF"}
 
 
-def test_none_is_missing():
-    assert set(MODELS) == set(tfrecs.models.__all__) - {"Model"}
-
-
 @pytest.mark.parametrize("name", MODELS)
-def test_export(name, tmp_path):
+def test_export(name, public_export):
     model = MODELS[name]()
-    folder = export(model, tmp_path, k=12, num_exclusions=2)
+    folder = public_export(name)
     manifest = verify(folder)
     expected = {"serving_default", "score"}
     if name in VECTORS:
@@ -53,37 +26,39 @@ def test_export(name, tmp_path):
     assert set(signatures) == expected
     assert {golden["signature"] for golden in manifest["golden"]} == expected
     inputs = signatures["serving_default"]["inputs"]
-    assert inputs["exclude"]["shape"] == [None, 2]
+    assert inputs["exclude"]["shape"] == [None, EXCLUSIONS]
     assert ("history" in inputs) == (model.max_history is not None)
     assert ("user_id" in inputs) == (name != "SASRec")
     recommender = Recommender(folder)
-    asked = {"user": 3} if "user_id" in inputs else {"history": ["film 1"]}
-    features = {"user_id": tf.constant([3])}
+    items = model.items.ids.tolist()
+    asked, features = {"history": [items[1]]}, {"user_id": tf.constant([3])}
+    if "user_id" in inputs:
+        asked = {"user": model.users.ids.tolist()[2]}
     if model.max_history:
-        asked["history"] = ["film 1"]
+        asked["history"] = [items[1]]
         features["history"] = tf.constant([[0, 0, 2]])
-    answer = recommender.recommend(k=12, **asked)
+    answer = recommender.recommend(k=len(items), **asked)
     scores = model.score(features).numpy()[0]
     order = [i for i in np.argsort(-scores) if i != 1 or not model.max_history]
-    assert [item for item, _ in answer] == [f"film {i}" for i in order]
-    without = recommender.recommend(k=12, exclude=[answer[0][0], answer[3][0]], **asked)
+    assert [item for item, _ in answer] == [items[i] for i in order]
+    np.testing.assert_allclose([x for _, x in answer], scores[order], rtol=1e-4, atol=1e-6)
+    without = recommender.recommend(k=len(items), exclude=[answer[0][0], answer[3][0]], **asked)
     assert without == [*answer[1:3], *answer[4:]]
     if name == "DeepCross":
         return
     # The scores by which is recommended; those of a model that retrieves first are the ranker's.
-    frame = pd.DataFrame({"user_id": [3], "history": [["film 1"]]})
-    frame["candidates"] = [["film 4", "film 99", "film 1"]]
+    frame = pd.DataFrame({"user_id": [asked.get("user")], "history": [[items[1]]]})
+    frame["candidates"] = [[items[4], "99", items[1]]]
     got = recommender.score(frame)
     want = model.score(features, tf.constant([[5, 1, 2]])).numpy()
     np.testing.assert_allclose(got[0, [0, 2]], want[0, [0, 2]], rtol=1e-4, atol=1e-6)
     assert got[0, 1] == LOWEST
 
 
-def test_rows_of_queries_and_candidates_must_be_as_many(tmp_path):
+def test_rows_of_queries_and_candidates_must_be_as_many(public_export):
     """One row of either would otherwise be taken for every row of the other."""
-    model = MODELS["MatrixFactorization"]()
-    score = tf.saved_model.load(export(model, tmp_path)).signatures["score"]
-    candidates = tf.constant([["film 1"], ["film 2"]])
+    score = tf.saved_model.load(str(public_export("MatrixFactorization"))).signatures["score"]
+    candidates = tf.constant([[11], [5]], tf.int64)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Inputs differ in their number of ro"):
         score(user_id=tf.constant([1], tf.int64), candidates=candidates)
 
@@ -99,6 +74,8 @@ def test_a_catalogue_of_several_blocks(tmp_path, monkeypatch):
     folder = export(model, tmp_path, k=20, num_exclusions=60)
     recommender = Recommender(folder)
     order = np.argsort(-model.score({"user_id": tf.constant([2])}).numpy()[0]).tolist()
-    answer = recommender.recommend(k=20, user=2, exclude=[*order[:40:2], *order[-40:]])
+    answer = recommender.recommend(
+        k=20, user=int(USERS.ids[1]), exclude=[*order[:40:2], *order[-40:]]
+    )
     assert [item for item, _ in answer] == [*order[1:40:2]]
     assert "While" in str(recommender.manifest["operations"])

@@ -102,14 +102,22 @@ def parts(batch, sizes):
     ]
 
 
+# Each is traced for one device and for two, in seconds.
+QUICK = [
+    ("logQ, hits and hard negatives", (5, 3)),
+    ("mixed negatives", (5, 3)),
+    ("the sum", (5, 3)),
+    ("several heads", (6, 0)),
+]
+SLOW = [
+    *((name, (5, 3)) for name in MODELS if (name, (5, 3)) not in QUICK),
+    ("retrieval", (4, 4)),
+    ("logQ, hits and hard negatives", (6, 0)),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "sizes"),
-    [
-        *((name, (5, 3)) for name in MODELS),
-        ("retrieval", (4, 4)),
-        ("logQ, hits and hard negatives", (6, 0)),
-        ("several heads", (6, 0)),
-    ],
+    ("name", "sizes"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
 def test_two_devices_equal_one(name, sizes, two_devices):
     batch = {"user": USERS, "item": ITEMS, "weight": WEIGHTS, "positives": POSITIVES}

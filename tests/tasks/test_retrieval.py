@@ -322,7 +322,9 @@ def interactions():
     return tf.data.Dataset.from_tensor_slices(data).batch(64)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_fit_of_a_tfrs_model(policy):
     keras.utils.set_random_seed(0)
     metrics = top_k()

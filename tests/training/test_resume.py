@@ -70,6 +70,7 @@ def test_a_second_ctrl_c_stops_at_once(train, whole, tmp_path, monkeypatch):
     assert variables(run, 4) == variables(whole, 4)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_a_damaged_newest_checkpoint_is_passed_over_loudly(
     train, whole, aloud, tmp_path, monkeypatch, capsys
 ):

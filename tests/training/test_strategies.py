@@ -34,7 +34,14 @@ def test_every_public_model_is_here():
     assert set(COMMANDS) == set(tfrecs.models.__all__) - {"Model"} - UNTRAINED
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name",
+    # NeuralMF is made of these.
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("GeneralizedMF", "MLP") else name
+        for name in COMMANDS
+    ],
+)
 def test_the_command_line_trains_every_model(name, rated, tmp_path):
     assert train(rated, tmp_path / "run", name) == 0
     run = Run(tmp_path / "run")
@@ -62,6 +69,7 @@ def test_every_model_trains_by_xla_in_every_precision(name, precision, rated, tm
     assert main(["train", "--resume", str(run.folder)]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_with_half_precision_goes_on(log_file, tmp_path, quiet):
     model = {"dim": 8, "num_blocks": 1, "max_length": 6}
     job = {"data": log_file, "model_args": model, "batch_size": 8, "console": quiet}
@@ -102,6 +110,7 @@ def test_a_mirrored_job_is_that_of_one_device(log_file, tmp_path, quiet, two_dev
     tfrecs.train(two.folder, strategy=two_devices, resume=True, **job)
 
 
+@pytest.mark.slow
 def test_a_mirrored_job_of_rows(rated, tmp_path, quiet, two_devices):
     arguments = {"dim": 4, "cross_layers": 1, "deep_units": [8], "dropout": 0.0}
     job = {"model_args": arguments, "epochs": 2, "batch_size": 16, "console": quiet}

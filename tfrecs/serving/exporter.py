@@ -107,7 +107,7 @@ def export(
     Example:
         >>> import tempfile, tfrecs
         >>> items = tfrecs.data.Vocabulary(["milk", "bread", "eggs"])
-        >>> model = tfrecs.models.SASRec(items, dim=8, max_length=5)
+        >>> model = tfrecs.models.SASRec(items, dim=8, num_blocks=1, max_length=5)
         >>> folder = tfrecs.serving.export(model, tempfile.mkdtemp(), k=2)
         >>> answer = tfrecs.serving.Recommender(folder).recommend(["milk"], k=2)
         >>> sorted(item for item, score in answer)

@@ -37,7 +37,7 @@ class Recommender:
         >>> import tempfile, tfrecs
         >>> folder = tempfile.mkdtemp()
         >>> items = tfrecs.data.Vocabulary([10, 20, 30])
-        >>> model = tfrecs.models.SASRec(items, dim=8, max_length=5)
+        >>> model = tfrecs.models.SASRec(items, dim=8, num_blocks=1, max_length=5)
         >>> export = tfrecs.serving.export(model, folder, k=2)
         >>> recommender = tfrecs.serving.Recommender(folder)
         >>> sorted(item for item, score in recommender.recommend([20], k=2))

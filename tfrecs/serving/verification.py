@@ -31,7 +31,7 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     Example:
         >>> import tempfile, tfrecs
         >>> items = tfrecs.data.Vocabulary(["milk", "bread", "eggs"])
-        >>> model = tfrecs.models.SASRec(items, dim=8, max_length=5)
+        >>> model = tfrecs.models.SASRec(items, dim=8, num_blocks=1, max_length=5)
         >>> folder = tfrecs.serving.export(model, tempfile.mkdtemp())
         >>> tfrecs.serving.verify(folder)["model"]
         'SASRec'
