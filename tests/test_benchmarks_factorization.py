@@ -169,7 +169,7 @@ def test_the_figure_is_drawn(tmp_path):
 def test_the_figure_takes_the_recipes_own_size_from_the_table(monkeypatch):
     asked = []
     monkeypatch.setattr(recipes, "train", lambda *given: asked.append(given))
-    ncf.curve("MLP", [16, 64], 1, Path("runs"))
+    ncf.curve("MLP", [16, 128], 1, Path("runs"))
     flags = ["--model.dim", "16", "--model.hidden_units", "null"]
     assert asked == [
         ("mlp-ml-1m-ncf", 1, Path("runs/mlp-ml-1m-ncf-d16-1"), flags),
