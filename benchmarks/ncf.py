@@ -167,12 +167,15 @@ def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int
 
 def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
     """The section of RESULTS.md that says in numbers what the figure shows."""
+    sizes = sorted(next(iter(curves.values())))
+    command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
+    if sizes != sorted(SIZES):
+        command += f" --sizes {' '.join(map(str, sizes))}"
     lines = [
         "## Dot product and MLP by the size of the embedding",
         "",
-        f"`python -m benchmarks.ncf --seeds {seed} --plot {figure}`: the recipes of MF and of the "
-        "MLP (hidden layers as wide as the vectors, half and a quarter of it) with vectors of "
-        "other sizes, all else as in the table above; seed "
+        f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
+        "half and a quarter of it) with vectors of other sizes, all else as in the table above; seed "
         f"{seed}. Test HR@10 / NDCG@10.",
         "",
         f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
@@ -180,7 +183,7 @@ def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
         "| embedding size | " + " | ".join(curves) + " |",
         "|---" * (1 + len(curves)) + "|",
     ]
-    for size in sorted(next(iter(curves.values()))):
+    for size in sizes:
         cells = [
             " / ".join(f"{runs[size]['test'][metric]:.4f}" for metric in METRICS)
             for runs in curves.values()

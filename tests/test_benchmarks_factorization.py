@@ -162,7 +162,7 @@ def test_the_figure_is_drawn(tmp_path):
     ncf.plot({"dot product": runs, "MLP": runs}, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     text = ncf.sizes_section(0, {"dot product": runs, "MLP": runs}, Path("benchmarks/figure.png"))
-    assert "--seeds 0 --plot benchmarks/figure.png`" in text
+    assert "--seeds 0 --plot benchmarks/figure.png --sizes 16 64`" in text
     assert "| 64 | 0.7000 / 0.4000 | 0.7000 / 0.4000 |" in text
 
 
