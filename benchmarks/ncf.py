@@ -175,8 +175,8 @@ def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
         "## Dot product and MLP by the size of the embedding",
         "",
         f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
-        "half and a quarter of it) with vectors of other sizes, all else as in the table above; seed "
-        f"{seed}. Test HR@10 / NDCG@10.",
+        "half and a quarter of it) with vectors of other sizes, all else as in the table above; "
+        f"seed {seed}. Test HR@10 / NDCG@10.",
         "",
         f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
         "",
