@@ -13,6 +13,7 @@ from tfrecs.data.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.epoch_sums import EpochSums
+from tfrecs.models.finite_gradients import zeros_unless_finite
 
 Features = dict[str, tf.Tensor]
 Examples = Pairs | Sequences | Rows
@@ -365,9 +366,7 @@ class Model(tfrs.Model):
         gradients = tape.gradient(objective, self.trainable_variables)
         # A loss scale is found by trying ones that overflow: its optimizer skips those steps.
         gradients = (
-            optimizer.get_unscaled_gradients(gradients)
-            if scaling
-            else self._without_nonfinite(gradients)
+            optimizer.get_unscaled_gradients(gradients) if scaling else self._finite(gradients)
         )
         optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._logs(loss, features)
@@ -388,31 +387,7 @@ class Model(tfrs.Model):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / replicas
 
-    def _without_nonfinite(self, gradients: list[Any]) -> list[Any]:
-        """Replaces the gradients by zeros if any of them, on any replica, is not finite."""
-        # One pass that reads each gradient; an overflowing square counts as non-finite too.
-        norm = tf.add_n([tf.nn.l2_loss(_values(g)) for g in gradients if g is not None])
-        bad = global_sum(tf.cast(~tf.math.is_finite(norm), tf.float32)) > 0
+    def _finite(self, gradients: list[Any]) -> list[Any]:
+        gradients, bad = zeros_unless_finite(gradients)
         self.nonfinite_steps.assign_add(tf.cast(bad, tf.int64))
-        present = [g for g in gradients if g is not None]
-        checked = iter(
-            tf.cond(bad, lambda: [_zeros_like(g) for g in present], lambda: _identity(present))
-        )
-        return [None if g is None else next(checked) for g in gradients]
-
-
-def _values(gradient: Any) -> tf.Tensor:
-    values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-    return tf.cast(values, tf.float32)
-
-
-def _zeros_like(gradient: Any) -> Any:
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(
-            tf.zeros_like(gradient.values), gradient.indices, gradient.dense_shape
-        )
-    return tf.zeros_like(gradient)
-
-
-def _identity(gradients: list[Any]) -> list[Any]:
-    return [tf.identity(g) if isinstance(g, tf.Tensor) else g for g in gradients]
+        return gradients
