@@ -103,9 +103,12 @@ def run(argv: Sequence[str]) -> None:
     names = {
         "model": class_names(models, base=models.Model),
         "loss": class_names(losses, base=losses.Loss),
-        "negatives": class_names(negatives, base=keras.layers.Layer),
         "optimizer": class_names(keras.optimizers, optimizers, base=keras.optimizers.Optimizer),
     }
+    samplers = class_names(negatives, base=keras.layers.Layer)
+    names |= dict.fromkeys(
+        ("negatives", "candidates", "known", "popularity", "frequency"), samplers
+    )
     settings = parse(make_parser(), with_class_paths(_expanded(argv), names)).as_dict()
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
@@ -116,7 +119,7 @@ def run(argv: Sequence[str]) -> None:
         model_class = find_class(model["class_path"])
         done = train(
             model=model_class,
-            model_args=built_arguments(model),
+            model_args=lambda split: built_arguments(model, split),
             optimizer=lambda rate: build(optimizer, rate),
             **settings,
         )

@@ -14,6 +14,8 @@ from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.epoch_sums import EpochSums
 from tfrecs.models.finite_gradients import zeros_unless_finite
+from tfrecs.negatives import Negatives
+from tfrecs.negatives.of_split import is_of_split, with_split
 
 Features = dict[str, tf.Tensor]
 Examples = Pairs | Sequences | Rows
@@ -112,11 +114,13 @@ class Model(tfrs.Model):
                 )
         config = self.get_config()
         hyperparameters = {n: x for n, x in config.items() if n not in OF_THE_SPLIT}
+        hyperparameters = with_split(hyperparameters, split)
         model = type(self).from_split(split, **hyperparameters, **self._features_of(split))
         grown = set()
         for old, new in zip(self.submodules, model.submodules, strict=True):
             if hasattr(new, "grow_from"):
                 new.grow_from(old)
+            if hasattr(new, "grow_from") or isinstance(new, Negatives) or is_of_split(new):
                 grown |= {variable.ref() for variable in new.variables}
         for old, new in zip(self.variables, model.variables, strict=True):
             if new.ref() not in grown:

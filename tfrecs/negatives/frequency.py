@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.data import Split
 from tfrecs.negatives.replicas import all_gather
 
 # A prime that leaves a product of two smaller numbers within int64.
@@ -23,7 +24,7 @@ class ItemFrequency(keras.layers.Layer):
 
     Args:
         counts: `[n]`, how often the log has each item 1..n; or the number n, where the weights
-            will be loaded (the config keeps no more than that).
+            will be loaded (the config keeps no more than that). `from_split` counts them.
 
     Raises:
         ValueError: If a count is negative, or all are 0.
@@ -35,8 +36,14 @@ class ItemFrequency(keras.layers.Layer):
         [0.75, 0.25]
     """
 
-    def __init__(self, counts: Sequence[int] | np.ndarray | int, **kwargs: Any) -> None:
+    of_the_split = ("counts",)
+
+    def __init__(
+        self, counts: Sequence[int] | np.ndarray | int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
+        if counts is None:
+            raise ValueError("ItemFrequency needs counts; ItemFrequency.from_split counts a split.")
         counted = np.ones(counts) if isinstance(counts, int) else np.asarray(counts, np.float64)
         if counted.ndim != 1 or (counted < 0).any() or not counted.sum() > 0:
             raise ValueError(
@@ -54,6 +61,16 @@ class ItemFrequency(keras.layers.Layer):
             ),
             trainable=False,
         )
+
+    @classmethod
+    def from_split(cls, split: Split, **kwargs: Any) -> ItemFrequency:
+        """Returns the frequencies of a split's training part.
+
+        Args:
+            split: What the model is trained on.
+            **kwargs: As every Keras layer.
+        """
+        return cls(split.train.item_counts[1:-1], **kwargs)
 
     def update(self, ids: tf.Tensor) -> None:
         """Does nothing: what was counted stays. `StreamingFrequency` learns here."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import Histories, TrainSet
+from tfrecs.data import Histories, Split, TrainSet
 from tfrecs.negatives.pair_set import PairSet
 
 
@@ -19,8 +19,9 @@ class KnownItems(keras.layers.Layer):
     (`known=`) to leave a user's items out of the negatives. A user without a row (id 0, or newer
     than the data) knows nothing.
 
-    Made by `from_train` or `from_interactions`. The constructor takes the sizes alone, for a config
-    whose weights are loaded afterwards.
+    Made by `from_split`, `from_train` or `from_interactions`. The constructor takes the sizes
+    alone, for a config whose weights are loaded afterwards; `tfrecs.train` fills it from the
+    training data of the run.
 
     Args:
         num_users: Number of users, with ids 1..num_users.
@@ -37,7 +38,11 @@ class KnownItems(keras.layers.Layer):
         [[True, False], [False, True]]
     """
 
-    def __init__(self, num_users: int, num_items: int, num_known: int, **kwargs: Any) -> None:
+    of_the_split = ("num_users", "num_items", "num_known")
+
+    def __init__(
+        self, num_users: int = 0, num_items: int = 0, num_known: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_users = num_users
         self.num_items = num_items
@@ -96,6 +101,16 @@ class KnownItems(keras.layers.Layer):
         return cls.from_interactions(
             users, train.histories.values, num_users, train.num_items, **kwargs
         )
+
+    @classmethod
+    def from_split(cls, split: Split, **kwargs: Any) -> KnownItems:
+        """Returns the known items of all users of a split: those of its training part.
+
+        Args:
+            split: What the model is trained on.
+            **kwargs: As every Keras layer.
+        """
+        return cls.from_train(split.train, len(split.users), **kwargs)
 
     def histories(self) -> Histories:
         """Returns the items, sorted, a row a user; row 0 is that of users without one."""

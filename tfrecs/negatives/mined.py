@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import TrainSet
+from tfrecs.data import Split, TrainSet
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
@@ -48,6 +48,8 @@ class Mined(Negatives):
         True
     """
 
+    of_the_split = ("num_users", "num_items")
+
     def __init__(
         self,
         num_negatives: int,
@@ -76,6 +78,14 @@ class Mined(Negatives):
             dtype=tf.int32,
             initializer="zeros",
             trainable=False,
+        )
+
+    @classmethod
+    def from_split(cls, split: Split, **kwargs: Any) -> Mined:
+        """Raises a ValueError: no split says what a model recommends."""
+        raise ValueError(
+            f"{cls.__name__}: what was mined is lost where a sampler is made anew for a split. "
+            "Make it for this split: for `tfrecs.train`, in a function of the split as model_args."
         )
 
     def assign(self, user_ids: Any, items: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.data import Split
 from tfrecs.negatives.complement import entries, pack
 from tfrecs.negatives.guide_table import find, guide_table
 from tfrecs.negatives.known import KnownItems
@@ -35,7 +36,7 @@ class Popularity(Negatives):
     Args:
         num_negatives: Negatives to draw, k.
         counts: `[n]`, how often the log has each item 1..n; or the number n, where the weights will
-            be loaded (the config keeps no more than that).
+            be loaded (the config keeps no more than that). `from_split` counts them.
         alpha: Power of the counts.
         smoothing: Added to each count.
         shared: Whether all positives of the batch share them, or each gets its own.
@@ -54,10 +55,12 @@ class Popularity(Negatives):
         [0.953, 0.047]
     """
 
+    of_the_split = ("counts",)
+
     def __init__(
         self,
         num_negatives: int,
-        counts: Sequence[int] | np.ndarray | int,
+        counts: Sequence[int] | np.ndarray | int | None = None,
         alpha: float = 0.75,
         smoothing: float = 0.0,
         shared: bool = True,
@@ -66,6 +69,8 @@ class Popularity(Negatives):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, shared, seed, known, **kwargs)
+        if counts is None:
+            raise ValueError("Popularity needs counts; Popularity.from_split counts a split.")
         given = np.ones(counts) if isinstance(counts, int) else np.asarray(counts, np.float64)
         if given.ndim != 1 or (given < 0).any() or smoothing < 0 or not (given + smoothing).any():
             raise ValueError(
@@ -109,6 +114,17 @@ class Popularity(Negatives):
                 "split.train.item_counts[1:-1]."
             )
         super().check(num_items, user_ids)
+
+    @classmethod
+    def from_split(cls, split: Split, num_negatives: int, **kwargs: Any) -> Popularity:
+        """Returns a sampler by the popularity in a split's training part.
+
+        Args:
+            split: What the model is trained on.
+            num_negatives: Negatives to draw, k.
+            **kwargs: Other arguments of the sampler.
+        """
+        return cls(num_negatives, split.train.item_counts[1:-1], **kwargs)
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None

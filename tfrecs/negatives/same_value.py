@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import FeatureTable
+from tfrecs.data import FeatureTable, Split
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
@@ -30,10 +30,11 @@ class SameValue(Negatives):
     Args:
         num_negatives: Negatives to draw for each positive, k.
         values: `[n]` integers, the value of each item 1..n, 0 for none; or the number n, where the
-            weights will be loaded (the config keeps no more than that). `from_features` takes them
-            from a column.
+            weights will be loaded (the config keeps no more than that). `from_features` and
+            `from_split` take them from a column.
         seed: Integer, or None to draw one from Python's `random`.
         known: The items that each user knows, which are left out; None to leave out nothing.
+        column: The column of the items' features that has the values, where it is one.
 
     Raises:
         ValueError: If `values` are no vector, or `from_features` is asked for another column.
@@ -46,12 +47,15 @@ class SameValue(Negatives):
         [[4, 4, 4], [3, 3, 3]]
     """
 
+    of_the_split = ("values",)
+
     def __init__(
         self,
         num_negatives: int,
-        values: Any,
+        values: Any = None,
         seed: int | None = None,
         known: KnownItems | None = None,
+        column: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, False, seed, known, **kwargs)
@@ -63,6 +67,7 @@ class SameValue(Negatives):
                 "a column."
             )
         self.num_items = len(given)
+        self.column = column
         order = np.argsort(given, kind="stable")
         ordered = given[order]
         start = np.searchsorted(ordered, given)
@@ -97,7 +102,28 @@ class SameValue(Negatives):
         table = np.nan_to_num(table, nan=np.inf) if table.dtype.kind == "f" else table
         _, values = np.unique(table, axis=0, return_inverse=True)
         values = values.reshape(-1) + 1
-        return cls(num_negatives, np.where(values == values[0], 0, values)[1:-1], **kwargs)
+        values = np.where(values == values[0], 0, values)[1:-1]
+        return cls(num_negatives, values, column=column, **kwargs)
+
+    @classmethod
+    def from_split(
+        cls, split: Split, num_negatives: int, column: str | None = None, **kwargs: Any
+    ) -> SameValue:
+        """Returns a sampler by a column of the features that a split has of its items.
+
+        Args:
+            split: What the model is trained on.
+            num_negatives: Negatives to draw for each positive.
+            column: As in `from_features`.
+            **kwargs: Other arguments of the sampler.
+        """
+        if column is None or split.item_features is None:
+            raise ValueError(
+                "SameValue of a split needs a column, and features of the items that have it; "
+                f"column is {column!r} and the items have "
+                + ("no features." if split.item_features is None else "features.")
+            )
+        return cls.from_features(num_negatives, split.item_features, column, **kwargs)
 
     def _constant(self, name: str, value: np.ndarray) -> tf.Variable:
         return self.add_weight(
@@ -159,4 +185,4 @@ class SameValue(Negatives):
         """Returns the constructor's arguments, with the number of items in place of values."""
         config = super().get_config()
         del config["shared"]
-        return {**config, "values": self.num_items}
+        return {**config, "values": self.num_items, "column": self.column}

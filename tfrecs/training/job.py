@@ -18,6 +18,7 @@ from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
+from tfrecs.negatives.of_split import remade
 from tfrecs.optimizers import Adam
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
@@ -48,7 +49,7 @@ def train(
     data: str | os.PathLike[str] = "ml-100k",
     model: type[Model] = SASRec,
     *,
-    model_args: Mapping[str, Any] | None = None,
+    model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
     data_args: Mapping[str, Any] | None = None,
     k_core: int | None = None,
     split: SplitName | None = None,
@@ -83,7 +84,9 @@ def train(
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: The class of the model; its `from_split` makes it.
-        model_args: Arguments of the model, beside what the split gives.
+        model_args: Arguments of the model, beside what the split gives. Layers among them, such as
+            losses, are made anew: untrained, and what they hold of training data (known items,
+            counts) is that of this run's. Or a function that returns the arguments for a split.
         data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
             user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
             format, the delimiter.
@@ -163,9 +166,11 @@ def train(
         console.print(source.description)
         console.print(_describe_split(parts))
         keras.utils.set_random_seed(seed)
-        # Layers among them are made anew: one used in two trainings would remember the first.
-        fresh = {name: _fresh(value) for name, value in (model_args or {}).items()}
-        network = model.from_split(parts, **fresh)
+        if callable(model_args):
+            given = model_args(parts)
+        else:
+            given = {name: _fresh(value, parts) for name, value in (model_args or {}).items()}
+        network = model.from_split(parts, **given)
         best = BestWeights(network.monitor, patience, network.monitor_mode)
         examples: Examples = (
             parts.train if isinstance(parts, RowSplit) else network.examples(parts.train, windows)
@@ -276,11 +281,9 @@ def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _fresh(value: Any) -> Any:
-    """A layer like that one, with weights of its own; anything else as it is."""
-    if isinstance(value, keras.layers.Layer):
-        return type(value).from_config(value.get_config())
-    return value
+def _fresh(value: Any, parts: Any) -> Any:
+    """A layer made anew, as one used in two trainings would remember the first; others as is."""
+    return remade(value, parts) if isinstance(value, keras.layers.Layer) else value
 
 
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:

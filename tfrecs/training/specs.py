@@ -19,6 +19,8 @@ import inspect
 from typing import Any
 
 from tfrecs._keras import keras
+from tfrecs.data import Split
+from tfrecs.negatives.of_split import is_of_split, make_of_split
 
 Spec = dict[str, Any]
 
@@ -45,6 +47,7 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
         'tfrecs.losses.SampledSoftmax'
     """
     arguments = _arguments(type(instance)) - KERAS_ARGUMENTS - set(skip)
+    arguments -= set(getattr(instance, "of_the_split", ()))
     config = instance.get_config()
     return {
         "class_path": _class_path(type(instance)),
@@ -52,12 +55,13 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
     }
 
 
-def build(spec: Spec, *arguments: Any, **more: Any) -> Any:
+def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) -> Any:
     """The object that a spec describes.
 
     Args:
         spec: `{"class_path": .., "init_args": ..}`; `init_args` may be missing.
         *arguments: What its constructor takes first, beside the spec.
+        split: What is counted in layers that are made of training data; see `built_arguments`.
         **more: Further arguments by name.
 
     Returns:
@@ -71,7 +75,11 @@ def build(spec: Spec, *arguments: Any, **more: Any) -> Any:
         >>> loss.num_negatives
         8
     """
-    return find_class(spec["class_path"])(*arguments, **built_arguments(spec), **more)
+    found = built_arguments(spec, split) | more
+    cls = find_class(spec["class_path"])
+    if split is not None and is_of_split(cls):
+        return make_of_split(cls, split, found)
+    return cls(*arguments, **found)
 
 
 def find_class(class_path: str) -> type:
@@ -87,17 +95,23 @@ def find_class(class_path: str) -> type:
         raise ValueError(f"There is no class {class_path!r}: {error}") from error
 
 
-def built_arguments(spec: Spec) -> dict[str, Any]:
-    """The arguments of a spec, objects among them built."""
-    return {name: _built(value) for name, value in (spec.get("init_args") or {}).items()}
+def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:
+    """The arguments of a spec, objects among them built.
+
+    Args:
+        spec: As in `build`.
+        split: Where it is given, layers that hold something of the training data, such as
+            `negatives.KnownItems`, have that of this split, and the spec need not say it.
+    """
+    return {name: _built(value, split) for name, value in (spec.get("init_args") or {}).items()}
 
 
-def _built(value: Any) -> Any:
+def _built(value: Any, split: Split | None) -> Any:
     if _is_spec(value):
-        return build(value)
+        return build(value, split=split)
     if isinstance(value, dict):
-        return {name: _built(part) for name, part in value.items()}
-    return [_built(part) for part in value] if isinstance(value, list) else value
+        return {name: _built(part, split) for name, part in value.items()}
+    return [_built(part, split) for part in value] if isinstance(value, list) else value
 
 
 def _is_spec(value: Any) -> bool:
