@@ -24,16 +24,29 @@ def test_it_holds_what_was_put_in_and_no_more(pairs):
     np.testing.assert_array_equal(found, want)
 
 
-@pytest.mark.parametrize("size", [4_096, 100_000])
-def test_many_pairs_at_the_highest_load(size):
+@pytest.mark.parametrize(("num_rows", "slots"), [(1000, 4), (300, 128), (20, 4096), (1, 65_536)])
+@pytest.mark.parametrize("jit", [False, True])
+def test_many_pairs_at_the_highest_load(num_rows, slots, jit):
     rng = np.random.default_rng(0)
-    # So many that one more pair would double the slots.
-    count = int(2 ** np.floor(np.log2(size)) / 2.2)
-    flat = np.sort(rng.choice(300 * 1000, count, replace=False))
-    pairs = np.stack([flat // 1000, 1 + flat % 1000], 1)
-    pair_set = made([tuple(pair) for pair in pairs.tolist()], 300, 1000)
-    assert count / pair_set.num_slots > 0.45
-    found = pair_set(tf.range(300), tf.range(1, 1001))
+    # So many that one more pair would double the slots of a row.
+    count, num_items = int(slots / 2.2), 2 * slots
+    rows = np.repeat(np.arange(num_rows), count)
+    items = [1 + np.sort(rng.choice(num_items, count, replace=False)) for _ in range(num_rows)]
+    pair_set = PairSet(num_rows, num_items, num_rows * count)
+    pair_set.fill(rows, np.concatenate(items))
+    want = np.zeros((num_rows, num_items + 1), bool)
+    want[rows, np.concatenate(items)] = True
+    ask = tf.function(pair_set, jit_compile=jit)
+    np.testing.assert_array_equal(ask(tf.range(num_rows), tf.range(num_items + 1)), want)
+
+
+def test_a_row_that_cannot_be_placed_gets_another_number(monkeypatch):
+    # Two rounds are seldom enough for all rows, and no row may lose a pair on the way.
+    monkeypatch.setattr("tfrecs.negatives.pair_set._MOST_ROUNDS", 2)
+    rng = np.random.default_rng(1)
+    flat = np.sort(rng.choice(100 * 50, 600, replace=False))
+    pair_set = made({(int(x) // 50, 1 + int(x) % 50) for x in flat}, 100, 50)
+    found = pair_set(tf.range(100), tf.range(1, 51))
     np.testing.assert_array_equal(np.flatnonzero(found), flat)
 
 

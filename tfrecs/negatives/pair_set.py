@@ -8,26 +8,27 @@ import numpy as np
 
 from tfrecs._keras import keras, tf
 
-# Slots a pair: with fewer than two, pairs cannot all be placed.
+# Slots a pair: with fewer than two, pairs cannot all be placed. Rounded up to a power of two.
 _SLOTS_A_PAIR = 2.2
-_LEAST_SLOTS = 16
-# A placement that takes more rounds runs in a circle, and others of the numbers are tried.
-_MOST_ROUNDS = 500
+# Slots that are always empty, for rows without a pair.
+_EMPTY = 2
+# A placement that takes more rounds runs in a circle, and the row gets another number.
+_MOST_ROUNDS = 200
 _MOST_TRIES = 100
 
 
 class PairSet(keras.layers.Layer):
     """Tells which pairs are in a set, by cuckoo hashing (Pagh and Rodler, 2004).
 
-    A pair is in one of two slots, so that a question takes two look-ups, however many items a row
-    has. The slots are `row_number[row] ^ item_number[item]`, with two random numbers for each row
-    and each item (tabulation hashing, which is random enough for this: Pătraşcu and Thorup, 2012).
-    No two rows have the same number: a slot and an item tell the row, and a slot need hold no more
-    than the item and which of the two numbers brought it there, 4 bytes.
+    Each row has slots of its own, between two and five a pair and side by side, so that questions
+    about one row stay in the cache. A pair is in one of two of them: a question takes two look-ups,
+    however many items a row has. The slots of item i in a row are the highest bits of
+    `item_number[i] * row_number` modulo 2^32, for two random numbers of each item and a random odd
+    one of each row (multiplicative hashing: Dietzfelbinger et al., 1997).
 
     Args:
         num_rows: Number of rows, 0..num_rows - 1.
-        num_items: Number of items, 1..num_items, below 2^30.
+        num_items: Number of items, 1..num_items.
         num_pairs: Number of pairs in the set.
     """
 
@@ -35,16 +36,16 @@ class PairSet(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_rows = num_rows
         self.num_items = num_items
-        needed = max(_SLOTS_A_PAIR * num_pairs, num_rows, _LEAST_SLOTS)
-        self.num_slots = 1 << int(np.ceil(np.log2(needed)))
-        self._row_numbers = [self._weight(f"rows_{i}", num_rows) for i in range(2)]
-        self._item_numbers = [self._weight(f"items_{i}", num_items + 1) for i in range(2)]
-        self._slots = self._weight("slots", self.num_slots, initial=-1)
+        self.num_slots = _EMPTY + int(2 * _SLOTS_A_PAIR * num_pairs)
+        self._item_numbers = [self._weight(f"items_{i}", [num_items + 1]) for i in range(2)]
+        # A row's number, how far its products are shifted, and its first slot.
+        self._rows = self._weight("rows", [num_rows, 3])
+        self._slots = self._weight("slots", [self.num_slots], initial=-1)
 
-    def _weight(self, name: str, size: int, initial: int = 0) -> tf.Variable:
+    def _weight(self, name: str, shape: list[int], initial: int = 0) -> tf.Variable:
         return self.add_weight(
             name=name,
-            shape=(size,),
+            shape=shape,
             dtype=tf.int32,
             initializer=keras.initializers.Constant(initial),
             trainable=False,
@@ -57,23 +58,44 @@ class PairSet(keras.layers.Layer):
             rows: int64 `[num_pairs]`.
             items: int64 `[num_pairs]`.
         """
-        for seed in range(_MOST_TRIES):
-            rng = np.random.default_rng(seed)
-            of_rows = [rng.permutation(self.num_slots)[: self.num_rows] for _ in range(2)]
-            of_items = rng.integers(0, self.num_slots, (2, self.num_items + 1))
-            places = np.stack([n[rows] ^ m[items] for n, m in zip(of_rows, of_items, strict=True)])
-            owner, side = _placed(places, self.num_slots)
-            if owner is not None:
+        rng = np.random.default_rng(0)
+        item_numbers = rng.integers(0, 2**32, (2, self.num_items + 1), np.uint32)
+        row_numbers = rng.integers(0, 2**32, self.num_rows, np.uint32) | 1
+        counts = np.bincount(rows, minlength=self.num_rows)
+        bits = np.ceil(np.log2(np.maximum(_SLOTS_A_PAIR * counts, _EMPTY))).astype(np.int64)
+        sizes = np.where(counts > 0, 1 << bits, 0)
+        first = np.where(counts > 0, _EMPTY + np.cumsum(sizes) - sizes, 0)
+        shifts = (32 - bits).astype(np.uint32)
+
+        places = np.empty((2, len(rows)), np.int64)
+        owner = np.full(self.num_slots, -1)
+        side = np.zeros(len(rows), np.int64)
+        moving = np.arange(len(rows))
+        for _ in range(_MOST_TRIES):
+            row = rows[moving]
+            places[:, moving] = first[row] + (
+                item_numbers[:, items[moving]] * row_numbers[row] >> shifts[row]
+            )
+            moving = _place(moving, places, owner, side)
+            if not moving.size:
                 break
+            # Rows that cannot be placed get another number, and all their pairs begin anew.
+            again = np.zeros(self.num_rows, bool)
+            again[rows[moving]] = True
+            row_numbers[again] = rng.integers(0, 2**32, again.sum(), np.uint32) | 1
+            moving = np.flatnonzero(again[rows])
+            owner[(owner >= 0) & again[rows[owner]]] = -1
+            side[moving] = 0
         else:
-            raise RuntimeError(f"{len(rows)} pairs could not be placed in {self.num_slots} slots.")
-        taken = owner >= 0
+            raise RuntimeError(f"{len(moving)} pairs could not be placed.")
+
         slots = np.full(self.num_slots, -1)
-        slots[taken] = (2 * items + side)[owner[taken]]
-        numbers = [*of_rows, *of_items, slots]
-        weights = [*self._row_numbers, *self._item_numbers, self._slots]
-        for weight, values in zip(weights, numbers, strict=True):
-            weight.assign(values.astype(np.int32))
+        slots[owner >= 0] = items[owner[owner >= 0]]
+        self._slots.assign(slots.astype(np.int32))
+        columns = (row_numbers.view(np.int32), shifts.astype(np.int32), first.astype(np.int32))
+        self._rows.assign(np.stack(columns, 1))
+        for weight, numbers in zip(self._item_numbers, item_numbers, strict=True):
+            weight.assign(numbers.view(np.int32))
 
     def call(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Returns which pairs are in the set.
@@ -85,39 +107,38 @@ class PairSet(keras.layers.Layer):
         Returns:
             `[b, k]` bool.
         """
+        number, shift, first = tf.unstack(tf.gather(self._rows, rows)[:, tf.newaxis], axis=-1)
         found = []
-        for side, numbers in enumerate(zip(self._row_numbers, self._item_numbers, strict=True)):
-            of_rows, of_items = (
-                tf.gather(n, x) for n, x in zip(numbers, (rows, items), strict=True)
-            )
-            slot = tf.bitwise.bitwise_xor(of_rows[:, tf.newaxis], of_items)
-            found.append(tf.gather(self._slots, slot) == 2 * items + side)
+        for numbers in self._item_numbers:
+            product = tf.bitcast(tf.gather(numbers, items) * number, tf.uint32)
+            high = tf.bitwise.right_shift(product, tf.bitcast(shift, tf.uint32))
+            found.append(tf.gather(self._slots, first + tf.bitcast(high, tf.int32)) == items)
         return found[0] | found[1]
 
 
-def _placed(places: np.ndarray, num_slots: int) -> tuple[np.ndarray | None, np.ndarray]:
+def _place(
+    moving: np.ndarray, places: np.ndarray, owner: np.ndarray, side: np.ndarray
+) -> np.ndarray:
     """Gives each pair one of its two places.
 
     All that have none move at once: who finds its place taken takes it, and who has lost a place
     goes to its other one.
 
     Args:
+        moving: The pairs that have none.
         places: int64 `[2, num_pairs]`.
-        num_slots: How many places there are.
+        owner: The pair in each slot, -1 for none. It is changed.
+        side: Which of its places each pair has. It is changed.
 
     Returns:
-        The pair in each slot, -1 for none (None if they found no rest), and which of its places
-        each pair has.
+        The pairs that found no rest.
     """
-    owner = np.full(num_slots, -1)
-    side = np.zeros(places.shape[1], np.int64)
-    moving = np.arange(places.shape[1])
     for _ in range(_MOST_ROUNDS):
         if not moving.size:
-            return owner, side
+            break
         to = places[side[moving], moving]
         evicted = np.unique(owner[to])
         owner[to] = moving  # Of several for one place the last one stays.
         moving = np.concatenate([moving[owner[to] != moving], evicted[evicted >= 0]])
         side[moving] ^= 1
-    return None, side
+    return moving
