@@ -78,11 +78,7 @@ def test_known_items_are_those_of_the_run(job, tmp_path, shared):
     assert not knows[allowed].any()
     # The object that was given is as it was.
     assert negatives.known is ELSEWHERE
-
-
-def test_a_config_says_whose_and_not_how_many(job, tmp_path):
-    loss = BinaryCrossEntropy(negatives=Uniform(4, known=ELSEWHERE))
-    run = job(tmp_path / "run", model_args={"dim": 4, "loss": loss})
+    # The config says whose items they are, and no sizes.
     loss = yaml.safe_load((run.folder / "config.yaml").read_text())["model"]["init_args"]["loss"]
     known = loss["init_args"]["negatives"]["init_args"]["known"]
     assert known == {"class_path": "tfrecs.negatives.KnownItems", "init_args": {}}
