@@ -79,7 +79,7 @@ def main() -> int:
         return 2
     split = tfrecs.data.leave_last_out(tfrecs.data.read(path))
     train, n = split.train, split.train.num_items
-    known = KnownItems.from_train(train, len(split.users))
+    known = KnownItems.from_split(split)
     arrays = dict(zip(train.user_ids.tolist(), map(np.unique, train.histories), strict=True))
     sets = {user: set(items.tolist()) for user, items in arrays.items()}
     pairs = train.pairs()
@@ -89,12 +89,13 @@ def main() -> int:
     for k, rows in ((10, 10_000), (1000, 1000)):
         place = order[: _TOTAL // k]
         users, items = pairs.user_id[place], pairs.item_id[place]
-        counts = train.item_counts[1:-1]
         samplers: dict[str, Negatives] = {
             "`Uniform`, nothing left out": Uniform(k, False, seed=1),
             "`Uniform(known=...)`": Uniform(k, False, seed=1, known=known),
-            "`Popularity`, nothing left out": Popularity(k, counts, shared=False, seed=1),
-            "`Popularity(known=...)`": Popularity(k, counts, shared=False, seed=1, known=known),
+            "`Popularity`, nothing left out": Popularity.from_split(split, k, shared=False, seed=1),
+            "`Popularity(known=...)`": Popularity.from_split(
+                split, k, shared=False, seed=1, known=known
+            ),
         }
         runs: dict[str, Callable[[], object]] = {
             "Python, sets": lambda u=users, k=k: sets_loop(u, k, sets, n),

@@ -51,11 +51,10 @@ FIRST = f"uniform, {K} each"
 
 def kinds(split: Split, seed: int) -> dict[str, Any]:
     """A sampler of each kind; None where the loss is over all items."""
-    counts = split.train.item_counts[1:-1]
     users, items = len(split.users), len(split.items)
 
     def known() -> KnownItems:
-        return KnownItems.from_train(split.train, users)
+        return KnownItems.from_split(split)
 
     def uniform(k: int = K, **more: Any) -> Uniform:
         return Uniform(k, False, seed, **more)
@@ -64,11 +63,13 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
         FIRST: uniform(),
         "the same, known items left out": uniform(known=known()),
         f"uniform, {16 * K} shared": Uniform(16 * K, True, seed),
-        f"popularity^0.75, {K} each": Popularity(K, counts, 0.75, shared=False, seed=seed),
-        f"popularity, {K} each": Popularity(K, counts, 1.0, 1.0, shared=False, seed=seed),
-        f"of the batch, {16 * K} shared": InBatch(16 * K, ItemFrequency(counts), seed),
+        f"popularity^0.75, {K} each": Popularity.from_split(split, K, shared=False, seed=seed),
+        f"popularity, {K} each": Popularity.from_split(
+            split, K, alpha=1.0, smoothing=1.0, shared=False, seed=seed
+        ),
+        f"of the batch, {16 * K} shared": InBatch(16 * K, ItemFrequency.from_split(split), seed),
         f"mixed: {8 * K} of the batch, {8 * K} uniform": Mixed(
-            [InBatch(8 * K, ItemFrequency(counts), seed), Uniform(8 * K, True, seed + 1)]
+            [InBatch(8 * K, ItemFrequency.from_split(split), seed), Uniform(8 * K, True, seed + 1)]
         ),
         f"hardest {K - 4} of {4 * K}, 4 easy": Hardest(
             K, uniform(4 * K, known=known()), num_easy=4
@@ -78,7 +79,7 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
         ),
         f"same genres, {K // 2}, and {K // 2} uniform": Mixed(
             [
-                SameValue.from_features(K // 2, split.item_features, "genres", seed=seed),
+                SameValue.from_split(split, K // 2, "genres", seed=seed),
                 uniform(K // 2),
             ]
         ),

@@ -35,8 +35,8 @@ WITHOUT_FEATURES = {"user_features": None, "item_features": None}
 
 def loss(split: Split, logq: bool) -> Retrieval:
     """In-batch softmax, with counted probabilities or without."""
-    counts = split.train.item_counts[1:-1]
-    return Retrieval(remove_accidental_hits=True, frequency=ItemFrequency(counts) if logq else None)
+    frequency = ItemFrequency.from_split(split) if logq else None
+    return Retrieval(remove_accidental_hits=True, frequency=frequency)
 
 
 def trained(

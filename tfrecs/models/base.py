@@ -14,8 +14,7 @@ from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.epoch_sums import EpochSums
 from tfrecs.models.finite_gradients import zeros_unless_finite
-from tfrecs.negatives import Negatives
-from tfrecs.negatives.of_split import is_of_split, with_split
+from tfrecs.negatives.of_split import with_split
 
 Features = dict[str, tf.Tensor]
 Examples = Pairs | Sequences | Rows
@@ -120,7 +119,6 @@ class Model(tfrs.Model):
         for old, new in zip(self.submodules, model.submodules, strict=True):
             if hasattr(new, "grow_from"):
                 new.grow_from(old)
-            if hasattr(new, "grow_from") or isinstance(new, Negatives) or is_of_split(new):
                 grown |= {variable.ref() for variable in new.variables}
         for old, new in zip(self.variables, model.variables, strict=True):
             if new.ref() not in grown:

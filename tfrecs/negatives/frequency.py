@@ -72,6 +72,10 @@ class ItemFrequency(keras.layers.Layer):
         """
         return cls(split.train.item_counts[1:-1], **kwargs)
 
+    def grow_from(self, smaller: ItemFrequency) -> None:
+        """Does nothing: items are counted in the new split, not the old one."""
+        del smaller
+
     def update(self, ids: tf.Tensor) -> None:
         """Does nothing: what was counted stays. `StreamingFrequency` learns here."""
         del ids

@@ -112,6 +112,10 @@ class KnownItems(keras.layers.Layer):
         """
         return cls.from_train(split.train, len(split.users), **kwargs)
 
+    def grow_from(self, smaller: KnownItems) -> None:
+        """Does nothing: what users know is what the new split says, not the old one."""
+        del smaller
+
     def histories(self) -> Histories:
         """Returns the items, sorted, a row a user; row 0 is that of users without one."""
         offsets = self._offsets.numpy()

@@ -1,7 +1,8 @@
 """Layers that hold what was counted in the training data, made anew for another split.
 
 Their configs keep sizes in place of the data. Such a class has `of_the_split`, the names of those
-arguments of its constructor, and a class method `from_split(split, **others)`.
+arguments of its constructor, and a class method `from_split(split, **others)`. The arguments have
+defaults, if only to be refused: a command line cannot give them.
 """
 
 from __future__ import annotations

@@ -110,8 +110,7 @@ class Popularity(Negatives):
         if num_items != self.num_items:
             raise ValueError(
                 f"{self.name}: counts are of {self.num_items} items and the model has {num_items}: "
-                "count the items of the split that the model is trained on, such as "
-                "split.train.item_counts[1:-1]."
+                "make it by Popularity.from_split, of the split that the model is trained on."
             )
         super().check(num_items, user_ids)
 

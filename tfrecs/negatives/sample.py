@@ -135,6 +135,10 @@ class Negatives(keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement log_probability.")
 
+    def grow_from(self, smaller: Negatives) -> None:
+        """Does nothing: a grown model draws anew, and what it leaves out is of its new split."""
+        del smaller
+
     def check(self, num_items: int, user_ids: tf.Tensor | None) -> None:
         """Raises a ValueError for a call that lacks what `known` needs."""
         if self.known is None:

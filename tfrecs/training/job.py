@@ -86,7 +86,8 @@ def train(
         model: The class of the model; its `from_split` makes it.
         model_args: Arguments of the model, beside what the split gives. Layers among them, such as
             losses, are made anew: untrained, and what they hold of training data (known items,
-            counts) is that of this run's. Or a function that returns the arguments for a split.
+            counts) is that of this run. Or a function that returns the arguments for a split, used
+            as they are; config.yaml does not say what it puts into such layers.
         data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
             user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
             format, the delimiter.
