@@ -67,13 +67,13 @@ def _dataset(history, targets, n, *, candidates=None, counts=None, users=None):
     )
 
 
-def _by_sorting(scores, history, targets, candidates=None, mask_seen=True):
+def _by_sorting(scores, history, targets, candidates=None, recommend_known=False):
     """The worst order that the scores of one user allow, as a list of item ids."""
     pool = set(range(1, len(scores) + 1))
     if candidates is not None:
         pool = {int(i) for i in candidates if i > 0} | set(targets)
-    elif mask_seen:
-        pool -= set(history) - set(targets)
+    if not recommend_known:
+        pool -= set(history)
     return sorted(pool, key=lambda i: (-scores[i - 1], i in targets, i))
 
 

@@ -19,6 +19,7 @@ from tfrecs.evaluation import (
     random_lists,
     random_metrics,
 )
+from tfrecs.evaluation.pools import NEVER
 
 N = 8
 
@@ -35,25 +36,26 @@ N = 8
         max_size=6,
     ),
     counts=st.lists(st.integers(0, 3), min_size=N, max_size=N),
-    mask_seen=st.booleans(),
+    recommend_known=st.booleans(),
     given_candidates=st.booleans(),
     k=st.integers(1, 10),
 )
 def test_popularity_equals_sorting_by_counts(
-    users, counts, mask_seen, given_candidates, k, dataset, by_sorting
+    users, counts, recommend_known, given_candidates, k, dataset, by_sorting
 ):
     history, targets, candidates = zip(*users, strict=True)
     data = dataset(
         history, targets, N, candidates=np.array(candidates) if given_candidates else None
     )
-    pools = Pools.of(data, mask_seen)
+    pools = Pools.of(data, recommend_known)
     top = 0 if given_candidates else k
     ranks = popularity_ranks(pools, np.array([7, *counts, 7]), top=top)
     for u in range(len(users)):
         row = candidates[u] if given_candidates else None
-        order = by_sorting(counts, history[u], set(targets[u]), row, mask_seen)
+        order = by_sorting(counts, history[u], set(targets[u]), row, recommend_known)
         found = ranks.ranks[ranks.offsets[u] : ranks.offsets[u + 1]]
-        assert sorted(found) == sorted(order.index(i) + 1 for i in set(targets[u]))
+        expected = [order.index(i) + 1 if i in order else NEVER for i in set(targets[u])]
+        assert sorted(np.minimum(found, NEVER // 2)) == sorted(np.minimum(expected, NEVER // 2))
         if top:
             best = sorted(order, key=lambda i: (-counts[i - 1], i))[:k]
             assert ranks.top_items[u].tolist() == best + [0] * (k - len(best))
@@ -81,6 +83,18 @@ def test_random_metrics_are_the_mean_over_all_orders(size, m, k):
     places = np.array(list(itertools.combinations(range(1, size + 1), m)))
     offsets = np.arange(len(places) + 1) * m
     expected = random_metrics(np.array([size]), np.array([m]), k)
+    for name, function in RANK_METRICS.items():
+        mean = function(places.ravel(), k, offsets).mean()
+        assert expected[name] == pytest.approx([mean]), name
+
+
+@pytest.mark.parametrize(("size", "m", "more"), [(5, 2, 1), (4, 1, 3), (3, 0, 2), (0, 0, 1)])
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_random_metrics_where_some_targets_are_never_recommended(size, m, more, k):
+    places = np.array(list(itertools.combinations(range(1, size + 1), m)))
+    places = np.concatenate([places, np.full((len(places), more), NEVER)], axis=1).astype(np.int64)
+    offsets = np.arange(len(places) + 1) * (m + more)
+    expected = random_metrics(np.array([size]), np.array([m + more]), k, ranked=np.array([m]))
     for name, function in RANK_METRICS.items():
         mean = function(places.ravel(), k, offsets).mean()
         assert expected[name] == pytest.approx([mean]), name

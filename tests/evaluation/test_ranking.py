@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import weakref
 
@@ -10,9 +11,11 @@ from tfrecs._keras import tf
 from tfrecs.data import Histories, Vocabulary
 from tfrecs.evaluation import Evaluator, evaluate
 from tfrecs.evaluation.counting import counter_of
+from tfrecs.evaluation.pools import NEVER
 from tfrecs.evaluation.ranking import settle_ties
 
 N = 9
+MISS = 10**9  # Stands for every rank of a target that is never recommended.
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +30,18 @@ def scorer(table):
     return scored
 
 
-def _expected(by_sorting, scores, dataset, targets, mask_seen=True):
+def _expected(by_sorting, scores, dataset, targets, recommend_known=False):
     ranks, lists = [], []
     for u in range(len(dataset)):
         given_to = None if dataset.candidates is None else dataset.candidates[u]
         order = by_sorting(
-            scores[u], dataset.history[u].tolist(), set(targets[u].tolist()), given_to, mask_seen
+            scores[u],
+            dataset.history[u].tolist(),
+            set(targets[u].tolist()),
+            given_to,
+            recommend_known,
         )
-        ranks.append([order.index(item) + 1 for item in targets[u]])
+        ranks.append([order.index(i) + 1 if i in order else MISS for i in targets[u]])
         lists.append(order)
     return ranks, lists
 
@@ -55,22 +62,22 @@ users_strategy = st.lists(
 @settings(max_examples=80, deadline=None)
 @given(
     users=users_strategy,
-    mask_seen=st.booleans(),
+    recommend_known=st.booleans(),
     given_candidates=st.booleans(),
     batch_size=st.sampled_from([None, 1, 3]),
 )
 def test_ranks_equal_those_of_sorting(
-    users, mask_seen, given_candidates, batch_size, scorer, dataset, by_sorting
+    users, recommend_known, given_candidates, batch_size, scorer, dataset, by_sorting
 ):
     history, targets, scores, candidates = zip(*users, strict=True)
     data = dataset(
         history, targets, N, candidates=np.array(candidates) if given_candidates else None
     )
-    evaluator = Evaluator(data, mask_seen=mask_seen, batch_size=batch_size)
+    evaluator = Evaluator(data, recommend_known=recommend_known, batch_size=batch_size)
     ranks = evaluator.ranks(scorer(scores))
     assert [set(row) for row in ranks.targets] == [set(row) for row in targets]
-    expected, orders = _expected(by_sorting, np.array(scores), data, ranks.targets, mask_seen)
-    found = np.split(ranks.ranks, ranks.offsets[1:-1])
+    expected, orders = _expected(by_sorting, np.array(scores), data, ranks.targets, recommend_known)
+    found = np.split(np.minimum(ranks.ranks, MISS), ranks.offsets[1:-1])
     # Of targets with one score it means nothing which stands first.
     assert [sorted(row) for row in found] == [sorted(row) for row in expected]
     for row, want, scored, row_targets in zip(found, expected, scores, ranks.targets, strict=True):
@@ -81,13 +88,13 @@ def test_ranks_equal_those_of_sorting(
 
 
 @settings(max_examples=60, deadline=None)
-@given(users=users_strategy, k=st.integers(1, 12), mask_seen=st.booleans())
-def test_recommended_items_equal_those_of_sorting(users, k, mask_seen, scorer, dataset):
+@given(users=users_strategy, k=st.integers(1, 12), recommend_known=st.booleans())
+def test_recommended_items_equal_those_of_sorting(users, k, recommend_known, scorer, dataset):
     history, targets, scores, _ = zip(*users, strict=True)
     data = dataset(history, targets, N)
-    ranks = Evaluator(data, mask_seen=mask_seen).ranks(scorer(scores), top=k)
+    ranks = Evaluator(data, recommend_known=recommend_known).ranks(scorer(scores), top=k)
     for u in range(len(users)):
-        pool = set(range(1, N + 1)) - (set(history[u]) - set(targets[u]) if mask_seen else set())
+        pool = set(range(1, N + 1)) - (set() if recommend_known else set(history[u]))
         best = sorted(pool, key=lambda i, u=u: (-scores[u][i - 1], i))[:k]
         assert ranks.top_items[u].tolist() == best + [0] * (k - len(best))
 
@@ -101,7 +108,7 @@ def test_recommended_items_of_a_catalogue_of_many_blocks(table, dataset):
     found = Evaluator(data).ranks(table(scores), top=k).top_items
     for u in range(users):
         allowed = scores[u + 1].copy()
-        allowed[np.setdiff1d(history[u], [1]) - 1] = -np.inf
+        allowed[history[u] - 1] = -np.inf
         assert found[u].tolist() == (np.argsort(-allowed, kind="stable")[:k] + 1).tolist()
 
 
@@ -116,7 +123,7 @@ def test_product_models_in_batches_by_history_length(product, dataset, by_sortin
     ranks = Evaluator(data, batch_size=batch_size).ranks(product(vectors, max_history=3), top=5)
     sums = np.array([vectors[np.array(h[-3:], int) - 1].sum(axis=0) for h in history])
     expected, _ = _expected(by_sorting, sums @ vectors.T, data, ranks.targets)
-    found = np.split(ranks.ranks, ranks.offsets[1:-1])
+    found = np.split(np.minimum(ranks.ranks, MISS), ranks.offsets[1:-1])
     assert [sorted(row) for row in found] == [sorted(row) for row in expected]
 
 
@@ -130,23 +137,42 @@ def test_a_repeated_target_and_one_in_the_history(table, dataset):
     scores = np.tile(np.arange(N, 0, -1.0), (3, 1))  # Item i has rank i.
     data = dataset([[1, 2, 4], [3, 3]], [[4, 4], [3, 5]], N)
     evaluator = Evaluator(data)
-    # First user: 1 and 2 are masked, the target 4 stays though seen. Second: nothing is masked.
-    assert evaluator.ranks(table(scores)).ranks.tolist() == [2, 3, 5]
-    assert evaluator.pools.counts == {"duplicate_targets": 1, "targets_in_history": 2}
-    assert evaluator.pools.sizes.tolist() == [7, 9]
-    unmasked = Evaluator(data, mask_seen=False)
+    # First user: 1, 2 and 4 are known, so that the target 4 is a miss. Second: so is 3, and 5 has
+    # 1, 2 and 4 before it.
+    assert evaluator.ranks(table(scores)).ranks.tolist() == [NEVER, NEVER, 4]
+    assert evaluator.pools.counts == {"duplicate_targets": 1}
+    assert evaluator.pools.repeated.tolist() == [True, True, False]
+    assert evaluator.pools.sizes.tolist() == [6, 8]
+    unmasked = Evaluator(data, recommend_known=True)
     assert unmasked.ranks(table(scores)).ranks.tolist() == [4, 3, 5]
+    assert Evaluator(dataclasses.replace(data, recommend_known=True)).pools.sizes.tolist() == [9, 9]
 
 
-def test_given_candidates_ignore_padding_repeats_targets_and_history(table, dataset):
+def test_given_candidates_ignore_padding_repeats_and_targets(table, dataset):
     scores = np.tile(np.arange(N, 0, -1.0), (3, 1))
     candidates = np.array([[1, 1, 0, 5], [2, 7, 9, 0]])
-    data = dataset([[1], []], [[5], [7]], N, candidates=candidates)
+    data = dataset([[2], []], [[5], [7]], N, candidates=candidates)
     evaluator = Evaluator(data)
     assert evaluator.ranks(table(scores)).ranks.tolist() == [2, 2]
     assert evaluator.pools.sizes.tolist() == [2, 3]
     assert evaluator.pools.counts["duplicate_candidates"] == 1
     assert evaluator.pools.counts["candidates_equal_target"] == 2
+
+
+def test_given_candidates_that_the_user_knows_leave_the_ranking(table, dataset):
+    scores = np.tile(np.arange(N, 0, -1.0), (4, 1))
+    candidates = np.array([[1, 2, 6], [1, 2, 0], [0, 0, 0]])
+    data = dataset([[1], [2, 5], [4]], [[5], [5], [4]], N, candidates=candidates)
+    evaluator = Evaluator(data)
+    assert evaluator.ranks(table(scores)).ranks.tolist() == [2, NEVER, NEVER]
+    assert evaluator.pools.sizes.tolist() == [3, 1, 0]
+    assert evaluator.pools.counts["known_candidates"] == 2
+    report = evaluator.report(table(scores))
+    assert report.metrics["HR@10"] == pytest.approx(1 / 3)
+    # By chance the first target is among 10 of 3, and the others never are.
+    assert report.baselines["random"]["HR@10"] == pytest.approx(1 / 3)
+    known = Evaluator(data, recommend_known=True)
+    assert known.ranks(table(scores)).ranks.tolist() == [3, 3, 1]
 
 
 def test_rounding_never_puts_a_seen_item_above_its_own_score(product, dataset):

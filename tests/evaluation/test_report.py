@@ -128,8 +128,8 @@ def test_what_cannot_be_compared_is_refused(reports, data, table, dataset):
     others = dataset(data.history, [[2]] * USERS, N, counts=data.item_counts)
     with pytest.raises(ValueError, match="one ranking task"):
         good.compare(evaluate(model, others, ks=(5, 10)))
-    with pytest.raises(ValueError, match="mask_seen True and False"):
-        good.compare(evaluate(model, data, ks=(5, 10), mask_seen=False))
+    with pytest.raises(ValueError, match="recommend_known False and True"):
+        good.compare(evaluate(model, data, ks=(5, 10), recommend_known=True))
     with pytest.raises(ValueError, match="Evaluate both with the same ks"):
         good.compare(evaluate(model, data, ks=(7,)))
     with pytest.raises(ValueError, match="each user's metrics"):
@@ -146,15 +146,17 @@ def test_the_table_says_what_was_ranked_and_how(reports, data, table):
     assert cells[4] == f"{reports[0].baselines['popularity']['NDCG@10']:.4f}"
     text = str(reports[0])
     assert "toy test, by hand: 60 users, 60 targets." in text
-    assert "Ranked among the 40 items but those in the user's history (35 to " in text
+    assert "Ranked among all 40 items but those in the user's history (35 to " in text
     assert "ties count against the target" in text
     assert "One target a user: Recall = HR" in text
     assert "MAP@10" not in text
 
     model = table(np.zeros((USERS + 1, N)))
-    assert "among all 40 items (40)" in str(evaluate(model, data, mask_seen=False))
+    assert "among all 40 items (40)" in str(evaluate(model, data, recommend_known=True))
     candidates = np.tile([1, 2, 3, 3, 0], (USERS, 1))
-    text = str(evaluate(model, dataclasses.replace(data, candidates=candidates)))
+    text = str(
+        evaluate(model, dataclasses.replace(data, candidates=candidates), recommend_known=True)
+    )
     assert "the candidates given for the user and the targets (3 to 4, 4 on average)" in text
     assert "Repeated candidates, counted once: 60." in text
     assert "Candidates that are a target of their user, left out: 6." in text
@@ -165,11 +167,13 @@ def test_the_table_shows_all_metrics_of_many_targets(dataset, table):
     text = str(evaluate(table(np.zeros((3, N))), data))
     assert "MAP@10" in text
     assert "Repeated targets, counted once: 1." in text
-    assert "in the user's history too, and stay in the ranking: 1." in text
+    assert (
+        "Repeated targets (items that the user already had): 1 of 3 (33.3%), each a miss." in text
+    )
 
 
 def test_the_short_form_fits_a_line(reports):
-    assert repr(reports[0]).startswith("Report(Table, toy test: HR@5 0.65")
+    assert repr(reports[0]).startswith("Report(Table, toy test: HR@5 0.5667")
     assert "\n" not in repr(reports[0])
 
 

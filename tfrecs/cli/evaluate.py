@@ -12,7 +12,7 @@ from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.data import RowSplit
 from tfrecs.evaluation import Report
-from tfrecs.training import CheckpointError, Run, RunError, evaluate_part
+from tfrecs.training import CheckpointError, Run, RunError, evaluate_part, repeats_advice
 
 EXAMPLE = """\
 tfrecs evaluate runs/first
@@ -33,10 +33,9 @@ def make_parser() -> ArgumentParser:
         "--on", type=Literal["test", "validation"], default="test", help="Part of the split."
     )
     parser.add_argument(
-        "--mask_seen",
-        type=bool,
-        default=True,
-        help="Leave a user's own history out of the ranking.",
+        "--recommend_known",
+        type=bool | None,
+        help="Whether items that a user already has may be recommended; default as in the run.",
     )
     parser.add_argument("--plot", type=str | None, help="Draw the report into this file.")
     parser.add_argument("--json", type=str | None, help="Write the report into this file.")
@@ -63,8 +62,12 @@ def run(argv: Sequence[str]) -> None:
         model, split = source.load_model(), source.load_split()
         if settings.plot and isinstance(split, RowSplit):
             raise UserError("--plot draws reports of ranked lists; this model predicts rows")
-    report = evaluate_part(model, split, settings.on, ks=settings.ks, mask_seen=settings.mask_seen)
+    report = evaluate_part(
+        model, split, settings.on, ks=settings.ks, recommend_known=settings.recommend_known
+    )
     print(report)
+    if advice := repeats_advice(report):
+        print(advice)
     if isinstance(report, Report) and settings.plot:
         report.plot(settings.plot)
     if settings.json:

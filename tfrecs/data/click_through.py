@@ -11,6 +11,7 @@ import pandas as pd
 
 from tfrecs.data.columns import Label
 from tfrecs.data.feature_table import FeatureTable
+from tfrecs.data.histories import Histories
 from tfrecs.data.interactions import Interactions
 from tfrecs.data.rows import Rows
 from tfrecs.data.schema import Schema
@@ -45,6 +46,22 @@ class RowSplit:
     item_features: FeatureTable | None
     protocol: str
     counts: dict[str, int]
+
+    def known_items(self, *, test: bool = False) -> Histories:
+        """The items that each user has a row of, whatever its label; as `Split.known_items`.
+
+        Args:
+            test: Whether rows of the test count, too.
+
+        Returns:
+            Row u holds the distinct items of user id u, rising; row 0 is empty.
+        """
+        parts = [self.train, self.validation, *([self.test] if test else [])]
+        users, items = (
+            np.concatenate([part.columns[name] for part in parts])
+            for name in ("user_id", "item_id")
+        )
+        return Histories.from_pairs(users, items, len(self.users) + 1)
 
 
 def click_through(

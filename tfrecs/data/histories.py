@@ -54,6 +54,28 @@ class Histories:
         values = np.concatenate([np.zeros(0, np.int32), *arrays])
         return cls(values, offsets_of([len(row) for row in arrays]))
 
+    @classmethod
+    def from_pairs(cls, rows: np.ndarray, ids: np.ndarray, num_rows: int) -> Histories:
+        """Distinct ids in rising order, gathered by row.
+
+        Args:
+            rows: [N] row of each id, 0 to num_rows - 1.
+            ids: [N] ids, 0 or more.
+            num_rows: U, the number of rows.
+
+        Returns:
+            Histories of U rows.
+
+        Example:
+            >>> Histories.from_pairs([1, 0, 1, 1], [7, 4, 3, 7], 3).values
+            array([4, 3, 7], dtype=int32)
+        """
+        rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
+        stride = int(ids.max(initial=0)) + 1
+        pairs = np.unique(rows * stride + ids)
+        offsets = np.searchsorted(pairs, np.arange(num_rows + 1) * stride)
+        return cls(pairs % stride, offsets)
+
     @property
     def lengths(self) -> np.ndarray:
         """int64 [U], how many ids each row has."""

@@ -99,6 +99,8 @@ class EvaluationSet:
         name: data set and part, for reports.
         protocol: how the targets were chosen, for reports.
         candidates: int32 [E, C], items to rank the target among (0 = none), or None for all.
+        recommend_known: whether items of a user's history may be recommended. If not, they leave
+            the ranking, and a target among them is a miss.
     """
 
     user_ids: np.ndarray
@@ -110,6 +112,7 @@ class EvaluationSet:
     name: str = ""
     protocol: str = ""
     candidates: np.ndarray | None = None
+    recommend_known: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
@@ -155,8 +158,8 @@ class EvaluationSet:
     def sample_candidates(self, n: int, seed: int = 0) -> EvaluationSet:
         """The same users, each with n items drawn uniformly to rank the targets among.
 
-        Drawn without repetition from the items that are neither in the user's history nor among
-        the targets; users with fewer such items get all of them.
+        Drawn without repetition from the items that are neither among the targets nor, unless
+        `recommend_known`, in the user's history; users with fewer such items get all of them.
 
         Args:
             n: candidates a user, beside the targets.
@@ -165,9 +168,8 @@ class EvaluationSet:
         Returns:
             A new set.
         """
-        return self.with_candidates(
-            draw_unseen([self.history, self.targets], len(self.items), n, seed)
-        )
+        seen = [self.targets] if self.recommend_known else [self.history, self.targets]
+        return self.with_candidates(draw_unseen(seen, len(self.items), n, seed))
 
     def subset(self, rows: np.ndarray) -> EvaluationSet:
         """Some of the users: positions of rows, or a bool array that marks them."""
@@ -228,6 +230,58 @@ class Split:
     def item_features(self) -> FeatureTable | None:
         """Features of the items, encoded by the schema that their columns tell."""
         return _table(self.item_frame, self.items)
+
+    def with_recommend_known(self, recommend_known: bool = True) -> Split:
+        """The same split, with or without known items among the recommendations.
+
+        A user's known items are those of the history. By default they are never recommended: they
+        leave the ranking, and a repeated target (one that the user already has) is a miss. Where
+        users want items again, such as groceries or songs, let them stay. Validation, test and
+        baselines follow; `tfrecs.train` and `tfrecs.serving.export` take the same setting.
+
+        Args:
+            recommend_known: whether known items may be recommended.
+
+        Returns:
+            A new split.
+
+        Example:
+            >>> from tfrecs.data import Interactions, leave_last_out
+            >>> log = Interactions({"user_id": [7] * 4, "item_id": [1, 2, 3, 1]})
+            >>> leave_last_out(log).with_recommend_known().test.recommend_known
+            True
+        """
+        parts = {
+            name: dataclasses.replace(getattr(self, name), recommend_known=bool(recommend_known))
+            for name in ("validation", "test")
+        }
+        return dataclasses.replace(self, **parts)
+
+    def known_items(self, *, test: bool = False) -> Histories:
+        """The items that each user has: what is never recommended, unless `recommend_known`.
+
+        Args:
+            test: whether test targets count, too. Without them it is what the test leaves out.
+
+        Returns:
+            Row u holds the distinct items of user id u, rising; row 0 is empty.
+
+        Example:
+            >>> from tfrecs.data import Interactions, leave_last_out
+            >>> split = leave_last_out(Interactions({"user_id": [7] * 4, "item_id": [1, 2, 3, 4]}))
+            >>> split.known_items()[1], split.known_items(test=True)[1]
+            (array([1, 2, 3], dtype=int32), array([1, 2, 3, 4], dtype=int32))
+        """
+        parts = [(self.train.user_ids, self.train.histories)]
+        for part in (self.validation, self.test):
+            parts.append((part.user_ids, part.history))
+            if part is not self.test or test:
+                parts.append((part.user_ids, part.targets))
+        return Histories.from_pairs(
+            np.concatenate([np.repeat(users, rows.lengths) for users, rows in parts]),
+            np.concatenate([rows.values for _, rows in parts]),
+            len(self.users) + 1,
+        )
 
     def __repr__(self) -> str:
         return f"Split({self.protocol}:\n  {self.train}\n  {self.validation}\n  {self.test})"

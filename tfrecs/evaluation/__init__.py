@@ -18,6 +18,7 @@ from tfrecs.evaluation.metrics import (
 )
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.resampling import bootstrap_means, randomization_test
 from tfrecs.evaluation.rows import RowReport, RowValidation, evaluate_rows
@@ -26,6 +27,7 @@ __all__ = [
     "evaluate",
     "Evaluator",
     "Report",
+    "Repeats",
     "Comparison",
     "Difference",
     "CorpusValidation",

@@ -11,7 +11,7 @@ import numpy as np
 from tfrecs.data import Histories
 from tfrecs.evaluation.beyond_accuracy import relative_popularity, self_information
 from tfrecs.evaluation.pools import Pools
-from tfrecs.evaluation.ranking import Ranks, settle_ties
+from tfrecs.evaluation.ranking import Ranks, ranks_of
 
 
 def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:
@@ -35,20 +35,21 @@ def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> 
         ```
     """
     counts = np.asarray(item_counts, np.int64)
-    own = counts[pools.targets.values]
-    rows = pools.targets.rows
+    targets = pools.ranked_targets
+    own, rows = counts[targets.values], targets.rows
     if pools.candidates is None:
         catalogue = np.sort(counts[1:-1])
         at_least = len(catalogue) - np.searchsorted(catalogue, own)
         at_least = at_least - _at_least(pools.seen, counts, rows, own)
     else:
         at_least = _at_least(pools.candidates, counts, rows, own)
-        at_least = at_least + _at_least(pools.targets, counts, rows, own)
-    lists = _most_popular(pools.seen, counts, top) if top else None
-    return Ranks(settle_ties(at_least, pools.targets), pools.targets, lists)
+        at_least = at_least + _at_least(targets, counts, rows, own)
+    return ranks_of(at_least, pools, _most_popular(pools.seen, counts, top) if top else None)
 
 
-def random_metrics(sizes: np.ndarray, targets: np.ndarray, k: int) -> dict[str, np.ndarray]:
+def random_metrics(
+    sizes: np.ndarray, targets: np.ndarray, k: int, *, ranked: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Expected metrics of a ranking drawn uniformly from all orders.
 
     Of a pool of C items m are targets. Each position r <= min(k, C) holds a target with probability
@@ -61,10 +62,14 @@ def random_metrics(sizes: np.ndarray, targets: np.ndarray, k: int) -> dict[str, 
     given a target there, is (1 + (r - 1)(m - 1) / (C - 1)) / r, hence
     MAP@k = 1/C * sum over r of it. Recall@k = min(k, C) / C and Precision@k = min(k, C) m / (C k).
 
+    Where M targets count and only m of them are in the pool, the ideal DCG is that of M, and MAP
+    and Recall are smaller by m / M.
+
     Args:
         sizes: Pool sizes C, `[num_users]`.
-        targets: Numbers of targets m, `[num_users]`, each at least 1 and at most C.
+        targets: Numbers of targets M, `[num_users]`, each at least 1.
         k: Length of the list.
+        ranked: Numbers of targets in the pool m, at most M and C; None for all.
 
     Returns:
         Float64 `[num_users]` by metric: "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
@@ -76,7 +81,8 @@ def random_metrics(sizes: np.ndarray, targets: np.ndarray, k: int) -> dict[str, 
         >>> expected["HR"].round(6), expected["MRR"].round(6)
         (array([0.1]), array([0.02929]))
     """
-    sizes, m = np.asarray(sizes, np.float64), np.asarray(targets, np.float64)
+    sizes, every = np.asarray(sizes, np.float64), np.asarray(targets, np.float64)
+    m = every if ranked is None else np.asarray(ranked, np.float64)
     hit, reciprocal, gain, average = (np.zeros(len(sizes)) for _ in range(4))
     none_yet = np.ones(len(sizes))
     for r in range(1, k + 1):
@@ -88,15 +94,16 @@ def random_metrics(sizes: np.ndarray, targets: np.ndarray, k: int) -> dict[str, 
         none_yet = np.maximum(none_yet - first, 0.0)
         gain += there / np.log2(1 + r)
         average += there * (1 + (r - 1) * (m - 1) / np.maximum(sizes - 1, 1)) / r
-    ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))[np.minimum(m, k).astype(int) - 1]
+    ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))[np.minimum(every, k).astype(int) - 1]
+    share = m / np.maximum(sizes, 1)  # Of the pool; an empty one holds no target.
     shown = np.minimum(sizes, k)
     return {
         "HR": hit,
-        "NDCG": m / sizes * gain / ideal,
+        "NDCG": share * gain / ideal,
         "MRR": reciprocal,
-        "MAP": average / sizes,
-        "Recall": shown / sizes,
-        "Precision": shown * m / (sizes * k),
+        "MAP": share * average / every,
+        "Recall": share * shown / every,
+        "Precision": share * shown / k,
     }
 
 
@@ -119,7 +126,8 @@ def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, flo
         random_lists(Pools.of(split.test), split.test.item_counts, k=10)["Coverage"]
         ```
     """
-    sizes, n, seen = pools.sizes, pools.num_items, pools.seen
+    n, seen = pools.num_items, pools.seen
+    sizes = np.maximum(pools.sizes, 1)  # Where nothing is left, nothing is in a list either.
     # log(1 - k / C), where -50 stands for the logarithm of 0.
     missed = np.log(np.maximum(1 - np.minimum(k / sizes, 1), np.exp(-50)))
     by_item = np.bincount(seen.values, weights=missed[seen.rows], minlength=n + 1)[1:]

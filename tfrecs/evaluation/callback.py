@@ -29,7 +29,7 @@ class CorpusValidation(keras.callbacks.Callback):
         every: Run on epochs `every`, 2 `every`, ..., counted from 1.
         prefix: Of the names in the logs.
         metrics: Of "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
-        mask_seen: Whether items of a user's history are left out of the ranking.
+        recommend_known: Whether known items may be recommended; None as the set says.
         batch_size: Users scored at once; None chooses by the number of items.
 
     Raises:
@@ -51,14 +51,16 @@ class CorpusValidation(keras.callbacks.Callback):
         prefix: str = "val_",
         *,
         metrics: Sequence[str] = ("HR", "NDCG"),
-        mask_seen: bool = True,
+        recommend_known: bool | None = None,
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"CorpusValidation: every must be at least 1, got {every}.")
         check_metrics(metrics)
-        self.evaluator = Evaluator(dataset, ks, mask_seen=mask_seen, batch_size=batch_size)
+        self.evaluator = Evaluator(
+            dataset, ks, recommend_known=recommend_known, batch_size=batch_size
+        )
         self.every = every
         self.prefix = prefix
         self.metrics = tuple(metrics)

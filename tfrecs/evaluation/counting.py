@@ -76,7 +76,7 @@ class RankCounter:
             features: Features of B users.
             vectors: What `item_vectors` returned.
             targets: int32 `[B, T]`, padded with 0 on the right, rows with more targets first.
-            seen: int32 `[B, S]`, distinct items without the targets, 0 is padding.
+            seen: int32 `[B, S]`, distinct items, none of them a target, 0 is padding.
             k: Length of the recommended lists; 0 for none.
 
         Returns:
@@ -116,8 +116,9 @@ class RankCounter:
             not finite.
         """
         items = tf.concat([targets, candidates], axis=1)
-        # A model need not be able to score padding: in its place it scores the first target again.
-        scored = tf.where(items > 0, items, targets[:, :1])
+        # A model need not be able to score padding: it scores the first item of the row again, or
+        # item 1 where the row is empty.
+        scored = tf.where(items > 0, items, tf.maximum(tf.reduce_max(items, 1, keepdims=True), 1))
         scores = tf.cast(self._model().score(features, scored), tf.float32)
         pool = tf.where(items > 0, scores, -float("inf"))
         ranks = _count_each(

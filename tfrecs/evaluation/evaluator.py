@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tfrecs.evaluation.contract import Recommender
 from tfrecs.evaluation.metrics import RANK_METRICS, check_metrics
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
 
 
@@ -23,9 +25,10 @@ def evaluate(
     dataset: EvaluationSet,
     ks: Sequence[int] = (10,),
     *,
-    mask_seen: bool = True,
+    recommend_known: bool | None = None,
     batch_size: int | None = None,
     baselines: bool = True,
+    mask_seen: bool | None = None,
 ) -> Report:
     """Evaluates a model on the users of an evaluation set.
 
@@ -38,10 +41,12 @@ def evaluate(
         model: Any model of tfrecs, or what else has the methods of `Recommender`.
         dataset: Users, what is known of them and what they are to be recommended.
         ks: Lengths of the recommended lists.
-        mask_seen: Whether items of a user's history are left out of the ranking. Set it to False
-            where people consume an item again.
+        recommend_known: Whether known items, those of a user's history, may be recommended, as
+            where people consume an item again. If not, they leave the ranking, and a target among
+            them is a miss. None as the set says (`Split.with_recommend_known`).
         batch_size: Users scored at once; None chooses by the number of items.
         baselines: Whether to evaluate the baselines too.
+        mask_seen: The opposite of `recommend_known`, which has replaced it.
 
     Returns:
         Metrics, baselines, and each user's own, for confidence intervals and paired tests.
@@ -56,7 +61,14 @@ def evaluate(
         report.metrics["NDCG@10"], report.interval("NDCG@10")
         ```
     """
-    evaluator = Evaluator(dataset, ks, mask_seen=mask_seen, batch_size=batch_size)
+    if mask_seen is not None:
+        warnings.warn(
+            f"evaluate: mask_seen={mask_seen} is now recommend_known={not mask_seen}.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        recommend_known = not mask_seen
+    evaluator = Evaluator(dataset, ks, recommend_known=recommend_known, batch_size=batch_size)
     return evaluator.report(model, baselines=baselines)
 
 
@@ -69,7 +81,7 @@ class Evaluator:
     Args:
         dataset: Users, what is known of them and what they are to be recommended.
         ks: Lengths of the recommended lists.
-        mask_seen: Whether items of a user's history are left out of the ranking.
+        recommend_known: Whether known items may be recommended; None as the set says.
         batch_size: Users scored at once; None chooses by the number of items.
 
     Raises:
@@ -89,16 +101,15 @@ class Evaluator:
         dataset: EvaluationSet,
         ks: Sequence[int] = (10,),
         *,
-        mask_seen: bool = True,
+        recommend_known: bool | None = None,
         batch_size: int | None = None,
     ) -> None:
         self.ks = tuple(sorted({int(k) for k in ks}))
         if not self.ks or self.ks[0] < 1:
             raise ValueError(f"ks are lengths of lists, each at least 1 and not none; got {ks}.")
         self.dataset = dataset
-        self.mask_seen = mask_seen
         self.batch_size = batch_size
-        self.pools = Pools.of(dataset, mask_seen)
+        self.pools = Pools.of(dataset, recommend_known)
 
     def ranks(self, model: Recommender, *, top: int = 0) -> Ranks:
         """The rank of each target, and with `top` the recommended items of each user.
@@ -149,7 +160,8 @@ class Evaluator:
             The report.
         """
         top = self.ks[-1] if self.pools.candidates is None else 0
-        metrics, per_user = self._measure(self.ranks(model, top=top))
+        ranks = self.ranks(model, top=top)
+        metrics, per_user = self._measure(ranks)
         others = {}
         if baselines:
             popular = popularity_ranks(self.pools, self.dataset.item_counts, top=top)
@@ -160,6 +172,7 @@ class Evaluator:
             per_user=per_user,
             user_ids=self.dataset.user_ids,
             protocol=self._protocol(model),
+            repeats=Repeats.of(ranks, self.pools, self.ks),
         )
 
     def _measure(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -183,8 +196,10 @@ class Evaluator:
     def _random(self) -> dict[str, float]:
         """Expected metrics of the random recommender."""
         metrics: dict[str, float] = {}
+        pools = self.pools
+        ranked = pools.ranked_targets.lengths
         for k in self.ks:
-            expected = random_metrics(self.pools.sizes, self.pools.targets.lengths, k)
+            expected = random_metrics(pools.sizes, pools.targets.lengths, k, ranked=ranked)
             metrics.update({f"{name}@{k}": float(v.mean()) for name, v in expected.items()})
             if self.pools.candidates is None:
                 lists = random_lists(self.pools, self.dataset.item_counts, k)
@@ -202,7 +217,7 @@ class Evaluator:
             "targets": len(pools.targets.values),
             "items": pools.num_items,
             "ranked": "candidates" if pools.candidates is not None else "catalogue",
-            "mask_seen": self.mask_seen if pools.candidates is None else None,
+            "recommend_known": pools.recommend_known,
             "ranked_items": [int(sizes.min()), float(sizes.mean()), int(sizes.max())],
             "ties": "against the target",
             "counts": {name: count for name, count in pools.counts.items() if count},

@@ -2,16 +2,16 @@
 
 The rules, in one place:
 
-* Each target is ranked among a *pool* of distinct items, the user's other targets included.
-* Full ranking: the pool is the whole catalogue. With `mask_seen`, items of the user's history
-  leave it, except a target that stands in the history too (an item consumed again): it stays in
-  the pool, as it could not be recommended otherwise.
-* Given candidates (such as the 1 + 99 protocol): the pool is the candidates of the user's row and
-  the targets. 0 is padding. A candidate that repeats, or equals a target, counts once. The history
-  masks nothing: what is given is ranked.
+* Each target is ranked among a *pool* of distinct items, the user's other targets included. The
+  pool is the whole catalogue or, given candidates (such as the 1 + 99 protocol), the candidates of
+  the user's row and the targets. 0 is padding. A candidate that repeats, or equals a target, counts
+  once.
+* Unless `recommend_known`, the items of the user's history leave the pool, as they leave the
+  answers of an export. A *repeated target*, one that stands in the history too, leaves with them:
+  it is never recommended, and its rank is `NEVER`.
 * A target that stands twice in a row is one target.
 
-What these rules take out is counted, and said in the report.
+The report counts what these rules take out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ import numpy as np
 
 from tfrecs.data import EvaluationSet, Histories
 
+# The rank of a target that is never recommended: beyond the end of any list.
+NEVER = 2**62
+
 
 @dataclasses.dataclass(frozen=True)
 class Pools:
@@ -29,27 +32,31 @@ class Pools:
 
     Attributes:
         num_items: Size of the catalogue.
+        recommend_known: Whether known items stay in the pools.
         targets: Distinct targets of each user, rising ids.
+        repeated: Which of them stand in the user's history, bool `[num_targets]`.
         seen: Items of the catalogue that are not in the user's pool, rising ids. Empty rows where
             candidates are given.
         candidates: Distinct given candidates without the targets, rising ids; None for full
             ranking.
-        counts: What the rules removed or kept, by name.
+        counts: What the rules removed, by name.
     """
 
     num_items: int
+    recommend_known: bool
     targets: Histories
+    repeated: np.ndarray
     seen: Histories
     candidates: Histories | None
     counts: dict[str, int]
 
     @classmethod
-    def of(cls, dataset: EvaluationSet, mask_seen: bool = True) -> Pools:
+    def of(cls, dataset: EvaluationSet, recommend_known: bool | None = None) -> Pools:
         """The pools of an evaluation set.
 
         Args:
             dataset: Users, their histories, targets and perhaps candidates.
-            mask_seen: Whether items of the history leave the pool (full ranking only).
+            recommend_known: Whether known items stay in the pools; None as the set says.
 
         Returns:
             Pools of the same users in the same order.
@@ -58,6 +65,8 @@ class Pools:
             ValueError: If there is no user, a target is not an item of the catalogue, or a
                 candidate is neither that nor padding.
         """
+        if recommend_known is None:
+            recommend_known = dataset.recommend_known
         n, users = len(dataset.items), len(dataset)
         if not users:
             raise ValueError(f"Nothing to evaluate: {dataset.name or 'the set'} has no users.")
@@ -65,8 +74,6 @@ class Pools:
         targets = _keys(dataset.targets, n)
         counts = {"duplicate_targets": len(dataset.targets.values) - len(targets)}
         history = _keys(dataset.history, n)
-        repeated = np.isin(history, targets, assume_unique=True)
-        counts["targets_in_history"] = int(repeated.sum())
         seen, candidates = history[:0], None
         if dataset.candidates is not None:
             _check_ids("candidates", dataset.candidates, 0, n, "0 stands for no candidate.")
@@ -77,16 +84,38 @@ class Pools:
             extra = distinct[~np.isin(distinct, targets, assume_unique=True)]
             counts["duplicate_candidates"] = int((given.values > 0).sum()) - len(distinct)
             counts["candidates_equal_target"] = len(distinct) - len(extra)
+            if not recommend_known:
+                unknown = extra[~np.isin(extra, history, assume_unique=True)]
+                counts["known_candidates"] = len(extra) - len(unknown)
+                extra = unknown
             candidates = _rows(extra, n, users)
-        elif mask_seen:
-            seen = history[~repeated]
-        return cls(n, _rows(targets, n, users), _rows(seen, n, users), candidates, counts)
+        elif not recommend_known:
+            seen = history
+        return cls(
+            num_items=n,
+            recommend_known=recommend_known,
+            targets=_rows(targets, n, users),
+            repeated=np.isin(targets, history, assume_unique=True),
+            seen=_rows(seen, n, users),
+            candidates=candidates,
+            counts=counts,
+        )
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """Which targets are in their user's pool, bool `[num_targets]`."""
+        return np.full_like(self.repeated, True) if self.recommend_known else ~self.repeated
+
+    @property
+    def ranked_targets(self) -> Histories:
+        """The targets that are in their user's pool."""
+        return self.targets.keep(self.ranked)
 
     @property
     def sizes(self) -> np.ndarray:
         """How many items each user's targets are ranked among, the targets included; int64."""
         if self.candidates is not None:
-            return self.candidates.lengths + self.targets.lengths
+            return self.candidates.lengths + self.ranked_targets.lengths
         return self.num_items - self.seen.lengths
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from tfrecs.data import EvaluationSet, Histories
 from tfrecs.evaluation.contract import Recommender
 from tfrecs.evaluation.counting import counter_of
-from tfrecs.evaluation.pools import Pools
+from tfrecs.evaluation.pools import NEVER, Pools
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Ranks:
 
     Attributes:
         ranks: int64 `[num_targets]`, from 1, a user's all different. Ties count against the target:
-            of items with its score, every other one that is not a target stands before it.
+            of items with its score, every other one that is not a target stands before it. Targets
+            that are never recommended have ranks of about `pools.NEVER`, beyond any list.
         targets: Which items they are, a row a user; `ranks` runs parallel to `targets.values`.
         top_items: int32 `[num_users, k]`, the recommended items, best first, 0 where fewer are
             left; None where they were not asked for.
@@ -72,14 +73,15 @@ def rank_targets(
     widths = dataset.history.lengths
     if model.max_history is not None:
         widths = np.minimum(widths, model.max_history)
-    counts = np.empty(len(pools.targets.values), np.int64)
+    ranked = pools.ranked_targets
+    counts = np.empty(len(ranked.values), np.int64)
     top_items = np.zeros((len(pools), top), np.int32) if top else None
     num_bad = num_scores = 0
-    for rows in _batches(pools, widths, batch_size or _batch_size(pools)):
+    for rows in _batches(ranked, widths, batch_size or _batch_size(pools)):
         features = {"user_id": dataset.user_ids[rows]}
         if model.max_history is not None:
             features["history"] = dataset.history.padded(rows, max(widths[rows].max(), 1))
-        targets, slots = _targets(pools.targets, rows)
+        targets, slots = _targets(ranked, rows)
         if pools.candidates is None:
             seen = pools.seen.padded(rows, pools.seen.lengths[rows].max())
             found, items, bad = counter.in_catalogue(features, vectors, targets, seen, top)
@@ -98,7 +100,24 @@ def rank_targets(
             f"{num_bad} of the {num_scores} scores of {type(model).__name__} are NaN or infinite: "
             "no rank is right. Look for a learning rate that is too high, or a division by 0."
         )
-    return Ranks(settle_ties(counts, pools.targets), pools.targets, top_items)
+    return ranks_of(counts, pools, top_items)
+
+
+def ranks_of(counts: np.ndarray, pools: Pools, top_items: np.ndarray | None = None) -> Ranks:
+    """The ranks of all targets, from counts of those that are in their pools.
+
+    Args:
+        counts: int64 `[num_ranked]`, how many items score at least as high as each target of
+            `pools.ranked_targets`.
+        pools: What the targets are ranked among.
+        top_items: The recommended items, where they were asked for.
+
+    Returns:
+        The ranks; `NEVER` or close to it for targets outside their pool.
+    """
+    every = np.full(len(pools.targets.values), NEVER)
+    every[pools.ranked] = counts
+    return Ranks(settle_ties(every, pools.targets), pools.targets, top_items)
 
 
 def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
@@ -130,24 +149,24 @@ def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
     return ranks
 
 
-def _batches(pools: Pools, widths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def _batches(targets: Histories, widths: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Rows of users by the width of their history; in each batch, those with more targets first."""
     order = np.argsort(widths, kind="stable")
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        yield rows[np.argsort(-pools.targets.lengths[rows], kind="stable")]
+        yield rows[np.argsort(-targets.lengths[rows], kind="stable")]
 
 
 def _batch_size(pools: Pools) -> int:
     """So many users that a block of scores, or of candidates' vectors, stays small."""
     if pools.candidates is None:
         return int(np.clip(2**23 // pools.num_items, 8, 512))
-    return int(np.clip(2**17 // pools.sizes.max(), 8, 512))
+    return int(np.clip(2**17 // max(pools.sizes.max(), 1), 8, 512))
 
 
 def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows' targets padded with 0 on the right, and where each stands in `targets.values`."""
-    place = np.arange(targets.lengths[rows].max())
+    place = np.arange(max(targets.lengths[rows].max(), 1))
     inside = place < targets.lengths[rows][:, None]
     slots = (targets.offsets[rows][:, None] + place)[inside]
     padded = np.zeros(inside.shape, np.int32)

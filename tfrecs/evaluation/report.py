@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs.evaluation.comparison import Comparison
+from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.resampling import bootstrap_means, bounds
 from tfrecs.evaluation.wording import protocol_lines, shown_metrics
 
@@ -30,6 +31,7 @@ class Report:
         per_user: Each user's value of every metric that is a mean over users.
         user_ids: The users, int32 `[num_users]`.
         protocol: What was ranked and how: model, data, split, counts, ties.
+        repeats: The share of repeated targets, and the metrics of new and repeated ones apart.
         intervals: 95% confidence intervals of a report that was read without its users.
 
     Example:
@@ -49,6 +51,7 @@ class Report:
     per_user: dict[str, np.ndarray]
     user_ids: np.ndarray
     protocol: dict[str, Any]
+    repeats: Repeats
     intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     _means: dict[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict, init=False)
 
@@ -125,9 +128,9 @@ class Report:
         if self.protocol["fingerprint"] != other.protocol["fingerprint"]:
             raise ValueError(
                 "A paired test needs one ranking task; in these reports the users are the same but "
-                "the targets, the candidates or the masking of seen items differ: "
-                f"{self.protocol['data']!r} and {other.protocol['data']!r}, mask_seen "
-                f"{self.protocol['mask_seen']} and {other.protocol['mask_seen']}."
+                "the targets, the candidates or what is done with known items differ: "
+                f"{self.protocol['data']!r} and {other.protocol['data']!r}, recommend_known "
+                f"{self.protocol['recommend_known']} and {other.protocol['recommend_known']}."
             )
         return Comparison.of(
             (self.protocol["model"], other.protocol["model"]),
@@ -155,6 +158,7 @@ class Report:
             "metrics": self.metrics,
             "intervals": intervals,
             "baselines": self.baselines,
+            "repeats": self.repeats.as_dict(),
             "protocol": self.protocol,
         }
         return json.dumps(content, indent=2)
@@ -176,6 +180,7 @@ class Report:
             per_user={},
             user_ids=np.zeros(0, np.int32),
             protocol=content["protocol"],
+            repeats=Repeats(**content["repeats"]),
             intervals={name: (ends[0], ends[1]) for name, ends in content["intervals"].items()},
         )
 
@@ -229,4 +234,5 @@ class Report:
             )
             for row in rows
         ]
-        return "\n".join([*table, "", *protocol_lines(self.protocol)])
+        repeats = self.repeats.lines(self.protocol["targets"], self.protocol["recommend_known"])
+        return "\n".join([*table, "", *protocol_lines(self.protocol), *repeats])

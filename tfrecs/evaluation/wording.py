@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 _COUNTS = {
     "duplicate_targets": "Repeated targets, counted once",
-    "targets_in_history": "Targets that are in the user's history too, and stay in the ranking",
     "duplicate_candidates": "Repeated candidates, counted once",
     "candidates_equal_target": "Candidates that are a target of their user, left out",
+    "known_candidates": "Candidates that are known items of their user, left out",
 }
 
 
@@ -54,10 +54,10 @@ def protocol_lines(protocol: dict[str, Any]) -> list[str]:
     least, mean, most = protocol["ranked_items"]
     if protocol["ranked"] == "candidates":
         among = "the candidates given for the user and the targets"
-    elif protocol["mask_seen"]:
-        among = f"the {protocol['items']:,} items but those in the user's history"
     else:
         among = f"all {protocol['items']:,} items"
+    if not protocol["recommend_known"]:
+        among += " but those in the user's history"
     size = f"{least:,}" if least == most else f"{least:,} to {most:,}, {mean:,.0f} on average"
     source = ", ".join(text for text in (protocol["data"], protocol["split"]) if text)
     lines = [

@@ -77,13 +77,11 @@ class KnownItems(keras.layers.Layer):
                     f"got shape {ids.shape}"
                     + (f" and ids {ids.min()} to {ids.max()}." if ids.size else ".")
                 )
-        pairs = np.unique(users * (num_items + 1) + items)
-        users, items = pairs // (num_items + 1), pairs % (num_items + 1)
-        offsets = np.searchsorted(users, np.arange(num_users + 2))
-        layer = cls(num_users, num_items, len(items), **kwargs)
-        layer._items.assign(items.astype(np.int32))
-        layer._offsets.assign(offsets.astype(np.int32))
-        layer._pairs.fill(users, items)
+        rows = Histories.from_pairs(users, items, num_users + 1)
+        layer = cls(num_users, num_items, len(rows.values), **kwargs)
+        layer._items.assign(rows.values)
+        layer._offsets.assign(rows.offsets.astype(np.int32))
+        layer._pairs.fill(rows.rows, rows.values.astype(np.int64))
         return layer
 
     @classmethod

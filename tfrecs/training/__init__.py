@@ -4,7 +4,7 @@ from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.fitting import fit
 from tfrecs.training.history import plot_history, write_history
-from tfrecs.training.job import evaluate_part, train
+from tfrecs.training.job import evaluate_part, repeats_advice, train
 from tfrecs.training.progress import EpochProgress
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.runs import Run, RunError
@@ -36,6 +36,7 @@ __all__ = [
     "make_strategy",
     "make_split",
     "plot_history",
+    "repeats_advice",
     "train",
     "write_history",
 ]

@@ -54,6 +54,7 @@ def train(
     k_core: int | None = None,
     split: SplitName | None = None,
     split_args: Mapping[str, Any] | None = None,
+    recommend_known: bool = False,
     windows: Windows = "all",
     batch_size: int | None = None,
     epochs: int = 100,
@@ -96,6 +97,9 @@ def train(
             leave_last_out, or click_through for models that predict the label of a row. read_ncf
             takes a folder with a published split as it is.
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
+        recommend_known: Whether items that a user already has may be recommended, as where people
+            buy or play them again. If not, validation, test, baselines and exports leave them out,
+            and a target among them is a miss.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
         batch_size: Histories (pairs of user and item, or rows, for models of these) a batch; the
@@ -162,7 +166,9 @@ def train(
         size = model.default_batch_size if batch_size is None else batch_size
         rule = cast(SplitName, split or model.default_split)
         _check_kind(model, rule)
-        source = load_source(data, data_args, k_core, rule, split_args)
+        source = load_source(
+            data, data_args, k_core, rule, split_args, recommend_known=recommend_known
+        )
         parts = source.parts
         console.print(source.description)
         console.print(_describe_split(parts))
@@ -193,6 +199,7 @@ def train(
         "split": rule,
         "split_args": _plain(split_args) if split_args else None,
         "model": describe(network, skip=OF_THE_SPLIT),
+        "recommend_known": recommend_known,
         "windows": windows,
         "batch_size": size,
         "epochs": epochs,
@@ -238,12 +245,20 @@ def train(
     )
 
     def test() -> None:
-        validation, test = (evaluate_part(network, parts, part) for part in ("validation", "test"))
+        reports = {part: evaluate_part(network, parts, part) for part in ("validation", "test")}
+        test = reports["test"]
         if not run.finished:
-            results = {"validation": validation.metrics, "test": test.metrics}
+            results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
+            results["repeats"] = {
+                name: report.repeats.as_dict()
+                for name, report in reports.items()
+                if isinstance(report, Report)
+            }
             run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
         console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
         console.print(str(test))
+        if advice := repeats_advice(test):
+            console.print(advice)
 
     # The others wait for the chief: the end of one worker is an error to the rest.
     from_chief(strategy, test)
@@ -256,7 +271,7 @@ def evaluate_part(
     part: Literal["validation", "test"],
     *,
     ks: Sequence[int] = KS,
-    mask_seen: bool = True,
+    recommend_known: bool | None = None,
 ) -> Report | RowReport:
     """Tests a model on a part of its split, in the way that belongs to the split.
 
@@ -265,7 +280,7 @@ def evaluate_part(
         parts: The split.
         part: Which part.
         ks: Lengths of lists, where lists are ranked.
-        mask_seen: Whether seen items are left out of them.
+        recommend_known: Whether known items may be in them; None as the split says.
 
     Returns:
         The report; baselines are in that of the test alone.
@@ -274,7 +289,18 @@ def evaluate_part(
     if isinstance(parts, RowSplit):
         train = parts.train if baselines else None
         return evaluate_rows(model, dataset, train=train, name=f"{part}, {parts.protocol}")
-    return evaluate(model, dataset, ks=ks, baselines=baselines, mask_seen=mask_seen)
+    return evaluate(model, dataset, ks=ks, baselines=baselines, recommend_known=recommend_known)
+
+
+def repeats_advice(report: Report | RowReport) -> str | None:
+    """What a command says of a test with many repeated targets; None where there are few.
+
+    Args:
+        report: The report of the test.
+    """
+    if isinstance(report, RowReport):
+        return None
+    return report.repeats.advice(report.protocol["recommend_known"])
 
 
 def _inner(optimizer: Any) -> Any:
@@ -311,6 +337,7 @@ def _facts(model: Model, config: dict[str, Any], source: Source) -> dict[str, An
         "data": source.name,
         "protocol": parts.protocol,
         "seed": config["seed"],
+        "recommend_known": config["recommend_known"],
         "parameters": sum(int(weight.shape.num_elements()) for weight in model.trainable_weights),
         "num_users": len(parts.users),
         "num_items": len(parts.items),

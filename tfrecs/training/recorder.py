@@ -181,7 +181,7 @@ class Recorder(keras.callbacks.Callback):
         """What metrics.json says.
 
         Args:
-            **results: "validation", "test" and "baselines", once they are known.
+            **results: "validation", "test", "baselines" and "repeats", once they are known.
         """
         best = self.best.best_epoch
         reached = self.rows[best - 1] if best else {}
@@ -197,6 +197,7 @@ class Recorder(keras.callbacks.Callback):
             "epochs": self.done,
             "best_epoch": best,
             "finished": bool(results),
+            "repeats": results.get("repeats", {}),
             **self.facts,
         }
 

@@ -94,6 +94,11 @@ class Run:
         return config
 
     @property
+    def recommend_known(self) -> bool:
+        """Whether items that a user already has may be recommended; of older runs False."""
+        return bool(self.config.get("recommend_known", False))
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """What metrics.json holds; empty before the first epoch is done.
 
@@ -226,6 +231,7 @@ class Run:
                 config.get("k_core"),
                 config.get("split", "leave_last_out"),
                 config.get("split_args"),
+                recommend_known=self.recommend_known,
             ).parts
         if split.items != self.load_items():
             raise RunError(

@@ -46,6 +46,8 @@ def load_source(
     k_core: int | None = None,
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
+    *,
+    recommend_known: bool = False,
 ) -> Source:
     """Reads data and parts them.
 
@@ -56,6 +58,7 @@ def load_source(
         split: A function of `tfrecs.data`: a rule that parts a log, or "read_ncf", which reads a
             published split from a folder.
         split_args: Its arguments.
+        recommend_known: Whether known items may be recommended; see `Split.with_recommend_known`.
 
     Returns:
         The split and what is known of the data.
@@ -74,6 +77,7 @@ def load_source(
             raise ValueError("read_ncf reads a split as it was published: no data_args, no k_core.")
         _check(split_args, "split_args", data_room.read_ncf, given="folder")
         parts = data_room.read_ncf(os.fspath(data), **(split_args or {}))
+        parts = parts.with_recommend_known(recommend_known)
         rows: tuple[Any, ...] = (
             parts.train.histories,
             parts.validation.targets,
@@ -86,7 +90,10 @@ def load_source(
         text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
         return Source(name, parts, count, {}, f"{text} items")
     log = load_log(data, data_args, k_core)
-    return Source(log.name, make_split(log, split, split_args), len(log), log.dropped, str(log))
+    made = make_split(log, split, split_args)
+    if isinstance(made, Split):
+        made = made.with_recommend_known(recommend_known)
+    return Source(log.name, made, len(log), log.dropped, str(log))
 
 
 def load_log(
