@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tfrecs
-from tests.serving.public_models import EXCLUSIONS, MODELS
+from tests.serving.public_models import EXCLUSIONS, MODELS, known_items
 from tfrecs._keras import tf
 from tfrecs.models import Model
 from tfrecs.serving import export
@@ -152,7 +152,13 @@ def public_export(tmp_path_factory):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
                 model = MODELS[name]()
-                export(model, base / name, k=model.num_items, num_exclusions=EXCLUSIONS)
+                export(
+                    model,
+                    base / name,
+                    k=model.num_items,
+                    num_exclusions=EXCLUSIONS,
+                    known_items=known_items(model),
+                )
         return folder
 
     return exported

@@ -7,11 +7,23 @@ from collections.abc import Callable
 
 import tfrecs
 from tests.conformance import features
-from tfrecs.data import Vocabulary
+from tfrecs.data import Histories, Vocabulary
+from tfrecs.serving.known_items import needs_known_items
 
 ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
 USERS = Vocabulary([5, 900, 17, -1])
 EXCLUSIONS = 6  # that a request of an export may name
+
+
+# By user id: what users have, in exports of models that read no history.
+KNOWN = {1: [1, 4], 3: [2]}
+
+
+def known_items(model: tfrecs.models.Model) -> Histories | None:
+    """What `export` takes for a public model."""
+    if not needs_known_items(model):
+        return None
+    return Histories.from_lists([KNOWN.get(user, []) for user in range(len(model.users) + 1)])
 
 
 def _two_tower(item_features=None) -> tfrecs.models.Model:

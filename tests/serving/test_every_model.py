@@ -7,7 +7,7 @@ import pytest
 import tfrecs
 from tests.serving.public_models import EXCLUSIONS, MODELS, USERS
 from tfrecs._keras import tf
-from tfrecs.data import Vocabulary
+from tfrecs.data import Histories, Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
@@ -39,7 +39,7 @@ def test_export(name, public_export):
         features["history"] = tf.constant([[0, 0, 2]])
     answer = recommender.recommend(k=len(items), **asked)
     scores = model.score(features).numpy()[0]
-    order = [i for i in np.argsort(-scores) if i != 1 or not model.max_history]
+    order = [i for i in np.argsort(-scores) if i != 1]  # Of the history, or known of the user.
     assert [item for item, _ in answer] == [items[i] for i in order]
     np.testing.assert_allclose([x for _, x in answer], scores[order], rtol=1e-4, atol=1e-6)
     without = recommender.recommend(k=len(items), exclude=[answer[0][0], answer[3][0]], **asked)
@@ -71,7 +71,9 @@ def test_a_catalogue_of_several_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(exact_top_k, "_BLOCK_SCORES", 64)
     items = Vocabulary(range(1000))
     model = tfrecs.models.MatrixFactorization(items, USERS, dim=4, stddev=1.0, seed=3)
-    folder = export(model, tmp_path, k=20, num_exclusions=60)
+    folder = export(
+        model, tmp_path, k=20, num_exclusions=60, known_items=Histories.from_lists([[]] * 5)
+    )
     recommender = Recommender(folder)
     order = np.argsort(-model.score({"user_id": tf.constant([2])}).numpy()[0]).tolist()
     answer = recommender.recommend(

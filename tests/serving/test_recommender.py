@@ -109,7 +109,7 @@ def test_exclusions(make_model, integers, tmp_path):
     model, _ = make_model(INTEGERS)
     none = Recommender(export(model, tmp_path, k=4, num_exclusions=0))
     assert none.recommend([7], k=4, exclude=[7, 999]) == integers.recommend([7], k=4)
-    with pytest.raises(ValueError, match="There are 1 items to leave out, and this export takes 0"):
+    with pytest.raises(ValueError, match="There are 1 items to exclude, and this export takes 0"):
         none.recommend([7], k=4, exclude=[3])
 
 

@@ -162,7 +162,7 @@ def split():
 
 def test_rows_of_users_and_items_too(split, tmp_path):
     model = DeepCross.from_split(split, dim=4, cross_layers=1, deep_units=[8], seed=1)
-    folder = export(model, tmp_path, k=5)
+    folder = export(model, tmp_path, k=5, known_items=split.known_items())
     recommender = Recommender(folder)
     frame = pd.DataFrame(
         {
@@ -178,9 +178,13 @@ def test_rows_of_users_and_items_too(split, tmp_path):
         "timestamp": tf.constant([[3], [1], [0], [14]]),
     }
     np.testing.assert_allclose(recommender.score(frame), model(features), rtol=1e-5)
-    # It recommends as before.
+    # It recommends what the user has no row of.
     scores = model.score({"user_id": tf.constant([3])}).numpy()[0]
-    best = [f"film {i}" for i in split.items.decode(np.argsort(-scores)[:3] + 1)]
+    had = [split.train.columns, split.validation.columns]
+    for columns in had:
+        scores[columns["item_id"][columns["user_id"] == 3] - 1] = -np.inf
+    left = int(np.isfinite(scores).sum())  # That is 2.
+    best = [f"film {i}" for i in split.items.decode(np.argsort(-scores)[:left] + 1)]
     assert [item for item, _ in recommender.recommend(k=3, user=3)] == [
         name.removeprefix("film ") for name in best
     ]

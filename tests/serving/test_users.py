@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.data import Vocabulary
-from tfrecs.models import TwoTower
+from tfrecs.cli import main
+from tfrecs.data import Histories, Vocabulary
+from tfrecs.models import MatrixFactorization, TwoTower
 from tfrecs.serving import Recommender, export
 
 ITEMS = Vocabulary([f"film {i}" for i in range(20)])
 USERS = Vocabulary([5, 900, 17, -1])
+KNOWN = [4, 9]  # of the user 17: film 3 and film 8
 
 
 @pytest.fixture(scope="module", params=["mean", None], ids=["history", "no history"])
 def exported(request, tmp_path_factory):
     model = TwoTower(ITEMS, USERS, dim=4, pooling=request.param, max_length=3, seed=4)
-    return model, export(model, tmp_path_factory.mktemp("users"), k=6)
+    known = None if model.max_history else Histories.from_lists([[], [], [], KNOWN, []])
+    return model, export(model, tmp_path_factory.mktemp("users"), k=6, known_items=known)
 
 
 def test_answers_as_score_does(exported):
@@ -30,7 +33,8 @@ def test_answers_as_score_does(exported):
         nothing = tf.fill([2, 10], "")
         answer = recommend(history=tf.constant(lists), user_id=users, exclude=nothing)
     else:
-        exclude = tf.constant([[*row, *[""] * 5] for row in lists])
+        # What the known user has is in the export, and nobody else's is.
+        exclude = tf.constant([[""] * 10, [*lists[1], *[""] * 5]])
         answer = recommend(user_id=users, exclude=exclude)
     ids = [[4, 9], [2, 3, 4, 5]]
     features = {
@@ -73,16 +77,18 @@ def test_manifest_and_recommender(exported):
     assert [item for item, _ in without] == best[2:5]
     if model.max_history:
         assert "film 7" not in [item for item, _ in recommender.recommend(["film 7"], k=6)]
-    else:  # It does not read the history, which is left out all the same.
-        without = recommender.recommend(best[:3], k=3, user=900, exclude=best[3:4])
-        assert [item for item, _ in without] == best[4:7]
-        with pytest.raises(ValueError, match="There are 11 items to leave out, and this export"):
-            recommender.recommend(best[:9], k=3, user=900, exclude=best[8:11])
+    else:
+        assert manifest["known_items"] == {"users": 1, "items": 2}
+        with pytest.raises(ValueError, match="TwoTower reads no history: give the user alone"):
+            recommender.recommend(best[:3], k=3, user=900)
+    with pytest.raises(ValueError, match="There are 11 items to exclude, and this export takes 10"):
+        recommender.recommend(k=3, user=900, exclude=best[:11])
     with pytest.raises(ValueError, match="The user 901 is not known to this export"):
         recommender.recommend(k=3, user=901)
     with pytest.raises(ValueError, match="'x' is not a user id: the users of this export are int"):
         recommender.recommend(k=3, user="x")
-    with pytest.raises(ValueError, match="Neither history nor user"):
+    message = "Neither history nor user" if model.max_history else "No user: give the user's id"
+    with pytest.raises(ValueError, match=message):
         recommender.recommend(k=3)
 
 
@@ -90,3 +96,24 @@ def test_a_model_without_users_takes_none(public_export):
     recommender = Recommender(public_export("SASRec"))
     with pytest.raises(ValueError, match="SASRec knows no users: give a history alone"):
         recommender.recommend([11], k=3, user=5)
+
+
+def test_known_items_must_be_those_of_the_model(public_export, tmp_path, capsys):
+    model = MatrixFactorization(ITEMS, USERS, dim=4)
+    with pytest.raises(
+        ValueError, match="must hold what each user has.*known_items=split.known_it"
+    ):
+        export(model, tmp_path)
+    with pytest.raises(ValueError, match="has 1 rows for 4 users"):
+        export(model, tmp_path, known_items=Histories.from_lists([[]]))
+    with pytest.raises(ValueError, match="known_items holds 21: item ids go from 1 to 20"):
+        export(model, tmp_path, known_items=Histories.from_lists([[], [1], [21], [], []]))
+    with pytest.raises(ValueError, match="give one of the two"):
+        export(model, tmp_path, recommend_known=True, known_items=Histories.from_lists([[]] * 5))
+    history = TwoTower(ITEMS, USERS, dim=4, max_length=3)
+    with pytest.raises(ValueError, match="of no use to an export of TwoTower: requests say"):
+        export(history, tmp_path, known_items=Histories.from_lists([[]] * 5))
+    assert not list(tmp_path.iterdir())
+    folder = str(public_export("MatrixFactorization"))
+    assert main(["recommend", folder, "--user", "5", "--history", "11"]) != 0
+    assert "--history: MatrixFactorization reads none. Give --user" in capsys.readouterr().err

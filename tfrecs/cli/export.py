@@ -8,8 +8,9 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from tfrecs import serving
-from tfrecs.cli.errors import user_errors
+from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.serving.known_items import needs_known_items
 from tfrecs.training import CheckpointError, Run, RunError
 
 EXAMPLE = "tfrecs export runs/first --output exports/sasrec"
@@ -33,6 +34,13 @@ def make_parser() -> ArgumentParser:
         type=int,
         default=10,
         help="How many items beside the history a request can exclude; 0 for no such input.",
+    )
+    parser.add_argument(
+        "--known_items",
+        type=Literal["before_test", "all"] | None,
+        help="Of models that know users and read no history the export holds what each user has, "
+        "and leaves it out of the answers: what they had before the test (the default), which "
+        "gives the figures of the test, or all, the test's items too, as a live system should.",
     )
     parser.add_argument(
         "--index",
@@ -59,6 +67,18 @@ def run(argv: Sequence[str]) -> None:
     with user_errors(RunError, CheckpointError):
         source = Run(settings.run)
         model, items = source.load_model(), source.load_items()
+        recommend_known, known = source.recommend_known, settings.known_items
+        holds_known = needs_known_items(model) and not recommend_known
+        if known is not None and not holds_known:
+            why = (
+                "the run has recommend_known: nothing is left out"
+                if recommend_known
+                else f"requests say what a user has, as {type(model).__name__} reads a history"
+            )
+            raise UserError(f"--known_items has no use here: {why}")
+        known_items = None
+        if holds_known:
+            known_items = source.load_split().known_items(test=known == "all")
     with user_errors(ValueError, OSError, ImportError):
         folder = serving.export(
             model,
@@ -66,7 +86,15 @@ def run(argv: Sequence[str]) -> None:
             k=settings.k,
             num_exclusions=settings.num_exclusions,
             index=settings.index,
+            recommend_known=recommend_known,
+            known_items=known_items,
             version=settings.version,
+        )
+    if known_items is not None:
+        print(
+            f"The export leaves out what each user has: {len(known_items.values):,} items of "
+            f"{int((known_items.lengths > 0).sum()):,} users, "
+            + ("the test's too." if known == "all" else "the test's not (--known_items all does).")
         )
     print(f"Exported to {folder}. Next:")
     users = getattr(model, "users", None)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import user_errors
+from tfrecs.cli.errors import UserError, user_errors
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.cli.quiet import quiet_import
 
@@ -32,7 +32,7 @@ def make_parser() -> ArgumentParser:
         type=str,
         default="",
         help="Raw item ids, oldest first, separated by commas; quoted as in CSV where an id holds "
-        "a comma.",
+        "a comma. Not for models that know users by their id alone.",
     )
     parser.add_argument(
         "--user", type=str | None, help="Raw id of the user, for models that know users."
@@ -71,6 +71,11 @@ def run(argv: Sequence[str]) -> None:
     with user_errors(ValueError, OSError), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         recommender = Recommender(settings.export)
+        if history and not recommender.reads_history:
+            raise UserError(
+                f"--history: {recommender.manifest['model']} reads none. Give --user, and by "
+                "--exclude what else is not to be recommended"
+            )
         k = min(10, recommender.k) if settings.k is None else settings.k
         best = recommender.recommend(history, k=k, user=settings.user, exclude=exclude)
     for warning in caught:

@@ -16,7 +16,7 @@ from tfrecs.models.deep_cross import DeepCross
 class RetrieveThenRank(Model):
     """Two trained models in one graph: the first finds candidates, the second orders them.
 
-        candidates(u) = the m unseen items of the highest retriever.score(u, i)
+        candidates(u) = the m items of the highest retriever.score(u, i), without the history
         score(u, i) = ranker.score(u, i) for these; for all others less, in the retriever's order
 
     (The two stages of Covington et al., RecSys 2016.) It is evaluated and exported like any model,
@@ -28,6 +28,8 @@ class RetrieveThenRank(Model):
         retriever: Any model with a vocabulary of items, such as `TwoTower` or `SASRec`.
         ranker: A model of rows of users and items.
         num_candidates: How many candidates are ranked, m.
+        recommend_known: Whether items of the history may be candidates; see
+            `Split.with_recommend_known`.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Raises:
@@ -42,7 +44,12 @@ class RetrieveThenRank(Model):
     """
 
     def __init__(
-        self, retriever: Model, ranker: DeepCross, num_candidates: int = 100, **kwargs: Any
+        self,
+        retriever: Model,
+        ranker: DeepCross,
+        num_candidates: int = 100,
+        recommend_known: bool = False,
+        **kwargs: Any,
     ) -> None:
         if isinstance(retriever, dict):
             retriever = keras.utils.deserialize_keras_object(retriever)
@@ -56,6 +63,7 @@ class RetrieveThenRank(Model):
         self.retriever = retriever
         self.ranker = ranker
         self.num_candidates = min(num_candidates, self.num_items)
+        self.recommend_known = recommend_known
         self.users = getattr(retriever, "users", None)
         self._item_ids = _matched(retriever.items, ranker.items)
         self._user_ids = None
@@ -87,7 +95,7 @@ class RetrieveThenRank(Model):
             reduce(found, axis=1, keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max)
         )
         unseen = found
-        if "history" in features:
+        if "history" in features and not self.recommend_known:
             row = tf.range(tf.shape(found)[0])[:, tf.newaxis]
             history = features["history"]
             known = (history > 0) & (history <= self.num_items)
@@ -127,6 +135,7 @@ class RetrieveThenRank(Model):
             "retriever": self.retriever.description(),
             "ranker": self.ranker.description(),
             "num_candidates": self.num_candidates,
+            "recommend_known": self.recommend_known,
         }
 
 

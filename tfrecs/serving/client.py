@@ -93,21 +93,23 @@ class Client:
 
         Args:
             history: Raw ids of what they interacted with, oldest first. Where the model's ids are
-                integers, strings of digits are read as such.
+                integers, strings of digits are read as such. Of users by their id alone the export
+                knows what they have, and takes no history.
             k: How many items to recommend; at most as many as the export answers with.
             user: Raw id of who they are, for models that know users.
             exclude: Raw ids of more items that are not to be recommended.
             timeout: Seconds to wait, in place of the client's.
 
         Returns:
-            `(raw id, score)` of the best items outside the history, best first; fewer than `k`
-            where fewer are left.
+            `(raw id, score)` of the best items outside `exclude` and, unless the export has
+            `recommend_known`, what the user has; best first; fewer than `k` where fewer are left.
 
         Raises:
             ServingError: The server refuses, or cannot be reached in time.
             ValueError: The model recommends nothing, `k` is less than 1 or more than the export
-                answers with, there is neither history nor user, the model knows no users, takes
-                fewer exclusions or none, or an id is no integer though the model's are.
+                answers with, there is neither history nor user, the model knows no users, or reads
+                no history, or takes fewer exclusions or none, or an id is no integer though the
+                model's are.
         """
         if isinstance(history, str | bytes):
             raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")

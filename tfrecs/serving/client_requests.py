@@ -41,6 +41,8 @@ def recommendation_request(
         if user is None and not history:
             raise ValueError(
                 "Neither history nor user: give at least one item id, or the user's."
+                if knows_users and "history" in inputs
+                else "No user: give the user's id."
                 if knows_users
                 else "The history is empty: give at least one item id."
             )
@@ -48,12 +50,11 @@ def recommendation_request(
     request = {}
     if "history" in inputs:
         request["history"] = padded(read, max(history_width, 1), "history", inputs["history"])
-        # What a history holds is left out of the answer anyway.
-        pairs = zip(banned, map(set, read), strict=True)
-        banned = [[item for item in row if item not in seen] for row, seen in pairs]
-    else:
-        # The model does not read it, but what was seen is not to be recommended either.
-        banned = [[*row, *more] for row, more in zip(read, banned, strict=True)]
+    elif any(read):
+        raise ValueError(
+            "The served model reads no history: give users alone, and what else is not to be "
+            "recommended as exclude."
+        )
     if "exclude" in inputs:
         banned = [list(dict.fromkeys(row)) for row in banned]
         longest, width = max(map(len, banned)), inputs["exclude"]["shape"][1]

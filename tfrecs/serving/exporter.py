@@ -11,10 +11,11 @@ from typing import Literal
 
 import tfrecs
 from tfrecs._keras import require_scann, tf
-from tfrecs.data import Vocabulary
+from tfrecs.data import Histories, Vocabulary
 from tfrecs.models import DeepCross, Model
 from tfrecs.serving import golden
 from tfrecs.serving.graph_check import check_graph
+from tfrecs.serving.known_items import check_known_items
 from tfrecs.serving.manifest import write_manifest
 from tfrecs.serving.raw_ids import VocabularyFiles
 from tfrecs.serving.served import Served, recommends
@@ -29,6 +30,8 @@ def export(
     k: int = 100,
     num_exclusions: int = 10,
     index: Literal["exact", "scann"] = "exact",
+    recommend_known: bool = False,
+    known_items: Histories | None = None,
     version: int | None = None,
 ) -> str:
     """Writes `<path>/<version>`, a SavedModel that TensorFlow Serving loads as it is.
@@ -43,13 +46,14 @@ def export(
       `max_history` items. A row with nothing left gets what the model says of an empty history.
     - input `user_id` `[batch]`, for models with a vocabulary of users: who they are. An id that the
       model does not know is an unknown user.
-    - input `exclude` `[batch, num_exclusions]`: items that are not to be recommended, beside those
-      of the history. The width is fixed, so that a server can put requests into one batch; what is
-      not used is `padding_id`. Unknown and repeated ids count for nothing.
+    - input `exclude` `[batch, num_exclusions]`: more items that are not to be recommended. The
+      width is fixed, so that a server can put requests into one batch; what is not used is
+      `padding_id`. Unknown and repeated ids count for nothing.
     - outputs `item_id` `[batch, k]` and `score` `[batch, k]` float32, best first, exactly as
-      `tf.math.top_k` ranks all items. No item of the whole given history, nor of `exclude`, is
-      among them. Where fewer than k items are left, the rest is `padding_id` with the least
-      float32 as its score; scores are never NaN nor infinite.
+      `tf.math.top_k` ranks all items. No item of `exclude` is among them and, unless
+      `recommend_known`, none that the user has: none of the whole given history or, for models that
+      read no history, of the user's row in `known_items`. Where fewer than k items are left, the
+      rest is `padding_id` with the least float32 as its score; scores are never NaN nor infinite.
 
     The signature `score` gives the scores of given items: inputs `history` and `user_id` as above,
     and `candidates` `[batch, c]`; output `score` `[batch, c]` float32, the least float32 where the
@@ -87,11 +91,16 @@ def export(
             rows, `DeepCross`.
         path: Folder of all versions of this model, on a local file system.
         k: How many items an answer has; at most (and then clamped to) the number of items.
-        num_exclusions: Width of the input `exclude`, 0 for none. Where a model reads no history,
-            that is the only way to leave out what a user knows: take as many as users have.
+        num_exclusions: Width of the input `exclude`, 0 for none.
         index: How the best items are found: "exact", or "scann", approximately, by TFRS's `ScaNN`
             layer, for models of vectors and catalogues of millions. ScaNN's operations must then
             be in the server, as they are in no stock one, and in Python scann must be installed.
+        recommend_known: Whether items that the user already has may be recommended. It should be
+            what the model was evaluated with (`Split.with_recommend_known`).
+        known_items: The items of each user, `split.known_items()`, for models that know users and
+            read no history: the export holds them, and leaves them out of the answers. By
+            `known_items(test=True)` it leaves out the test's targets too, as a live system should;
+            the figures of a test can be found again only in an export without them.
         version: Number of the version; by default one more than the newest in `path`.
 
     Returns:
@@ -100,8 +109,8 @@ def export(
     Raises:
         FileExistsError: That version exists.
         ValueError: The model has no vocabulary, knows neither histories nor users, has weights that
-            are not finite, or cannot be written as a graph that a stock server runs; or an argument
-            is out of its range.
+            are not finite, or cannot be written as a graph that a stock server runs; an argument
+            is out of its range; or known items are missing, or not those of its users and items.
         ImportError: `index` is "scann", and ScaNN is not installed or does not work.
 
     Example:
@@ -117,13 +126,22 @@ def export(
     if not isinstance(num_exclusions, Integral) or num_exclusions < 0:
         raise ValueError(f"num_exclusions must be an integer, 0 or more, not {num_exclusions!r}.")
     _check_index(model, index)
+    known_items = check_known_items(model, known_items, recommend_known)
     k = min(int(k), model.num_items)
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
     ):
         files = VocabularyFiles(Path(scratch))
-        served = Served(model, files, k, int(num_exclusions), index)
+        served = Served(
+            model,
+            files,
+            k,
+            int(num_exclusions),
+            index,
+            recommend_known=bool(recommend_known),
+            known_items=known_items,
+        )
         tf.saved_model.save(
             served.module,
             str(folder),

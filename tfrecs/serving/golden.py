@@ -18,6 +18,7 @@ from tfrecs._keras import tf
 from tfrecs.data import (
     Categorical,
     Column,
+    Histories,
     History,
     Schema,
     Text,
@@ -95,7 +96,15 @@ def answered(
     return entries
 
 
-def of_recommendations(model: Model, k: int, num_exclusions: int, *, exact: bool) -> Golden:
+def of_recommendations(
+    model: Model,
+    k: int,
+    num_exclusions: int,
+    *,
+    exact: bool,
+    recommend_known: bool = False,
+    known_items: Histories | None = None,
+) -> Golden:
     """Returns a request for recommendations: histories short, spread, too long and empty.
 
     Excluded are the best items of each user but the last, one of them twice, and an unknown one.
@@ -105,13 +114,20 @@ def of_recommendations(model: Model, k: int, num_exclusions: int, *, exact: bool
         k: How many items an answer has.
         num_exclusions: How many items a request can exclude.
         exact: Whether the export finds the best items for sure.
+        recommend_known: Whether known items may be recommended.
+        known_items: The items of each user that are never recommended, where requests do not say
+            them; None for none.
     """
-    frame, features, encoded = _queries(model)
+    frame, features, known = _queries(model)
     assert model.items is not None
+    if known_items is not None:
+        users = features["user_id"].numpy()
+        known = [known_items[u] if u < len(known_items) else known_items[0] for u in users]
     scores = np.array(model.score(features), np.float32)
     scores[~np.isfinite(scores)] = _LOWEST
-    for row, ids in zip(scores, encoded, strict=True):
-        row[ids - 1] = _LOWEST
+    if not recommend_known:
+        for row, ids in zip(scores, known, strict=True):
+            row[ids - 1] = _LOWEST
     if num_exclusions:
         best = np.argsort(-scores[:-1], axis=1, kind="stable")
         excluded = best[:, : min(max(num_exclusions - 2, 1), 3)]

@@ -64,22 +64,22 @@ class Recommender:
 
         Args:
             history: Raw ids of what they interacted with, oldest first. Where the export's ids are
-                integers, strings of digits are read as such. Models that know users by their id
-                alone do not read it, but it is left out of the answer all the same.
+                integers, strings of digits are read as such. Of users by their id alone the export
+                knows what they have, and takes no history.
             k: How many items to recommend; at most the export's own k.
             user: Raw id of who they are, for exports that know users; None for an unknown user.
             exclude: Raw ids of more items never to be recommended; unknown ones are no mistake.
 
         Returns:
-            `(raw id, score)` of the best items outside the history and `exclude`, best first; fewer
-            than `k` where fewer are left.
+            `(raw id, score)` of the best items outside `exclude` and, unless the export has
+            `recommend_known`, what the user has; best first; fewer than `k` where fewer are left.
 
         Raises:
             ValueError: The export scores rows alone, `k` is less than 1 or more than the export
                 answers with, the history is empty or holds no known id (for exports that know
-                users: and there is no user), the user is unknown or the export knows none, an id is
-                no integer though the export's are, or there are more items to leave out than the
-                export takes.
+                users: and there is no user), the export reads no history and there is one, the user
+                is unknown or the export knows none, an id is no integer though the export's are, or
+                there are more items to exclude than the export takes.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
@@ -98,11 +98,18 @@ class Recommender:
             )
         request = {} if user is None and not self.knows_users else {"user_id": self._user(user)}
         ids = self._parse(history)
+        if ids and not self.reads_history:
+            raise ValueError(
+                f"{self.manifest['model']} reads no history: give the user alone, and what else is "
+                "not to be recommended as exclude."
+            )
         if not ids and user is None:
             raise ValueError(
                 "The history is empty: give at least one item id."
                 if not self.knows_users
                 else "Neither history nor user: give at least one item id, or the user's."
+                if self.reads_history
+                else "No user: give the user's id."
             )
         unknown = self.unknown(ids)
         if ids and len(unknown) == len(set(ids)) and user is None:
@@ -205,6 +212,16 @@ class Recommender:
         ]
 
     @property
+    def reads_history(self) -> bool:
+        """Whether requests take a history."""
+        return "history" in self.manifest["signatures"]["serving_default"]["inputs"]
+
+    @property
+    def recommend_known(self) -> bool:
+        """Whether items that the user already has may be recommended."""
+        return bool(self.manifest.get("recommend_known", False))
+
+    @property
     def knows_users(self) -> bool:
         """Whether the export knows users by their id."""
         return "user_vocabulary" in self.manifest
@@ -225,15 +242,15 @@ class Recommender:
     def _items_named(self, history: list[Any], exclude: list[Any]) -> dict[str, Any]:
         """The request's rows of items: the history, and what else is to be left out."""
         inputs = self.manifest["signatures"]["serving_default"]["inputs"]
-        rows = {"history": [history]} if "history" in inputs else {}
-        # A history that is read is left out of the answer anyway.
-        left_out, done = ([*history, *exclude], set()) if not rows else (exclude, set(history))
-        more = [x for x in dict.fromkeys(left_out) if x not in done and str(x) in self._known]
+        rows = {"history": [history]} if self.reads_history else {}
+        # A history is left out of the answer anyway, unless known items are recommended.
+        done = set() if self.recommend_known else set(history)
+        more = [x for x in dict.fromkeys(exclude) if x not in done and str(x) in self._known]
         width = inputs["exclude"]["shape"][1] if "exclude" in inputs else 0
         if len(more) > width:
             raise ValueError(
-                f"There are {len(more)} items to leave out, and this export takes {width}: leave "
-                "out fewer, or export the model with a larger num_exclusions."
+                f"There are {len(more)} items to exclude, and this export takes {width}: exclude "
+                "fewer, or export the model with a larger num_exclusions."
             )
         if width:
             rows["exclude"] = [more + [self.manifest["padding_id"]] * (width - len(more))]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import tf
+from tfrecs.data import Histories
 from tfrecs.models import DeepCross, Model
 from tfrecs.serving import golden
 from tfrecs.serving.candidate_scores import CandidateScores
 from tfrecs.serving.item_table import ItemTable
+from tfrecs.serving.known_items import KnownItemsTable
 from tfrecs.serving.queries import RawQueries
 from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
 from tfrecs.serving.row_scores import RowScores
@@ -26,13 +28,25 @@ class Served:
         k: How many items a recommendation has.
         num_exclusions: How many items a request can exclude.
         index: How items are found.
+        recommend_known: Whether known items may be recommended.
+        known_items: The items of each user that are never recommended, where requests do not say
+            them; None for none.
     """
 
     def __init__(
-        self, model: Model, files: VocabularyFiles, k: int, num_exclusions: int, index: str
+        self,
+        model: Model,
+        files: VocabularyFiles,
+        k: int,
+        num_exclusions: int,
+        index: str,
+        *,
+        recommend_known: bool,
+        known_items: Histories | None,
     ) -> None:
         self._model, self._k = model, k
         self._num_exclusions, self._index = num_exclusions, index
+        self._recommend_known, self._known_items = recommend_known, known_items
         self._items = self._users = self._rows = None
         parts: list[Any] = []
         if recommends(model):
@@ -42,12 +56,27 @@ class Served:
             self._users = None if users is None else RawIds(users, files, "users")
             queries = RawQueries(self._items, self._users, model.max_history or 0)
             table = ItemTable(model) if model.is_product else None
+            known = None if known_items is None else KnownItemsTable(known_items)
             scann = None
             if index == "scann":
                 assert table is not None
-                scann = ScannIndex(table, k, num_exclusions + (model.max_history or 0))
+                had = 0 if recommend_known else model.max_history or 0
+                scann = ScannIndex(
+                    table, k, num_exclusions + (had if known is None else known.longest)
+                )
             parts.append(
-                TopItems(model, model.items, self._items, queries, table, k, num_exclusions, scann)
+                TopItems(
+                    model,
+                    model.items,
+                    self._items,
+                    queries,
+                    table,
+                    k,
+                    num_exclusions,
+                    leave_out_history=not recommend_known,
+                    known=known,
+                    scann=scann,
+                )
             )
             if not isinstance(model, DeepCross):  # It scores rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
@@ -77,6 +106,7 @@ class Served:
             "k": self._k,
             "num_exclusions": self._num_exclusions,
             "index": self._index,
+            "recommend_known": self._recommend_known,
             "id_dtype": self._items.dtype.name,
             "padding_id": self._items.padding,
             "vocabulary": f"assets/{self._items.path.name}",
@@ -88,6 +118,12 @@ class Served:
                 "user_padding_id": self._users.padding,
                 "user_vocabulary": f"assets/{self._users.path.name}",
             }
+        if self._known_items is not None:
+            rows = self._known_items
+            about["known_items"] = {
+                "users": int((rows.lengths > 0).sum()),
+                "items": len(rows.values),
+            }
         return about
 
     def goldens(self) -> list[golden.Golden]:
@@ -97,7 +133,14 @@ class Served:
         if self._items is not None:
             exact = self._index == "exact"
             goldens.append(
-                golden.of_recommendations(model, self._k, self._num_exclusions, exact=exact)
+                golden.of_recommendations(
+                    model,
+                    self._k,
+                    self._num_exclusions,
+                    exact=exact,
+                    recommend_known=self._recommend_known,
+                    known_items=self._known_items,
+                )
             )
             if self._rows is None:
                 goldens.append(golden.of_candidates(model))

@@ -8,6 +8,7 @@ from tfrecs._keras import tf
 from tfrecs.data import Vocabulary
 from tfrecs.serving.exact_top_k import best_products, best_scores
 from tfrecs.serving.item_table import ItemTable
+from tfrecs.serving.known_items import KnownItemsTable
 from tfrecs.serving.queries import RawQueries
 from tfrecs.serving.raw_ids import RawIds, raw_table
 from tfrecs.serving.scann_index import ScannIndex
@@ -33,6 +34,8 @@ class TopItems(tf.Module):  # type: ignore[misc]
         table: The vectors of items; None for a model without vectors.
         k: Number of items to return.
         num_exclusions: Width of the input `exclude`; 0 for none.
+        leave_out_history: Whether the items of a request's history are never recommended.
+        known: The items of each user that are never recommended; None for none.
         scann: What searches the table in place of the exact search.
     """
 
@@ -45,6 +48,9 @@ class TopItems(tf.Module):  # type: ignore[misc]
         table: ItemTable | None,
         k: int,
         num_exclusions: int,
+        *,
+        leave_out_history: bool = True,
+        known: KnownItemsTable | None = None,
         scann: ScannIndex | None = None,
     ) -> None:
         super().__init__(name="top_items")
@@ -52,23 +58,28 @@ class TopItems(tf.Module):  # type: ignore[misc]
         self._query_vectors, self._score = model.query_vectors, model.score
         self._raw_ids = raw_table(vocabulary, items.path)
         self._queries, self._table, self._scann = queries, table, scann
-        self._k = k
+        self._k, self._known = k, known
         self._inputs = dict(queries.inputs)
         if num_exclusions:
             self._inputs["exclude"] = RawInput.of_ids("exclude", "Ids", items, 2, num_exclusions)
+        left_out = ("history", "exclude") if leave_out_history else ("exclude",)
+        self._left_out = [name for name in left_out if name in self._inputs]
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signature by its name."""
         return {"serving_default": Signature(self._recommend, self._inputs)}
 
     def _recommend(self, raw: Raw) -> dict[str, tf.Tensor]:
-        lists = [raw[name] for name in ("history", "exclude") if name in raw]
+        features = self._queries.features(raw)
         batch = tf.shape(next(iter(raw.values())))[0]
-        excluded = tf.zeros([batch, 0], tf.int32)
-        if lists:
-            # Rows are counted from 0, and what is no known item is none.
-            excluded = self._queries.known(tf.concat(lists, axis=1)) - 1
-        best, rows = self._best(self._queries.features(raw), excluded)
+        # Ids of items, 0 for none.
+        lists = [tf.zeros([batch, 0], tf.int32)]
+        if self._left_out:
+            named = tf.concat([raw[name] for name in self._left_out], axis=1)
+            lists.append(self._queries.known(named))
+        if self._known is not None:
+            lists.append(self._known(features["user_id"]))
+        best, rows = self._best(features, tf.concat(lists, axis=1) - 1)
         return {"item_id": self._raw_ids.lookup(tf.cast(rows, tf.int64)), "score": best}
 
     def _best(
