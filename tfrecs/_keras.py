@@ -168,10 +168,30 @@ def require_scann() -> ModuleType:
     return scann
 
 
+def refuse_keras_3(value: Any, what: str) -> None:
+    """Refuses objects of Keras 3, which nothing here can work with.
+
+    Args:
+        value: An object, or several.
+        what: What it is given as.
+
+    Raises:
+        TypeError: If it is one of Keras 3; the message says where its twin is.
+    """
+    for part in value if isinstance(value, list | tuple) else [value]:
+        classes = [cls for cls in type(part).__mro__ if cls.__module__.split(".")[0] == "keras"]
+        if classes:
+            name, room = type(part).__name__, f"{what}s" if not what.endswith("s") else what
+            raise TypeError(
+                f"{what}: {name} is an object of Keras 3, and TensorFlow Recommenders needs Keras "
+                f"2. After `import tfrecs` take it from tf.keras, such as tf.keras.{room}.{name}."
+            )
+
+
 tf: Any = _choose_keras_2()
 _limit_autograph()
 keras: Any = tf.keras
 SCANN_ERROR: str | None = _scann_error()
 tfrs: Any = _import_tfrs(SCANN_ERROR)
 
-__all__ = ["SCANN_ERROR", "keras", "require_scann", "tf", "tfrs"]
+__all__ = ["SCANN_ERROR", "keras", "refuse_keras_3", "require_scann", "tf", "tfrs"]

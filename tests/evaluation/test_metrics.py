@@ -163,3 +163,19 @@ def test_beyond_accuracy_by_hand():
     assert coverage(everything, 4) == 1
     assert popularity_bias(everything, counts) == pytest.approx([1, 1, 1])
     assert novelty(np.zeros((1, 2), int), counts).tolist() == [0]
+
+
+@pytest.mark.parametrize("k", [2.7, 10.0, 0, -1, True, "10", None, float("nan")])
+def test_lengths_of_lists_are_positive_whole_numbers(k):
+    for function in RANK_METRICS.values():
+        with pytest.raises(ValueError, match="k is the length of a list, a whole number"):
+            function(np.array([3]), k)
+
+
+@pytest.mark.parametrize("name", RANK_METRICS)
+def test_lists_longer_than_any_catalogue_cost_nothing(name):
+    ranks, offsets = np.array([1, 3, 2]), np.array([0, 2, 3])
+    np.testing.assert_allclose(
+        RANK_METRICS[name](ranks, 10**12, offsets),
+        RANK_METRICS[name](ranks, 3, offsets) * (3 / 10**12 if name == "Precision" else 1),
+    )

@@ -231,7 +231,7 @@ def test_targets_and_candidates_outside_the_catalogue_are_refused(dataset):
         Evaluator(dataset([[]], [[1]], N, candidates=np.array([[12, 0]])))
     with pytest.raises(ValueError, match="toy test has no users"):
         Evaluator(dataset([], [], N))
-    with pytest.raises(ValueError, match="each at least 1"):
+    with pytest.raises(ValueError, match="a whole number of at least 1; got 0"):
         Evaluator(dataset([[]], [[1]], N), ks=(0, 10))
 
 

@@ -88,3 +88,14 @@ def test_the_former_argument_still_works(model, data):
     with pytest.warns(FutureWarning, match="mask_seen=False is now recommend_known=True"):
         report = evaluate(model, data, mask_seen=False)
     assert report.protocol["recommend_known"] is True
+
+
+def test_lengths_of_lists(model, data):
+    report = evaluate(model, data, ks=[10**12, 6])
+    assert report.metrics["HR@1000000000000"] == report.metrics["HR@6"] == pytest.approx(2 / 3)
+    for kind in (report.metrics, report.baselines["popularity"], report.baselines["random"]):
+        assert kind["NDCG@1000000000000"] == pytest.approx(kind["NDCG@6"])
+        assert kind["Coverage@1000000000000"] == pytest.approx(kind["Coverage@6"])
+    for ks in ((2.7,), (True,), ("10",), "10", 10, ()):
+        with pytest.raises(ValueError, match="length"):
+            evaluate(model, data, ks=ks)

@@ -157,7 +157,7 @@ def test_a_changed_config_changes_the_default_negatives():
 
 
 def test_given_negatives_are_in_the_config():
-    given = SampledSoftmax(4, negatives=Uniform(7, seed=3))
+    given = SampledSoftmax(negatives=Uniform(7, seed=3))
     again = SampledSoftmax.from_config(given.get_config())
     assert (again.negatives.num_negatives, again.negatives.seed) == (7, 3)
 

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from tfrecs import __version__
-from tfrecs.cli.errors import UserError, choose
+from tfrecs._names import choose
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.quiet import quiet_import
 
 __all__ = ["main"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -27,23 +26,3 @@ def user_errors(*kinds: type[BaseException]) -> Iterator[None]:
         yield
     except kinds as error:
         raise UserError(" ".join(str(error).split()) or type(error).__name__) from error
-
-
-def choose(wrong: str, names: Iterable[str]) -> str:
-    """What to write in place of a wrong name.
-
-    Args:
-        wrong: What was written.
-        names: What could have been.
-
-    Returns:
-        A sentence.
-
-    Example:
-        >>> choose("evalute", ["train", "evaluate"])
-        "Did you mean 'evaluate'? Choose from: train, evaluate."
-    """
-    names = list(names)
-    close = difflib.get_close_matches(wrong, names, n=1)
-    question = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{question}Choose from: {', '.join(names)}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import inspect
 import re
 import textwrap
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from tfrecs.cli.errors import UserError, choose
+from tfrecs._names import choose, public_classes, simplified
+from tfrecs.cli.errors import UserError
 
 
 class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -63,9 +63,6 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
 def class_names(*rooms: ModuleType, base: type | None = None) -> dict[str, str]:
     """How the public classes of some modules may be written, and the path of each.
 
-    Upper and lower case, hyphens and underscores make no difference: `sampled_softmax` is
-    `SampledSoftmax`.
-
     Args:
         *rooms: The modules.
         base: Only classes derived from this one, itself left out.
@@ -73,12 +70,11 @@ def class_names(*rooms: ModuleType, base: type | None = None) -> dict[str, str]:
     Returns:
         Simplified name to import path.
     """
-    found = {}
-    for room in rooms:
-        for name, value in inspect.getmembers(room, inspect.isclass):
-            if base is None or (issubclass(value, base) and value is not base):
-                found[_simplified(name)] = f"{room.__name__}.{name}"
-    return found
+    return {
+        name: f"{room.__name__}.{cls.__name__}"
+        for room in rooms
+        for name, cls in public_classes(room, base=base).items()
+    }
 
 
 def with_class_paths(argv: Sequence[str], options: dict[str, dict[str, str]]) -> list[str]:
@@ -122,14 +118,10 @@ def _path(kind: str, value: str, options: dict[str, dict[str, str]]) -> str:
     # A dotted path, a file, inline YAML and "null" are for the parser.
     if re.search(r"[./{\\]", value) or value in ("null", "None"):
         return value
-    if _simplified(value) not in names:
+    if simplified(value) not in names:
         known = [path.rpartition(".")[2] for path in names.values()]
         raise UserError(f"there is no {kind} {value!r}. {choose(value, known)}")
-    return names[_simplified(value)]
-
-
-def _simplified(name: str) -> str:
-    return re.sub(r"[-_]", "", name).lower()
+    return names[simplified(value)]
 
 
 def _one_line(parser: ArgumentParser, message: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfrecs.data import Histories
 from tfrecs.evaluation.beyond_accuracy import relative_popularity, self_information
+from tfrecs.evaluation.metrics import check_k, ideal_dcg
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, ranks_of
 
@@ -81,11 +82,12 @@ def random_metrics(
         >>> expected["HR"].round(6), expected["MRR"].round(6)
         (array([0.1]), array([0.02929]))
     """
+    check_k(k)
     sizes, every = np.asarray(sizes, np.float64), np.asarray(targets, np.float64)
     m = every if ranked is None else np.asarray(ranked, np.float64)
     hit, reciprocal, gain, average = (np.zeros(len(sizes)) for _ in range(4))
     none_yet = np.ones(len(sizes))
-    for r in range(1, k + 1):
+    for r in range(1, min(k, int(sizes.max(initial=0))) + 1):  # Lists are no longer than pools.
         left = np.maximum(sizes - r + 1, 0)  # Items for position r, when r - 1 are placed.
         there = left > 0
         first = np.where(there, none_yet * m / np.maximum(left, 1), 0.0)
@@ -94,12 +96,11 @@ def random_metrics(
         none_yet = np.maximum(none_yet - first, 0.0)
         gain += there / np.log2(1 + r)
         average += there * (1 + (r - 1) * (m - 1) / np.maximum(sizes - 1, 1)) / r
-    ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))[np.minimum(every, k).astype(int) - 1]
     share = m / np.maximum(sizes, 1)  # Of the pool; an empty one holds no target.
     shown = np.minimum(sizes, k)
     return {
         "HR": hit,
-        "NDCG": share * gain / ideal,
+        "NDCG": share * gain / ideal_dcg(every, k),
         "MRR": reciprocal,
         "MAP": share * average / every,
         "Recall": share * shown / every,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfrecs.data import EvaluationSet
+from tfrecs.data import EvaluationSet, Rows, RowSplit
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
 from tfrecs.evaluation.contract import Recommender
-from tfrecs.evaluation.metrics import RANK_METRICS, check_metrics
+from tfrecs.evaluation.metrics import RANK_METRICS, check_k, check_metrics
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.repeats import Repeats
@@ -52,7 +52,9 @@ def evaluate(
         Metrics, baselines, and each user's own, for confidence intervals and paired tests.
 
     Raises:
-        ValueError: If the model and the set number items differently, or a score is not finite.
+        TypeError: If `dataset` is no evaluation set, such as a whole split.
+        ValueError: If the model and the set number items differently, a score is not finite, or a
+            `k` is no positive whole number.
 
     Example:
         ```python
@@ -85,8 +87,9 @@ class Evaluator:
         batch_size: Users scored at once; None chooses by the number of items.
 
     Raises:
-        ValueError: If `ks` holds no length or one below 1, the set has no users, or its targets or
-            candidates are not items of the catalogue.
+        TypeError: If `dataset` is no evaluation set, such as a whole split.
+        ValueError: If `ks` holds no length, or what is no positive whole number; the set has no
+            users; or its targets or candidates are not items of the catalogue.
 
     Example:
         ```python
@@ -104,9 +107,12 @@ class Evaluator:
         recommend_known: bool | None = None,
         batch_size: int | None = None,
     ) -> None:
-        self.ks = tuple(sorted({int(k) for k in ks}))
-        if not self.ks or self.ks[0] < 1:
-            raise ValueError(f"ks are lengths of lists, each at least 1 and not none; got {ks}.")
+        _check_set(dataset)
+        if isinstance(ks, str) or not isinstance(ks, Iterable):
+            raise ValueError(f"ks are lengths of lists, such as (10, 20); got {ks!r}.")
+        self.ks = tuple(sorted({check_k(k) for k in ks}))
+        if not self.ks:
+            raise ValueError("ks are lengths of lists, such as (10, 20); got none.")
         self.dataset = dataset
         self.batch_size = batch_size
         self.pools = Pools.of(dataset, recommend_known)
@@ -159,7 +165,8 @@ class Evaluator:
         Returns:
             The report.
         """
-        top = self.ks[-1] if self.pools.candidates is None else 0
+        # No list is longer than the catalogue, whatever was asked for.
+        top = min(self.ks[-1], self.pools.num_items) if self.pools.candidates is None else 0
         ranks = self.ranks(model, top=top)
         metrics, per_user = self._measure(ranks)
         others = {}
@@ -232,3 +239,13 @@ class Evaluator:
             if rows is not None:
                 digest.update(rows.values.tobytes() + rows.offsets.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _check_set(dataset: Any) -> None:
+    """Refuses what is no evaluation set, and says what to give."""
+    if isinstance(dataset, EvaluationSet):
+        return
+    remedy = "Give a part of a split that is to be ranked: split.test or split.validation."
+    if isinstance(dataset, Rows | RowSplit):
+        remedy = "Of rows with labels: tfrecs.evaluation.evaluate_rows(model, split.test)."
+    raise TypeError(f"evaluate takes an EvaluationSet, not {type(dataset).__name__}. {remedy}")

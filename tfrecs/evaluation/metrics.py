@@ -11,6 +11,8 @@ With one target a user: Recall = HR, MAP = MRR and Precision@k = HR@k / k.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +73,7 @@ def ndcg(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.nda
     """
     ranks, starts, sizes = _checked(ranks, k, offsets)
     gains = np.where(ranks <= k, 1 / np.log2(1.0 + ranks), 0.0)
-    ideal = np.cumsum(1 / np.log2(2.0 + np.arange(k)))
-    return np.add.reduceat(gains, starts) / ideal[np.minimum(sizes, k) - 1]
+    return np.add.reduceat(gains, starts) / ideal_dcg(sizes, k)
 
 
 def mrr(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.ndarray:
@@ -176,6 +177,21 @@ def precision(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> n
     return np.add.reduceat((ranks <= k).astype(np.float64), starts) / k
 
 
+def ideal_dcg(targets: np.ndarray, k: int) -> np.ndarray:
+    """The DCG@k of a list that begins with all targets: sum of 1 / log2(1 + i), i to min(k, m).
+
+    Args:
+        targets: Numbers of targets m, `[num_users]`, each at least 1.
+        k: Length of the list.
+
+    Example:
+        >>> ideal_dcg(np.array([1, 2, 5]), 2).round(4)
+        array([1.    , 1.6309, 1.6309])
+    """
+    shown = np.minimum(np.asarray(targets, np.int64), k)
+    return np.cumsum(1 / np.log2(2.0 + np.arange(shown.max())))[shown - 1]
+
+
 RANK_METRICS: dict[str, Callable[..., np.ndarray]] = {
     "HR": hit_rate,
     "NDCG": ndcg,
@@ -203,15 +219,32 @@ def check_metrics(names: Iterable[str]) -> None:
             raise ValueError(f"{name!r} is no ranking metric; there are {', '.join(RANK_METRICS)}.")
 
 
+def check_k(k: Any) -> int:
+    """The length of a list as an int.
+
+    Args:
+        k: A positive whole number of any integer type.
+
+    Raises:
+        ValueError: If it is something else, such as 2.7, True or "10".
+
+    Example:
+        >>> check_k(np.int64(10))
+        10
+    """
+    if isinstance(k, bool | np.bool_) or not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"k is the length of a list, a whole number of at least 1; got {k!r}.")
+    return int(k)
+
+
 def _checked(
     ranks: np.ndarray, k: int, offsets: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ranks, where each user's begin, and how many there are: all in order."""
+    check_k(k)
     ranks = np.asarray(ranks)
     offsets = np.arange(len(ranks) + 1) if offsets is None else np.asarray(offsets)
     sizes = np.diff(offsets)
-    if k < 1:
-        raise ValueError(f"k is the length of a list, at least 1; got {k}.")
     if ranks.ndim != 1 or not len(ranks) or offsets[0] != 0 or offsets[-1] != len(ranks):
         raise ValueError(
             f"Ranks are one flat array and offsets rise from 0 to its length, got ranks of shape "

@@ -140,8 +140,8 @@ class SelfAttention(keras.layers.Layer):
 class SASRecBlock(keras.layers.Layer):
     """One block of SASRec (Kang and McAuley, ICDM 2018).
 
-    With `norm="paper"` it computes what the authors' code does, which is neither of the usual two:
-    only the queries are normalised, and both residuals start from the normalised value:
+    With `norm="paper"` it orders its parts as the authors' code does, which is neither of the usual
+    two: only the queries are normalised, and both residuals start from the normalised value:
 
         q = LayerNorm(x)
         x = q + Attention(query=q, key=x, value=x)
@@ -150,7 +150,9 @@ class SASRecBlock(keras.layers.Layer):
 
     `norm="pre"` is the pre-norm transformer, `x + Attention(LayerNorm(x))`, and `norm="post"` the
     original post-norm one, `LayerNorm(x + Attention(x))`; the feed-forward part likewise.
-    FeedForward is two dense layers with ReLU between, dropout after each.
+    FeedForward is two dense layers with ReLU between, dropout after each. Attention ends in a
+    projection of the heads side by side, as in the original transformer; the authors' code has no
+    such projection.
 
     Args:
         num_heads: Attention heads.

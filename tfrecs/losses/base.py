@@ -29,6 +29,9 @@ class Loss(keras.layers.Layer):
     checkpoints must hold.
     """
 
+    # Whether it needs scores that are products of vectors.
+    needs_products = False
+
     def call(
         self,
         targets: tf.Tensor,

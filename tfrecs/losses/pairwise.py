@@ -36,8 +36,9 @@ class BPR(_PairwiseLoss):
     gradient less noisy. Of lists with labels: `PairwiseLogistic`.
 
     Args:
-        num_negatives: Negatives to draw for each target, k.
-        shared: Whether the targets of a batch share them.
+        num_negatives: Negatives to draw for each target, k; default 1, or as `negatives` says.
+        shared: Whether the targets of a batch share them; default False,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
 
@@ -52,10 +53,12 @@ class BPR(_PairwiseLoss):
         0.6931
     """
 
+    default_num_negatives, default_shared = 1, False
+
     def __init__(
         self,
-        num_negatives: int = 1,
-        shared: bool = False,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -77,9 +80,10 @@ class Margin(_PairwiseLoss):
     left out. Of lists with labels: `PairwiseHinge`.
 
     Args:
-        num_negatives: Negatives to draw for each target, k.
+        num_negatives: Negatives to draw for each target, k; default 1, or as `negatives` says.
         margin: By how much the target should score higher.
-        shared: Whether the targets of a batch share the negatives.
+        shared: Whether the targets of a batch share the negatives; default False,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
 
@@ -96,11 +100,13 @@ class Margin(_PairwiseLoss):
         0.5
     """
 
+    default_num_negatives, default_shared = 1, False
+
     def __init__(
         self,
-        num_negatives: int = 1,
+        num_negatives: int | None = None,
         margin: float = 1.0,
-        shared: bool = False,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -132,9 +138,10 @@ class WARP(SampledLoss):
     that the negatives' `known` masks, is none.
 
     Args:
-        max_trials: Negatives to try for each target.
+        max_trials: Negatives to try for each target; default 10, or as `negatives` says.
         margin: By how much the target should score higher.
-        shared: Whether the targets of a batch try the same negatives.
+        shared: Whether the targets of a batch try the same negatives; default False,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(max_trials, shared, seed)`. The estimate of the
             rank is that of uniform ones.
         seed: Seed of the default `negatives`.
@@ -153,18 +160,20 @@ class WARP(SampledLoss):
         6.9068
     """
 
+    default_num_negatives, default_shared = 10, False
+
     def __init__(
         self,
-        max_trials: int = 10,
+        max_trials: int | None = None,
         margin: float = 1.0,
-        shared: bool = False,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(max_trials, shared, negatives, seed, **kwargs)
         _check_margin(margin)
-        self.max_trials = max_trials
+        self.max_trials = self.num_negatives
         self.margin = margin
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
@@ -187,8 +196,7 @@ class WARP(SampledLoss):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
-        del config["num_negatives"]
-        return {**config, "max_trials": self.max_trials, "margin": self.margin}
+        return {"max_trials": config.pop("num_negatives"), **config, "margin": self.margin}
 
 
 def _check_margin(margin: float) -> None:

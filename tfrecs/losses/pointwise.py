@@ -33,8 +33,9 @@ class BinaryCrossEntropy(SampledLoss):
     drawn by that share and no correction.
 
     Args:
-        num_negatives: Negatives to draw for each target, k.
-        shared: Whether the targets of a batch share them; False as in the paper.
+        num_negatives: Negatives to draw for each target, k; default 1, or as `negatives` says.
+        shared: Whether the targets of a batch share them; default False, as in the paper,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
         logq: Whether scores are corrected for the negatives' probabilities.
@@ -55,10 +56,12 @@ class BinaryCrossEntropy(SampledLoss):
         2.7726
     """
 
+    default_num_negatives, default_shared = 1, False
+
     def __init__(
         self,
-        num_negatives: int = 1,
-        shared: bool = False,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         logq: bool = False,
@@ -112,18 +115,21 @@ class GBCE(BinaryCrossEntropy):
 
     for n items. `beta` undoes the overconfidence that sampling k of n - 1 negatives causes; t = 0
     is plain binary cross-entropy and t = 1 calibrates fully. Computed as
-    `beta softplus(-s_target)`, which needs none of the authors' float64.
+    `beta softplus(-s_target)`, which needs none of the authors' float64. The authors' code averages
+    over the target and its negatives where this sums: its loss is smaller by 1 + k, which Adam does
+    not notice and SGD and regularisation do.
 
     Args:
-        num_negatives: Negatives to draw for each target, k.
+        num_negatives: Negatives to draw for each target, k; default 256, or as `negatives` says.
         t: Calibration, in [0, 1].
-        shared: Whether the targets of a batch share the negatives; False as in the paper.
+        shared: Whether the targets of a batch share the negatives; default False, as in the paper,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
         **kwargs: Other arguments of `BinaryCrossEntropy`.
 
     Raises:
-        ValueError: If `t` is not in [0, 1].
+        ValueError: If `t` is not in [0, 1], or the number of negatives is not known.
 
     Example:
         >>> import tfrecs
@@ -131,11 +137,13 @@ class GBCE(BinaryCrossEntropy):
         0.325
     """
 
+    default_num_negatives, default_shared = 256, False
+
     def __init__(
         self,
-        num_negatives: int = 256,
+        num_negatives: int | None = None,
         t: float = 0.75,
-        shared: bool = False,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         **kwargs: Any,
@@ -143,10 +151,16 @@ class GBCE(BinaryCrossEntropy):
         super().__init__(num_negatives, shared, negatives, seed, **kwargs)
         if not 0 <= t <= 1:
             raise ValueError(f"t must be in [0, 1], not {t!r}.")
+        if self.num_negatives is None:
+            raise ValueError(
+                "GBCE's calibration needs the number of negatives, which the "
+                f"{type(negatives).__name__} does not say: give num_negatives."
+            )
         self.t = t
 
     def positive_weight(self, num_items: int) -> float:
         """Returns beta, the exponent of the target's probability, for `num_items` items."""
+        assert self.num_negatives is not None  # The constructor sees to it.
         alpha = min(self.num_negatives / max(num_items - 1, 1), 1.0)
         return alpha * (self.t * (1 - 1 / alpha) + 1 / alpha)
 
@@ -166,8 +180,9 @@ class SquaredError(SampledLoss):
     masked.
 
     Args:
-        num_negatives: Negatives to draw for each target, k.
-        shared: Whether the targets of a batch share them.
+        num_negatives: Negatives to draw for each target, k; default 4, or as `negatives` says.
+        shared: Whether the targets of a batch share them; default False,
+            or as `negatives` says.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
         negative_weight: Weight w of the negatives.
@@ -186,10 +201,12 @@ class SquaredError(SampledLoss):
         11.0
     """
 
+    default_num_negatives, default_shared = 4, False
+
     def __init__(
         self,
-        num_negatives: int = 4,
-        shared: bool = False,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         negative_weight: float = 1.0,

@@ -48,6 +48,8 @@ class FullSoftmax(Loss):
         1.3863
     """
 
+    needs_products = True
+
     def __init__(
         self,
         label_smoothing: float = 0.0,
@@ -93,29 +95,55 @@ class FullSoftmax(Loss):
 class SampledLoss(Loss):
     """Base of the losses that compare a target with sampled negatives.
 
+    How many negatives there are, and whether a batch shares them, is one thing's word: the given
+    sampler's, or else these arguments'.
+
     Args:
-        num_negatives: Negatives to draw, k.
-        shared: Whether the targets of a batch share them.
+        num_negatives: Negatives to draw, k; None for the sampler's, or the loss's own default.
+        shared: Whether the targets of a batch share them; None as for `num_negatives`.
         negatives: Draws them; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
+
+    Raises:
+        ValueError: If a sampler is given and another argument says something else.
     """
+
+    # What the default sampler draws.
+    default_num_negatives, default_shared = 256, True
 
     def __init__(
         self,
-        num_negatives: int,
-        shared: bool,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         negatives = layer_of(negatives)
-        self.num_negatives = num_negatives
-        self.shared = shared
-        self.seed = seed
         # The default follows from the other arguments, also from ones changed in a config.
         self._negatives_given = negatives is not None
-        self.negatives = negatives or Uniform(num_negatives, shared, seed, name="negatives")
+        if negatives is None:
+            if num_negatives is None:
+                num_negatives = self.default_num_negatives
+            shared = self.default_shared if shared is None else shared
+            negatives = Uniform(num_negatives, shared, seed, name="negatives")
+        for name, value in (("num_negatives", num_negatives), ("shared", shared)):
+            own = getattr(negatives, name, None)
+            if None not in (value, own) and value != own:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} is {value}, and the {type(negatives).__name__} "
+                    f"given as negatives has {own}. Say it there alone."
+                )
+        if self._negatives_given and seed is not None:
+            raise ValueError(
+                f"{type(self).__name__}: seed is of no use beside negatives. Give it to the "
+                f"{type(negatives).__name__}."
+            )
+        self.num_negatives = getattr(negatives, "num_negatives", num_negatives)
+        self.shared = getattr(negatives, "shared", shared)
+        self.seed = seed
+        self.negatives = negatives
 
     def negative_scores(
         self, targets: tf.Tensor, scores: Scores
@@ -137,11 +165,12 @@ class SampledLoss(Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
+        given = self.negatives if self._negatives_given else None
         return {
             **super().get_config(),
-            "num_negatives": self.num_negatives,
-            "shared": self.shared,
-            "negatives": config_of(self.negatives) if self._negatives_given else None,
+            "num_negatives": None if hasattr(given, "num_negatives") else self.num_negatives,
+            "shared": None if hasattr(given, "shared") else self.shared,
+            "negatives": config_of(given),
             "seed": self.seed,
         }
 
@@ -163,9 +192,9 @@ class SampledSoftmax(SampledLoss):
     (Pellegrini et al., "Don't recommend the obvious: estimate probability ratios", RecSys 2022).
 
     Args:
-        num_negatives: Negatives to draw, k.
+        num_negatives: Negatives to draw, k; default 256, or as `negatives` says.
         shared: Whether the targets of a batch share them (one matrix product instead of a gather of
-            k vectors for each target).
+            k vectors for each target); default True, or as `negatives` says.
         logq: Whether scores are corrected for the negatives' probabilities.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
@@ -185,8 +214,8 @@ class SampledSoftmax(SampledLoss):
 
     def __init__(
         self,
-        num_negatives: int = 256,
-        shared: bool = True,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
         logq: bool = True,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,

@@ -60,6 +60,8 @@ class WholeDataSquaredError(Loss):
         54.0
     """
 
+    needs_products = True
+
     def __init__(
         self,
         unobserved_weight: float = 0.1,

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfrecs._keras import keras, tf, tfrs
+from tfrecs._keras import keras, refuse_keras_3, tf, tfrs
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
 from tfrecs.data.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
+from tfrecs.models.checks import check_batches, check_compile, check_items
 from tfrecs.models.epoch_sums import EpochSums
 from tfrecs.models.finite_gradients import zeros_unless_finite
 from tfrecs.negatives.of_split import with_split
@@ -59,13 +60,17 @@ class Model(tfrs.Model):
     monitor = "val_NDCG@10"
     monitor_mode = "max"
     default_batch_size = 1024
+    # The constructor's argument that says what is minimised.
+    loss_argument = "loss"
 
     def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(items, dict):
             items = Vocabulary.from_config(items)
+        check_items(items, type(self).__name__)
         self.items = items if isinstance(items, Vocabulary) else None
-        self.num_items = items if isinstance(items, int) else len(items or ())
+        counted = self.items or ()
+        self.num_items = int(items) if isinstance(items, int | np.integer) else len(counted)
         if items is not None and self.num_items < 1:
             raise ValueError("A model needs at least one item.")
         self.static_shapes = False
@@ -154,6 +159,11 @@ class Model(tfrs.Model):
         return train.pairs(self.max_history)
 
     @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a training batch and their number of axes; empty where unknown."""
+        return {}
+
+    @property
     def max_history(self) -> int | None:
         """Number of positions of `"history"` that the model reads; None if it reads none."""
         return None
@@ -229,9 +239,11 @@ class Model(tfrs.Model):
             **kwargs: As `keras.Model.compile`.
 
         Raises:
-            ValueError: If XLA is to compile the steps of several replicas on CPUs, or the model was
-                made outside of the strategy in whose scope this is called.
+            ValueError: If there is a loss or a metric, which the model would ignore; XLA is to
+                compile the steps of several replicas on CPUs; or the model was made outside of the
+                strategy in whose scope this is called.
         """
+        check_compile(self, args, kwargs)
         self._check_scope()
         replicas = self.distribute_strategy.num_replicas_in_sync
         if jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
@@ -270,9 +282,16 @@ class Model(tfrs.Model):
 
         Raises:
             FloatingPointError: If all gradients of an epoch were non-finite.
-            ValueError: If the model was made outside of the strategy in whose scope this is called.
+            ValueError: If `x` is no batches of what the model learns from, there are labels or
+                weights beside them, or the model was made outside of the strategy in whose scope
+                this is called.
         """
         self._check_scope()
+        for name in ("y", "sample_weight", "class_weight"):
+            if kwargs.get(name) is not None or (args and name == "y" and args[0] is not None):
+                raise ValueError(f"{type(self).__name__}.fit has no use for {name}.")
+        check_batches(self, x)
+        refuse_keras_3(callbacks, "callbacks")
         first: list[keras.callbacks.Callback] = [self._epoch_sums]
         if isinstance(validation_data, EvaluationSet):
             first.append(CorpusValidation(validation_data))
@@ -288,13 +307,18 @@ class Model(tfrs.Model):
             # Keras counts an epoch's steps by the length of the data set, and begins at the step
             # that `_maybe_load_initial_counters_from_ckpt` tells.
             x = x.apply(tf.data.experimental.assert_cardinality(x.num_batches))
-        return super().fit(
-            x,
-            *args,
-            validation_data=validation_data,
-            callbacks=[*first, *(callbacks or [])],
-            **kwargs,
-        )
+        try:
+            return super().fit(
+                x,
+                *args,
+                validation_data=validation_data,
+                callbacks=[*first, *(callbacks or [])],
+                **kwargs,
+            )
+        except Exception:
+            # A step whose tracing failed half-way could never be traced again.
+            self.train_function = None
+            raise
 
     def _check_scope(self) -> None:
         """Keras itself finds out in the middle of a step, and does not say what it is."""
@@ -341,6 +365,7 @@ class Model(tfrs.Model):
             *args: As `keras.Model.evaluate`.
             **kwargs: As `keras.Model.evaluate`.
         """
+        check_batches(self, x)
         x, steps = self._shared(x)
         if steps is not None and kwargs.get("steps") is None:
             kwargs["steps"] = steps

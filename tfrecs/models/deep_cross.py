@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Categorical, FeatureTable, Label, Rows, RowSplit, Schema, Vocabulary
@@ -286,6 +286,17 @@ class DeepCross(Model):
             if vocabulary is not None:
                 row[name] = tf.zeros([1], tf.int32)
         return row
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The columns of a row and its labels, and their number of axes."""
+        ranks: dict[str, int | None] = {n: x.shape.rank for n, x in self._missing_row().items()}
+        return ranks | dict.fromkeys(self.context.labels)
+
+    def examples(self, train: Rows, windows: Literal["last", "all"] = "all") -> Rows:  # type: ignore[override]
+        """Returns the rows themselves."""
+        del windows
+        return train
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the task's loss of a batch of rows, their labels among the columns."""

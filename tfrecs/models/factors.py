@@ -9,6 +9,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import Split, Vocabulary
 from tfrecs.layers import ItemEmbedding
 from tfrecs.losses import Loss, Scores, global_sum
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 
 
@@ -39,7 +40,7 @@ class FactorModel(Model):
         row_dim: int,
         stddev: float,
         regularization: float,
-        loss: Loss | None,
+        loss: Loss | str | None,
         seed: int | None,
         **kwargs: Any,
     ) -> None:
@@ -55,12 +56,11 @@ class FactorModel(Model):
                 "stddev must be positive and regularization not negative, not "
                 f"{stddev!r} and {regularization!r}."
             )
-        if isinstance(loss, dict):
-            loss = keras.utils.deserialize_keras_object(loss)
         self.stddev = stddev
         self.regularization = regularization
         self.seed = seed
-        self.loss_function = loss or self.default_loss()
+        chosen = choose_loss(loss, type(self).__name__, products=self.is_product)
+        self.loss_function = chosen or self.default_loss()
 
         def table(size: int, index: int, name: str) -> ItemEmbedding:
             normal = keras.initializers.RandomNormal(stddev=stddev, seed=self.part_seed(index))
@@ -82,6 +82,11 @@ class FactorModel(Model):
             **kwargs: Other arguments of the model.
         """
         return cls(split.items, split.users, **kwargs)
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a batch of pairs, and their number of axes."""
+        return {"user_id": 1, "item_id": 1}
 
     def user_rows(self, features: Features) -> tf.Tensor:
         """Returns what scores are made of and what is regularised of `features["user_id"]`.

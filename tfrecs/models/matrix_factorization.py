@@ -107,7 +107,7 @@ class MatrixFactorization(_Product):
         dim: int = 64,
         stddev: float = 0.1,
         regularization: float = 0.0,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -165,7 +165,7 @@ class GeneralizedMF(_Product):
         dim: int = 64,
         stddev: float = 0.1,
         regularization: float = 0.0,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

@@ -191,7 +191,7 @@ class MLP(_PairModel):
         hidden_units: Sequence[int] | None = None,
         stddev: float = 0.1,
         regularization: float = 0.0,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -251,7 +251,7 @@ class NeuralMF(_PairModel):
         hidden_units: Sequence[int] | None = None,
         stddev: float = 0.1,
         regularization: float = 0.0,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

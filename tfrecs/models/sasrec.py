@@ -15,6 +15,7 @@ from tfrecs.layers import (
     unit_vectors,
 )
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 
 SIMILARITIES = ("dot", "cosine")
@@ -32,7 +33,9 @@ class SASRec(Model):
 
     with `Block` the paper's (see `SASRecBlock`). With `similarity="cosine"` the score is the cosine
     of the two vectors over `temperature`, which bounds it and regularises well. The paper trains
-    with one negative and binary cross-entropy (`losses.BinaryCrossEntropy(1)`); softmax over the
+    with binary cross-entropy and one negative, which the authors' code draws from the items that
+    the user does not know: `losses.BinaryCrossEntropy(negatives=negatives.Uniform(1, shared=False,
+    known=negatives.KnownItems.from_split(split)))`. Softmax over the
     catalogue, the default here, is far better on the same architecture (Klenitskiy and Vasilev,
     "Turning dross into gold loss", RecSys 2023).
 
@@ -49,7 +52,7 @@ class SASRec(Model):
         temperature: What cosines are divided by; unused with "dot".
         scale_embedding: Whether item vectors enter the blocks multiplied by sqrt(d).
         tied: Whether items are scored by the vectors they are read by, or by others.
-        loss: What the model is trained to minimise; default `losses.FullSoftmax()`.
+        loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
         seed: Seed of initial weights, dropout and the default loss; None to draw them.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -80,7 +83,7 @@ class SASRec(Model):
         temperature: float = 0.07,
         scale_embedding: bool = True,
         tied: bool = True,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -96,8 +99,6 @@ class SASRec(Model):
             raise ValueError(f"similarity must be dot or cosine, not {similarity!r}.")
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, not {temperature!r}.")
-        if isinstance(loss, dict):
-            loss = keras.utils.deserialize_keras_object(loss)
         self.dim = dim
         self.num_blocks = num_blocks
         self.num_heads = num_heads
@@ -109,7 +110,7 @@ class SASRec(Model):
         self.temperature = temperature
         self.scale_embedding = scale_embedding
         self.tied = tied
-        self.loss_function = loss or FullSoftmax()
+        self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
         self.seed = seed
 
         def part_seed(index: int) -> int | None:
@@ -140,6 +141,11 @@ class SASRec(Model):
     def examples(self, train: TrainSet, windows: Literal["last", "all"] = "all") -> Sequences:
         """Returns the training sequences of a split; see `Sequences`."""
         return train.sequences(self.max_length, windows)
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a batch of sequences, and their number of axes."""
+        return {"history": 2, "target": 2}
 
     @property
     def max_history(self) -> int:

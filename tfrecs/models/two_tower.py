@@ -9,6 +9,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import FeatureTable, Split, Vocabulary
 from tfrecs.layers import HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.sasrec import SIMILARITIES
 from tfrecs.negatives import StreamingFrequency, Uniform
@@ -82,7 +83,7 @@ class TwoTower(Model):
         id_dropout: float = 0.1,
         similarity: str = "cosine",
         temperature: float = 0.07,
-        loss: Loss | Retrieval | None = None,
+        loss: Loss | Retrieval | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -99,8 +100,6 @@ class TwoTower(Model):
             raise ValueError(f"temperature must be positive, not {temperature!r}.")
         if isinstance(users, dict):
             users = Vocabulary.from_config(users)
-        if isinstance(loss, dict):
-            loss = keras.utils.deserialize_keras_object(loss)
         self.users = users if isinstance(users, Vocabulary) else None
         self.num_users = None if users is None else self._size(users)
         self.dim = dim
@@ -114,7 +113,8 @@ class TwoTower(Model):
         self.id_dropout = id_dropout
         self.similarity = similarity
         self.temperature = temperature
-        self.loss_function = loss or self._default_loss(seed)
+        chosen = choose_loss(loss, type(self).__name__, others=(Retrieval,))
+        self.loss_function = chosen or self._default_loss(seed)
         self.seed = seed
 
         def tower(
@@ -150,6 +150,12 @@ class TwoTower(Model):
         if self.num_users is not None:
             beside_dim = 0 if pooling is None else dim
             self.user_tower = tower(self.num_users, user_features, beside_dim, 1, "user_tower")
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a batch of pairs, and their number of axes."""
+        ranks: dict[str, int | None] = {"user_id": 1} if self.user_tower is not None else {}
+        return ranks | {"item_id": 1} | ({"history": 2} if self.max_history else {})
 
     def _default_loss(self, seed: int | None) -> Loss | Retrieval:
         if self.num_items <= _SMALL_CATALOGUE:

@@ -20,6 +20,7 @@ from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.negatives.of_split import remade
 from tfrecs.optimizers import Adam
+from tfrecs.training.arguments import check_data, model_class
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
@@ -47,7 +48,7 @@ Windows = Literal["last", "all"]
 def train(
     output: str | os.PathLike[str],
     data: str | os.PathLike[str] = "ml-100k",
-    model: type[Model] = SASRec,
+    model: type[Model] | str = SASRec,
     *,
     model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
     data_args: Mapping[str, Any] | None = None,
@@ -84,7 +85,7 @@ def train(
             what it holds.
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
-        model: The class of the model; its `from_split` makes it.
+        model: The class of the model, or its name, such as "sasrec"; its `from_split` makes it.
         model_args: Arguments of the model, beside what the split gives. Layers among them, such as
             losses, are made anew: untrained, and what they hold of training data (known items,
             counts) is that of this run. Or a function that returns the arguments for a split, used
@@ -146,6 +147,8 @@ def train(
         print(run.metrics["test"]["NDCG@10"])
         ```
     """
+    model = model_class(model)
+    check_data(data)
     if isinstance(strategy, str):
         # Before anything else of TensorFlow.
         strategy = make_strategy(cast(StrategyName, strategy))
