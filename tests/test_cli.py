@@ -296,7 +296,7 @@ def error_of(capsys, argv):
         ("train --output OUT --data LOG --data_args.user who", "no column 'who'"),
         ("train --output OUT --recipe nope", "no recipe 'nope'"),
         ("train --output OUT --recipe", "--recipe needs a name"),
-        ("train --output OUT --config nope.yaml", "File does not exist"),
+        ("train --output OUT --config nope.yaml", "there is no file nope.yaml"),
         ("train --resume OUT", "no run to resume in"),
         ("train --resume HALF", "config.yaml is not the config.yaml of a run"),
         ("train --output RUN --data LOG", "was started with model.dim 8, not 64. It is finished:"),

@@ -10,15 +10,18 @@ from jsonargparse import ArgumentParser
 from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.foreign import check_words
 from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
 from tfrecs.evaluation.workers import ChiefError, is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
     CheckpointError,
+    ConfigError,
     Run,
     RunError,
     build,
     built_arguments,
+    check_config,
     find_class,
     make_strategy,
     train,
@@ -109,11 +112,15 @@ def run(argv: Sequence[str]) -> None:
     names |= dict.fromkeys(
         ("negatives", "candidates", "known", "popularity", "frequency"), samplers
     )
-    settings = parse(make_parser(), with_class_paths(_expanded(argv), names)).as_dict()
+    words = with_class_paths(_expanded(argv), names)
+    with user_errors(ConfigError, OSError):
+        check_words(words, {*names, "task"})
+    settings = parse(make_parser(), words).as_dict()
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
         settings.pop(name)
-    with user_errors(RunError, CheckpointError, FloatingPointError, ChiefError):
+    with user_errors(RunError, CheckpointError, FloatingPointError, ChiefError, ConfigError):
+        check_config({"model": model, "optimizer": optimizer}, "the settings")
         # Before losses and other layers are made, which use TensorFlow.
         settings["strategy"] = make_strategy(settings["strategy"])
         model_class = find_class(model["class_path"])

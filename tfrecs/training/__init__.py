@@ -1,5 +1,6 @@
 """Training that survives: run folders, checkpoints, early stopping, resuming bit for bit."""
 
+from tfrecs.training.allowed import ConfigError, check_config, find_class
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.fitting import fit
@@ -9,7 +10,7 @@ from tfrecs.training.progress import EpochProgress
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, load_source, make_split
-from tfrecs.training.specs import build, built_arguments, describe, find_class
+from tfrecs.training.specs import build, built_arguments, describe
 from tfrecs.training.stopping import Interrupted, StopSignals, Wish
 from tfrecs.training.strategies import make_strategy
 
@@ -17,6 +18,7 @@ __all__ = [
     "BestWeights",
     "CheckpointError",
     "Checkpoints",
+    "ConfigError",
     "EpochProgress",
     "Interrupted",
     "Position",
@@ -27,6 +29,7 @@ __all__ = [
     "Wish",
     "build",
     "built_arguments",
+    "check_config",
     "describe",
     "evaluate_part",
     "find_class",

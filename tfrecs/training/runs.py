@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from tfrecs._keras import keras
+from tfrecs._keras import keras, tf
 from tfrecs.data import RowSplit, Split, Vocabulary
 from tfrecs.models import Model
+from tfrecs.training.allowed import read_model_config, read_settings
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import load_source
@@ -85,10 +86,8 @@ class Run:
             raise RunError(f"There is no folder {self.folder}.")
         if not path.is_file():
             raise RunError(f"{self.folder} holds no run: it has no config.yaml.")
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise RunError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        with run_errors():
+            config = read_settings(path)
         if not isinstance(config, dict) or not {"data", "model"} <= set(config):
             raise RunError(f"{path} is not the config.yaml of a run.")
         return config
@@ -172,16 +171,24 @@ class Run:
 
     def load_items(self) -> Vocabulary:
         """The vocabulary of items that the model was trained with."""
-        return Vocabulary.from_config(self._model_config()["config"]["items"])
+        items = self._model_config()["config"].get("items")
+        if not isinstance(items, dict):
+            raise RunError(f"{self.folder / 'model.json'} names no items.")
+        with run_errors():
+            try:
+                return Vocabulary.from_config(items)
+            except TypeError as error:
+                raise RunError(f"{self.folder / 'model.json'} names no items: {error}") from error
 
     def _model_config(self) -> dict[str, Any]:
         path = self.folder / "model.json"
         if self.config and not path.is_file():  # Without a config.yaml there is no run.
             raise RunError(f"{self.folder} is not whole: model.json is missing.")
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+        with run_errors():
+            config = read_model_config(path)
+        if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+            raise RunError(f"{path} is not the model.json of a run.")
+        return config
 
     def load_model(self) -> Model:
         """The trained model, with the weights of its best epoch.
@@ -194,7 +201,15 @@ class Run:
             CheckpointError: If the checkpoint is damaged, or there is none any more.
         """
         with run_errors():
-            model = keras.utils.deserialize_keras_object(self._model_config())
+            try:
+                model = keras.utils.deserialize_keras_object(self._model_config())
+            except (TypeError, KeyError, AttributeError, tf.errors.OpError, MemoryError) as error:
+                raise RunError(
+                    f"{self.folder / 'model.json'} describes no model that can be made: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        if not isinstance(model, Model):
+            raise RunError(f"{self.folder / 'model.json'} describes no model of tfrecs.")
         checkpoints = self.checkpoints(model)
         positions = checkpoints.positions()
         if not positions and self.metrics:

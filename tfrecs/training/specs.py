@@ -21,6 +21,7 @@ from typing import Any
 from tfrecs._keras import keras
 from tfrecs.data import Split
 from tfrecs.negatives.of_split import is_of_split, make_of_split
+from tfrecs.training.allowed import find_class
 
 Spec = dict[str, Any]
 
@@ -68,7 +69,7 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
         A new object.
 
     Raises:
-        ValueError: If there is no such class.
+        ConfigError: If there is no such class, or none that a config may name; see `allowed`.
 
     Example:
         >>> loss = build({"class_path": "tfrecs.losses.SampledSoftmax"}, num_negatives=8)
@@ -80,19 +81,6 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
     if split is not None and is_of_split(cls):
         return make_of_split(cls, split, found)
     return cls(*arguments, **found)
-
-
-def find_class(class_path: str) -> type:
-    """The class of that name.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    module, _, name = class_path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"There is no class {class_path!r}: {error}") from error
 
 
 def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:
@@ -115,7 +103,7 @@ def _built(value: Any, split: Split | None) -> Any:
 
 
 def _is_spec(value: Any) -> bool:
-    return isinstance(value, dict) and "class_path" in value
+    return isinstance(value, dict) and isinstance(value.get("class_path"), str)
 
 
 def _plain(value: Any) -> Any:

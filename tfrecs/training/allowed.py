@@ -1,0 +1,256 @@
+"""Which classes a config may name. A file from a stranger is data: it runs no code.
+
+A config builds only classes on a list: those of the rooms of tfrecs and those that it registers,
+those that the running program has registered itself, and some of Keras that can do no harm. Nothing
+is imported by a name that stands in a file. The whole config is looked through before anything is
+built, at every depth.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfrecs import layers, losses, models, negatives, optimizers, tasks
+from tfrecs._keras import keras
+from tfrecs._names import choose, public_classes
+
+# Rooms whose classes a spec may name.
+_ROOMS = (layers, losses, models, negatives, optimizers, tasks)
+# Of Keras: what a config may name in each of its rooms. Metrics that wrap a function are left out.
+_KERAS_ROOMS = {
+    "initializers": "Initializer",
+    "regularizers": "Regularizer",
+    "constraints": "Constraint",
+    "optimizers": "Optimizer",
+    "optimizers.schedules": "LearningRateSchedule",
+    "losses": "Loss",
+    "metrics": "Metric",
+}
+_LEFT_OUT = {"MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"}
+_FOREIGN = ("keras", "tf_keras", "tensorflow", "tensorflow_recommenders")
+_MOST_DEPTH = 64
+_LARGEST = 2**31
+# Settings alone, without vocabularies, are a few kilobytes.
+_MOST_SETTINGS = 1 << 20
+_MOST_MODEL = 1 << 31
+
+
+class ConfigError(ValueError):
+    """A config that is refused before anything is built of it."""
+
+
+def check_config(config: Any, where: str) -> None:
+    """Refuses a config that names a class off the list, is nested too deep or holds absurd sizes.
+
+    Args:
+        config: Plain data: specs (`class_path`), Keras configs (`class_name`), or both, anywhere.
+        where: What holds it, for errors.
+
+    Raises:
+        ConfigError: At the first thing that is refused.
+    """
+    # Not by recursion: a config may be nested as deep as a stranger likes.
+    pending: list[tuple[Any, str, int]] = [(config, "", 0)]
+    while pending:
+        value, name, depth = pending.pop()
+        place = f"{where}: {name.removeprefix('.') or 'the config'}"
+        if depth > _MOST_DEPTH:
+            raise ConfigError(f"{where} is nested more than {_MOST_DEPTH} levels deep.")
+        if isinstance(value, dict):
+            _check_class(value, place)
+            pending += [(part, f"{name}.{key}", depth + 1) for key, part in value.items()]
+        elif isinstance(value, list | tuple):
+            pending += [
+                (part, f"{name}[{i}]", depth + 1)
+                for i, part in enumerate(value)
+                if isinstance(part, dict | list | tuple)
+            ]
+        elif isinstance(value, int) and abs(value) > _LARGEST and not name.endswith("seed"):
+            raise ConfigError(f"{place} is {value}, which no setting can be.")
+
+
+def find_class(class_path: Any) -> type:
+    """The class that a spec names.
+
+    Args:
+        class_path: Such as "tfrecs.models.SASRec" or "tf_keras.optimizers.SGD".
+
+    Returns:
+        The class.
+
+    Raises:
+        ConfigError: If it is not on the list.
+
+    Example:
+        >>> find_class("tfrecs.losses.BPR").__name__
+        'BPR'
+    """
+    allowed = _by_path()
+    # Keras is one room under several names.
+    path = str(class_path)
+    for prefix in ("tensorflow.keras.", "tf.keras.", "keras."):
+        if path.startswith(prefix):
+            path = f"tf_keras.{path.removeprefix(prefix)}"
+    found = allowed.get(path) or _registered_by_path().get(path)
+    if found is None:
+        names = [known for known in allowed if known.rpartition(".")[2] == path.rpartition(".")[2]]
+        hint = choose(path, names) if names else "It must be one of tfrecs or Keras."
+        shown = str(class_path)[:100]
+        raise ConfigError(f"There is no class {shown!r} that a config may name. {hint}")
+    return found
+
+
+def read_settings(path: Path) -> Any:
+    """The content of a YAML file of settings, checked.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If it is no YAML of settings, too large, uses aliases, or is refused by
+            `check_config`.
+        OSError: If it cannot be read.
+    """
+    config = settings_of(_text(path, _MOST_SETTINGS), str(path))
+    check_config(config, str(path))
+    return config
+
+
+def settings_of(text: str, where: str) -> Any:
+    """The values that YAML text stands for.
+
+    Args:
+        text: The text.
+        where: Where it is from, for errors.
+
+    Raises:
+        ConfigError: If it is no YAML, or uses aliases.
+    """
+    try:
+        return yaml.load(text, _PlainLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{where} cannot be read: {_first_line(error)}") from error
+
+
+def read_model_config(path: Path) -> Any:
+    """The content of a JSON file that describes a model, checked.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If it is no JSON, too large, or is refused by `check_config`.
+        OSError: If it cannot be read.
+    """
+    try:
+        config = json.loads(_text(path, _MOST_MODEL))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read: {_first_line(error)}") from error
+    check_config(config, str(path))
+    return config
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuses an alias."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.YAMLError(f"line {mark.line + 1} has an alias (*), which settings may not.")
+        return super().compose_node(parent, index)
+
+
+def _text(path: Path, most: int) -> str:
+    if path.is_symlink() or path.exists():
+        size = path.stat().st_size
+        if not path.is_file() or size > most:
+            raise ConfigError(f"{path} is no file of settings, or larger than {most:,} bytes.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return " ".join(str(error).split())[:300]
+
+
+def _check_class(config: dict[Any, Any], place: str) -> None:
+    """Refuses one dictionary that names a class off the list."""
+    # A column of data may have any of these names; what describes an object has a string there.
+    if isinstance(config.get("class_path"), str):
+        try:
+            find_class(config["class_path"])
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from None
+    if not isinstance(config.get("class_name"), str):
+        return
+    name, module, registered = (
+        config.get(key) for key in ("class_name", "module", "registered_name")
+    )
+    own = keras.utils.get_registered_object(str(registered or name))
+    if own is not None:
+        fine = _is_own(own)
+    elif module is None:  # Keras's older form, as its own configs still use it for some parts.
+        fine = any(name in names for names in _keras_names().values())
+    else:
+        fine = name in _keras_names().get(str(module), ())
+    if not fine:
+        shown = ".".join(str(part)[:80] for part in (module, name) if part)
+        raise ConfigError(f"{place}: a config may not build {shown!r}.")
+
+
+def _is_own(cls: Any) -> bool:
+    """Whether tfrecs or the running program registered it, and not TensorFlow, Keras or TFRS."""
+    return isinstance(cls, type) and cls.__module__.split(".")[0] not in _FOREIGN
+
+
+@functools.cache
+def _keras_names() -> dict[str, frozenset[str]]:
+    """The names that a Keras config may have, by the module that it gives."""
+    names = {}
+    for room, base_name in _KERAS_ROOMS.items():
+        part = functools.reduce(getattr, room.split("."), keras)
+        base = getattr(part, base_name)
+        names[f"keras.{room}"] = (
+            frozenset(
+                name
+                for name in dir(part)
+                if isinstance(getattr(part, name), type)
+                and issubclass(getattr(part, name), base)
+                and getattr(part, name) is not base
+            )
+            - _LEFT_OUT
+        )
+    return names
+
+
+@functools.cache
+def _by_path() -> dict[str, type]:
+    """The classes on the list by the path that a spec gives."""
+    found: dict[str, type] = {}
+    for room in _ROOMS:
+        for cls in public_classes(room).values():
+            found[f"{room.__name__}.{cls.__name__}"] = cls
+            found[f"{cls.__module__}.{cls.__qualname__}"] = cls
+    for room_name, names in _keras_names().items():
+        part = functools.reduce(getattr, room_name.split(".")[1:], keras)
+        for name in names:
+            cls = getattr(part, name)
+            found[f"tf_{room_name}.{name}"] = cls
+            found[f"{cls.__module__}.{cls.__qualname__}"] = cls
+    return found
+
+
+def _registered_by_path() -> dict[str, type]:
+    """The classes that the running program has registered, by their own path."""
+    registered = keras.utils.get_custom_objects().values()
+    return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in registered if _is_own(cls)}
