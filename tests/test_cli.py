@@ -354,12 +354,51 @@ def test_nothing_but_the_line_is_on_standard_error(tf_free):
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, log_file, tmp_path):
     def broken(*args, **options):
-        raise ValueError("a bug")
+        raise KeyError("a bug")
 
     monkeypatch.setattr(tfrecs.models.SASRec, "fit", broken)
     argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run")]
-    with pytest.raises(ValueError, match="a bug"):
+    with pytest.raises(KeyError, match="a bug"):
         main([*argv, *TINY.split()])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "runs/x"), "[Errno 28] No space left on device: "),
+        (OSError(30, "Read-only file system"), "[Errno 30] Read-only file system"),
+        (MemoryError(), "not enough memory."),
+        (FloatingPointError("diverged\nin step 3"), "diverged in step 3"),
+        (EOFError("Compressed file ended"), "Compressed file ended"),
+        (RecursionError("maximum depth"), "something is nested too deep. maximum depth"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_bad_days_are_one_line(error, said, monkeypatch, log_file, tmp_path, capsys):
+    def broken(*args, **options):
+        raise error
+
+    monkeypatch.setattr(tfrecs.models.SASRec, "fit", broken)
+    argv = ["train", "--data", str(log_file), "--output", str(tmp_path / "run"), *TINY.split()]
+    assert main(argv) == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"tfrecs: {said}")
+    assert text.count("\n") == 1
+    monkeypatch.setenv("TFRECS_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        main(argv)
+
+
+def test_a_full_disk_within_tensorflow_is_one_line(capsys, monkeypatch, run_folder, tmp_path):
+    from tfrecs._keras import tf
+
+    def full(*args, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    assert main(["export", str(run_folder), "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "tfrecs: x; No space left on device\n"
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch, capsys, log_file, tmp_path):

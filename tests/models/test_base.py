@@ -51,6 +51,33 @@ def test_an_epoch_of_nonfinite_gradients_ends_the_training():
     assert float(model.weight) == 1
 
 
+def test_finding_the_scale_of_mixed_float16_is_no_fault():
+    """These scaled gradients overflow until the scale is lower."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = Line()
+        model.compile(keras.optimizers.SGD(1e-35))
+        model.fit(batches(*[3e35] * 4).batch(1), epochs=4, verbose=0)
+        assert np.isfinite(model.weight.numpy())
+        assert int(model.nonfinite_steps.numpy()) == 0
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_an_epoch_of_nonfinite_losses_ends_the_training_in_any_precision(precision):
+    """The optimizer of mixed_float16 skips such steps by itself, and said nothing."""
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        model = Line()
+        model.compile(keras.optimizers.SGD(0.1))
+        with pytest.raises(FloatingPointError, match="2 of the 2 steps of epoch 1"):
+            model.fit(batches(np.nan, np.nan).batch(1), epochs=3, verbose=0)
+        assert model.weight.numpy() == 1
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def test_mixed_float16_scales_the_loss():
     """A gradient of 1e-9 is 0 in float16: only a scaled loss can move the weight."""
     keras.mixed_precision.set_global_policy("mixed_float16")

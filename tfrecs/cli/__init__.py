@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tfrecs import __version__
 from tfrecs._names import choose
-from tfrecs.cli.errors import UserError
+from tfrecs.cli.errors import UserError, one_line
 from tfrecs.cli.quiet import quiet_import
 
 __all__ = ["main"]
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, without the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0, 2 for a mistake in what was asked (said in one line on standard error),
+        The exit code: 0, 2 for what a user can mend (said in one line on standard error; with
+        TFRECS_TRACEBACK=1 in the environment the error is raised instead),
         130 after Ctrl-C, or 143 after SIGTERM where a training was saved before it was stopped.
 
     Example:
@@ -66,12 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return _run(argv)
-    except UserError as error:
-        print(f"tfrecs: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as stop:
         print(f"tfrecs: {str(stop) or 'Stopped.'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
+    except Exception as error:
+        said = one_line(error)
+        if said is None or os.environ.get("TFRECS_TRACEBACK") == "1":
+            raise
+        print(f"tfrecs: {said}", file=sys.stderr)
+        return 2
 
 
 def _run(argv: list[str]) -> int:

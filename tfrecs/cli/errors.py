@@ -1,28 +1,56 @@
-"""Mistakes in what was asked, each said in one line."""
+"""The one place that decides which errors a command says in one line.
+
+What a user can mend is said in one line: wrong arguments and files, a full disk, data that do not
+fit, a training that diverged. Anything else is a fault of the program and keeps its traceback. With
+TFRECS_TRACEBACK=1 every error does.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import zlib
+
+# Errors of the package and of the libraries it reads files by, CheckpointError (RuntimeError) and
+# ConfigError (ValueError) among them.
+_EXPECTED = (
+    ArithmeticError,
+    EOFError,
+    ImportError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    ValueError,
+    zlib.error,
+)
+_EXPECTED_NAMES = ("CheckpointError", "ChiefError", "ServingError", "YAMLError")
+_LONGEST = 1000
 
 
 class UserError(Exception):
     """A mistake in what was asked: shown in one line, without a traceback."""
 
 
-@contextlib.contextmanager
-def user_errors(*kinds: type[BaseException]) -> Iterator[None]:
-    """Takes exceptions of the given kinds for mistakes in what was asked.
-
-    Everything else is a fault of the program, and keeps its traceback.
+def one_line(error: BaseException) -> str | None:
+    r"""What to say of an error in one line; None for a fault of the program.
 
     Args:
-        *kinds: Types of exceptions.
+        error: What ended a command.
 
-    Raises:
-        UserError: With the message of such an exception, on one line.
+    Example:
+        >>> one_line(ValueError("no such\ncolumn")), one_line(KeyError("x"))
+        ('no such column', None)
     """
-    try:
-        yield
-    except kinds as error:
-        raise UserError(" ".join(str(error).split()) or type(error).__name__) from error
+    kinds = type(error).__mro__
+    # TensorFlow's own, such as one of a disk that is full; it may not be imported here.
+    of_tensorflow = any(
+        cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow.") for cls in kinds
+    )
+    named = any(cls.__name__ in _EXPECTED_NAMES for cls in kinds)
+    if not (isinstance(error, (UserError, *_EXPECTED)) or of_tensorflow or named):
+        return None
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        text = f"not enough memory. {text}"
+    if isinstance(error, RecursionError):
+        text = f"something is nested too deep. {text}"
+    text = text.strip() or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -8,11 +8,11 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.data import RowSplit
 from tfrecs.evaluation import Report
-from tfrecs.training import CheckpointError, Run, RunError, evaluate_part, repeats_advice
+from tfrecs.training import Run, evaluate_part, repeats_advice
 
 EXAMPLE = """\
 tfrecs evaluate runs/first
@@ -57,11 +57,10 @@ def run(argv: Sequence[str]) -> None:
     for path in filter(None, (settings.plot, settings.json)):
         if not Path(path).absolute().parent.is_dir():
             raise UserError(f"there is no folder {Path(path).parent} to write {path} into")
-    with user_errors(RunError, CheckpointError):
-        source = Run(settings.run)
-        model, split = source.load_model(), source.load_split()
-        if settings.plot and isinstance(split, RowSplit):
-            raise UserError("--plot draws reports of ranked lists; this model predicts rows")
+    source = Run(settings.run)
+    model, split = source.load_model(), source.load_split()
+    if settings.plot and isinstance(split, RowSplit):
+        raise UserError("--plot draws reports of ranked lists; this model predicts rows")
     report = evaluate_part(
         model, split, settings.on, ks=settings.ks, recommend_known=settings.recommend_known
     )

@@ -8,10 +8,10 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from tfrecs import serving
-from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.serving.known_items import needs_known_items
-from tfrecs.training import CheckpointError, Run, RunError
+from tfrecs.training import Run
 
 EXAMPLE = "tfrecs export runs/first --output exports/sasrec"
 
@@ -64,32 +64,30 @@ def run(argv: Sequence[str]) -> None:
         UserError: If they are wrong.
     """
     settings = parse(make_parser(), argv)
-    with user_errors(RunError, CheckpointError):
-        source = Run(settings.run)
-        model, items = source.load_model(), source.load_items()
-        recommend_known, known = source.recommend_known, settings.known_items
-        holds_known = needs_known_items(model) and not recommend_known
-        if known is not None and not holds_known:
-            why = (
-                "the run has recommend_known: nothing is left out"
-                if recommend_known
-                else f"requests say what a user has, as {type(model).__name__} reads a history"
-            )
-            raise UserError(f"--known_items has no use here: {why}")
-        known_items = None
-        if holds_known:
-            known_items = source.load_split().known_items(test=known == "all")
-    with user_errors(ValueError, OSError, ImportError):
-        folder = serving.export(
-            model,
-            settings.output,
-            k=settings.k,
-            num_exclusions=settings.num_exclusions,
-            index=settings.index,
-            recommend_known=recommend_known,
-            known_items=known_items,
-            version=settings.version,
+    source = Run(settings.run)
+    model, items = source.load_model(), source.load_items()
+    recommend_known, known = source.recommend_known, settings.known_items
+    holds_known = needs_known_items(model) and not recommend_known
+    if known is not None and not holds_known:
+        why = (
+            "the run has recommend_known: nothing is left out"
+            if recommend_known
+            else f"requests say what a user has, as {type(model).__name__} reads a history"
         )
+        raise UserError(f"--known_items has no use here: {why}")
+    known_items = None
+    if holds_known:
+        known_items = source.load_split().known_items(test=known == "all")
+    folder = serving.export(
+        model,
+        settings.output,
+        k=settings.k,
+        num_exclusions=settings.num_exclusions,
+        index=settings.index,
+        recommend_known=recommend_known,
+        known_items=known_items,
+        version=settings.version,
+    )
     if known_items is not None:
         print(
             f"The export leaves out what each user has: {len(known_items.values):,} items of "

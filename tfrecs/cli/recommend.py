@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.cli.quiet import quiet_import
 
@@ -68,7 +68,7 @@ def run(argv: Sequence[str]) -> None:
         next(csv.reader([text], skipinitialspace=True), [])
         for text in (settings.history, settings.exclude)
     )
-    with user_errors(ValueError, OSError), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         recommender = Recommender(settings.export)
         if history and not recommender.reads_history:

@@ -9,16 +9,13 @@ from jsonargparse import ArgumentParser
 
 from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
-from tfrecs.cli.errors import UserError, user_errors
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.foreign import check_words
 from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
-from tfrecs.evaluation.workers import ChiefError, is_chief
+from tfrecs.evaluation.workers import is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
-    CheckpointError,
-    ConfigError,
     Run,
-    RunError,
     build,
     built_arguments,
     check_config,
@@ -113,23 +110,21 @@ def run(argv: Sequence[str]) -> None:
         ("negatives", "candidates", "known", "popularity", "frequency"), samplers
     )
     words = with_class_paths(_expanded(argv), names)
-    with user_errors(ConfigError, OSError):
-        check_words(words, {*names, "task"})
+    check_words(words, {*names, "task"})
     settings = parse(make_parser(), words).as_dict()
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
         settings.pop(name)
-    with user_errors(RunError, CheckpointError, FloatingPointError, ChiefError, ConfigError):
-        check_config({"model": model, "optimizer": optimizer}, "the settings")
-        # Before losses and other layers are made, which use TensorFlow.
-        settings["strategy"] = make_strategy(settings["strategy"])
-        model_class = find_class(model["class_path"])
-        done = train(
-            model=model_class,
-            model_args=lambda split: built_arguments(model, split),
-            optimizer=lambda rate: build(optimizer, rate),
-            **settings,
-        )
+    check_config({"model": model, "optimizer": optimizer}, "the settings")
+    # Before losses and other layers are made, which use TensorFlow.
+    settings["strategy"] = make_strategy(settings["strategy"])
+    model_class = find_class(model["class_path"])
+    done = train(
+        model=model_class,
+        model_args=lambda split: built_arguments(model, split),
+        optimizer=lambda rate: build(optimizer, rate),
+        **settings,
+    )
     if not is_chief(settings["strategy"]):
         return
     print(f"\nThe run is in {done.folder}. Next:")
@@ -155,16 +150,14 @@ def _expanded(argv: Sequence[str]) -> list[str]:
         if option == "--recipe":
             if not value:
                 raise UserError(f"--recipe needs a name. There are: {', '.join(recipes.names())}.")
-            with user_errors(ValueError, OSError):
-                first += ["--config", str(recipes.path(value))]
+            first += ["--config", str(recipes.path(value))]
         elif value in ("", "true", "false"):
             rest += ["--resume", value or "true"]
         else:
             config = Path(value) / "config.yaml"
             if not config.is_file():
                 raise UserError(f"there is no run to resume in {value}: it has no config.yaml")
-            with user_errors(RunError):
-                _ = Run(value).config  # Of a damaged one, what is left would be taken for settings.
+            _ = Run(value).config  # Of a damaged one, what is left would be taken for settings.
             first += ["--config", str(config), "--output", value]
             rest += ["--resume", "true"]
     return first + rest

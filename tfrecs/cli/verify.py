@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import user_errors
 from tfrecs.cli.parsing import new_parser, parse
 from tfrecs.cli.quiet import quiet_import
 
@@ -43,9 +42,8 @@ def run(argv: Sequence[str]) -> None:
     from tfrecs.serving import verify
     from tfrecs.serving.versions import find_export
 
-    with user_errors(ValueError, OSError):
-        folder = find_export(settings.export)
-        manifest = verify(folder)
+    folder = find_export(settings.export)
+    manifest = verify(folder)
     print(
         f"{folder}: {manifest['model']}, {len(manifest['files'])} files and "
         f"{len(manifest['golden'])} golden answers are as they were exported."

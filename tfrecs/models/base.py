@@ -14,7 +14,7 @@ from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.checks import check_batches, check_compile, check_items
 from tfrecs.models.epoch_sums import EpochSums
-from tfrecs.models.finite_gradients import zeros_unless_finite
+from tfrecs.models.finite_gradients import any_not_finite, any_replica, zeros_unless_finite
 from tfrecs.negatives.of_split import with_split
 
 Features = dict[str, tf.Tensor]
@@ -388,13 +388,16 @@ class Model(tfrs.Model):
         with tf.GradientTape() as tape:
             loss = self.compute_loss(features, training=True)
             objective = loss + self._regularization()
-            if scaling:
-                objective = optimizer.get_scaled_loss(objective)
-        gradients = tape.gradient(objective, self.trainable_variables)
-        # A loss scale is found by trying ones that overflow: its optimizer skips those steps.
-        gradients = (
-            optimizer.get_unscaled_gradients(gradients) if scaling else self._finite(gradients)
-        )
+            scaled = optimizer.get_scaled_loss(objective) if scaling else objective
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        if scaling:
+            # A loss scale is found by trying ones that overflow: its optimizer skips those steps.
+            gradients = optimizer.get_unscaled_gradients(gradients)
+            lowest = tf.cast(optimizer.loss_scale, tf.float32) <= 1.0
+            bad = ~tf.math.is_finite(objective) | (lowest & any_not_finite(gradients))
+            self.nonfinite_steps.assign_add(tf.cast(any_replica(bad), tf.int64))
+        else:
+            gradients = self._finite(gradients)
         optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._logs(loss, features)
 

@@ -18,13 +18,27 @@ def zeros_unless_finite(gradients: list[Any]) -> tuple[list[Any], tf.Tensor]:
         The gradients or zeros, and whether there was one that is not finite, a bool scalar.
     """
     present = [g for g in gradients if g is not None]
-    # One pass that reads each gradient; an overflowing square counts as non-finite too.
-    norm = tf.add_n([tf.nn.l2_loss(_values(g)) for g in present])
-    bad = global_sum(tf.cast(~tf.math.is_finite(norm), tf.float32)) > 0
+    bad = any_replica(any_not_finite(present))
     checked = iter(
         tf.cond(bad, lambda: [_zeros_like(g) for g in present], lambda: _identity(present))
     )
     return [None if g is None else next(checked) for g in gradients], bad
+
+
+def any_not_finite(gradients: list[Any]) -> tf.Tensor:
+    """Returns whether any of the gradients here is not finite, a bool scalar.
+
+    Args:
+        gradients: As in `zeros_unless_finite`.
+    """
+    # One pass that reads each gradient; an overflowing square counts as non-finite too.
+    norm = tf.add_n([tf.nn.l2_loss(_values(g)) for g in gradients if g is not None])
+    return ~tf.math.is_finite(norm)
+
+
+def any_replica(here: tf.Tensor) -> tf.Tensor:
+    """Returns whether a bool scalar is true on any replica."""
+    return global_sum(tf.cast(here, tf.float32)) > 0
 
 
 def _values(gradient: Any) -> tf.Tensor:

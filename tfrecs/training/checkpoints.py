@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfrecs._keras import tf
+from tfrecs._paths import plain_path
 
 _NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?")
 
@@ -49,6 +50,8 @@ class Checkpoints:
     Args:
         folder: Where the checkpoints are; made when the first one is saved.
         model: A compiled Keras model whose variables exist. Its optimizer is saved with it.
+        run: What tells the run from others, such as a hash of its settings: a checkpoint of another
+            run is refused.
 
     Example:
         ```python
@@ -58,9 +61,10 @@ class Checkpoints:
         ```
     """
 
-    def __init__(self, folder: str | os.PathLike[str], model: Any) -> None:
+    def __init__(self, folder: str | os.PathLike[str], model: Any, run: str = "") -> None:
         self.folder = Path(folder)
         self.model = model
+        self.run = run
 
     def positions(self) -> list[Position]:
         """Where in the training there is a checkpoint, in rising order."""
@@ -101,9 +105,11 @@ class Checkpoints:
         path = self.path(epoch, batch)
         new = self.folder / f".{path.name}-tmp"
         new.mkdir(parents=True)
-        tf.train.Checkpoint(model=self.model).write(str(new / "weights"))
-        checksums = {file.name: _sha256(file) for file in sorted(new.iterdir())}
-        content = {"state": state, "sha256": {"state": _sha256(state), **checksums}}
+        with plain_path(new) as plain:
+            tf.train.Checkpoint(model=self.model).write(str(plain / "weights"))
+        checksums = {f.name: _sha256(f) for f in sorted(new.iterdir())}
+        about: dict[str, Any] = {"position": [epoch, batch], "run": self.run, "state": state}
+        content = {**about, "sha256": {"state": _sha256(about), **checksums}}
         (new / "state.json").write_text(json.dumps(content, indent=1))
         for file in new.iterdir():
             _flush(file)
@@ -138,7 +144,8 @@ class Checkpoints:
         state, path = self.state(epoch, batch), self.path(epoch, batch)
         self._build_optimizer()
         try:
-            status = tf.train.Checkpoint(model=self.model).read(str(path / "weights"))
+            with plain_path(path) as plain:
+                status = tf.train.Checkpoint(model=self.model).read(str(plain / "weights"))
             status.assert_existing_objects_matched().expect_partial()
         # TensorFlow raises many kinds: OpError, ValueError, IndexError, AssertionError.
         except Exception as error:
@@ -187,16 +194,33 @@ class Checkpoints:
         """
         folder = self.path(epoch, batch)
         try:
-            content = json.loads((folder / "state.json").read_text())
-            state, expected = content["state"], content["sha256"]
-            found = {"state": _sha256(state)}
-            found |= {name: _sha256(folder / name) for name in expected if name != "state"}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            about: dict[str, Any] = {name: content[name] for name in ("position", "run", "state")}
+            expected = dict(content["sha256"])
+            found = {"state": _sha256(about)}
+            for name in expected:
+                if name != "state":
+                    if Path(name).name != name or not (folder / name).is_file():
+                        raise CheckpointError(f"{folder}: {name} is missing")
+                    found[name] = _sha256(folder / name)
+        except KeyError as error:
+            raise CheckpointError(f"{folder}: state.json says no {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{folder}: {_first_line(error)}") from error
         if found != expected:
             altered = [name for name in expected if found[name] != expected[name]]
             raise CheckpointError(f"{folder}: {', '.join(altered)} is not what was saved")
-        return state
+        if about["position"] != [epoch, batch]:
+            place = self.path(*about["position"]).name
+            raise CheckpointError(f"{folder} holds {place}: a folder was renamed or copied")
+        if about["run"] != self.run:
+            raise CheckpointError(
+                f"{folder} was saved with other settings or another model than config.yaml and "
+                "model.json describe now: one of them was edited, or it is of another run"
+            )
+        if not isinstance(about["state"], dict):
+            raise CheckpointError(f"{folder}: state.json holds no state")
+        return about["state"]
 
     def _check_finite(self) -> None:
         """Non-finite gradients are no danger, but a learning rate can be too large for numbers."""

@@ -46,38 +46,39 @@ def fit(
         FloatingPointError: If the weights are no longer finite.
         Interrupted: On Ctrl-C or SIGTERM. What is done is written, and the model has the best
             weights so far.
-        RunError: If the run's data have changed, or another process is training in its folder.
+        RunError: If the run's data have changed.
     """
-    with recorder.run.locked():
-        folder, best = recorder.run.folder, recorder.best
-        best.set_model(model)
-        resumed = resume and recorder.begun
-        if resumed:
-            recorder.resume(model, console.print)
+    folder, best = recorder.run.folder, recorder.best
+    best.set_model(model)
+    finished = recorder.run.finished
+    resumed = resume and recorder.begun
+    if resumed:
+        recorder.resume(model, console.print)
+    else:
+        if resume:
+            console.print(f"{folder} was stopped before its first checkpoint: starting over")
+        recorder.save()
+    try:
+        if recorder.done < epochs and not best.stopped:
+            _train(recorder, model, validation, batches, epochs, targets, resumed, console)
+        elif finished:
+            console.print(
+                f"{folder} is finished: it is only tested again. To train anew, name another "
+                "output folder, or remove this one."
+            )
         else:
-            if resume:
-                console.print(f"{folder} was stopped before its first checkpoint: starting over")
-            recorder.save()
-        try:
-            if recorder.done < epochs and not best.stopped:
-                _train(recorder, model, validation, batches, epochs, targets, resumed, console)
-            elif recorder.run.finished:
-                console.print(
-                    f"{folder} is finished: it is only tested again. To train anew, name another "
-                    "output folder, or remove this one."
-                )
-            else:
-                console.print(f"{folder} was stopped after its last epoch: only its test is left")
-        finally:
-            best.restore()
-            if recorder.rows:
-                plot_history(
-                    folder / "training.png",
-                    recorder.rows,
-                    metric=best.monitor,
-                    best_epoch=best.best_epoch,
-                    title=f"{recorder.facts['model']} on {recorder.facts['data']}",
-                )
+            console.print(f"{folder} was stopped after its last epoch: only its test is left")
+    finally:
+        best.restore()
+        # The picture of a finished run is there, and its disk may not be written to any more.
+        if recorder.rows and not finished:
+            plot_history(
+                folder / "training.png",
+                recorder.rows,
+                metric=best.monitor,
+                best_epoch=best.best_epoch,
+                title=f"{recorder.facts['model']} on {recorder.facts['data']}",
+            )
 
 
 def _train(

@@ -24,7 +24,7 @@ from tfrecs.training.arguments import check_data, model_class
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
-from tfrecs.training.resuming import check_folder, check_same
+from tfrecs.training.resuming import check_folder, check_same, locked_by_chief
 from tfrecs.training.runs import Run, run_errors
 from tfrecs.training.sources import Source, SplitName, fingerprint, load_source
 from tfrecs.training.specs import describe
@@ -155,117 +155,123 @@ def train(
     chief = is_chief(strategy)
     console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
-    from_chief(strategy, lambda: check_folder(run, resume))
-    with run_errors(), placed(strategy, precision):
-        if epochs < 1 or not learning_rate > 0:
-            raise ValueError(
-                f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
-                f"{learning_rate}."
+    # Before anybody looks: of two that begin in one folder, one must not see the other's half.
+    with locked_by_chief(run, strategy):
+        from_chief(strategy, lambda: check_folder(run, resume))
+        with run_errors(), placed(strategy, precision):
+            if epochs < 1 or not learning_rate > 0:
+                raise ValueError(
+                    f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
+                    f"{learning_rate}."
+                )
+            if checkpoint_minutes is not None and not checkpoint_minutes > 0:
+                raise ValueError(
+                    f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}."
+                )
+            size = model.default_batch_size if batch_size is None else batch_size
+            rule = cast(SplitName, split or model.default_split)
+            _check_kind(model, rule)
+            source = load_source(
+                data, data_args, k_core, rule, split_args, recommend_known=recommend_known
             )
-        if checkpoint_minutes is not None and not checkpoint_minutes > 0:
-            raise ValueError(
-                f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}."
+            parts = source.parts
+            console.print(source.description)
+            console.print(_describe_split(parts))
+            keras.utils.set_random_seed(seed)
+            if callable(model_args):
+                given = model_args(parts)
+            else:
+                given = {name: _fresh(value, parts) for name, value in (model_args or {}).items()}
+            network = model.from_split(parts, **given)
+            best = BestWeights(network.monitor, patience, network.monitor_mode)
+            examples: Examples = (
+                parts.train
+                if isinstance(parts, RowSplit)
+                else network.examples(parts.train, windows)
             )
-        size = model.default_batch_size if batch_size is None else batch_size
-        rule = cast(SplitName, split or model.default_split)
-        _check_kind(model, rule)
-        source = load_source(
-            data, data_args, k_core, rule, split_args, recommend_known=recommend_known
-        )
-        parts = source.parts
-        console.print(source.description)
-        console.print(_describe_split(parts))
-        keras.utils.set_random_seed(seed)
-        if callable(model_args):
-            given = model_args(parts)
+
+            def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
+                return examples.batch(
+                    size, seed=seed, first_epoch=epoch, first_batch=batch, static=jit
+                )
+
+            rate: Any = learning_rate
+            if schedule == "linear":
+                steps = epochs * len(batches_from(0))
+                rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
+            network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
+
+        config = {
+            "data": _portable(data),
+            "data_args": dict(data_args) if data_args else None,
+            "k_core": k_core,
+            "split": rule,
+            "split_args": _plain(split_args) if split_args else None,
+            "model": describe(network, skip=OF_THE_SPLIT),
+            "recommend_known": recommend_known,
+            "windows": windows,
+            "batch_size": size,
+            "epochs": epochs,
+            "patience": patience,
+            "optimizer": describe(_inner(network.optimizer), skip=("learning_rate",)),
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "seed": seed,
+            "checkpoint_minutes": checkpoint_minutes,
+            "strategy": strategy_name(strategy),
+            "precision": precision,
+            "jit": jit,
+        }
+        resume = from_chief(strategy, lambda: run.exists)
+        record = own_record(run, strategy, resume)
+        if resume:
+            check_same(run, config, network)
         else:
-            given = {name: _fresh(value, parts) for name, value in (model_args or {}).items()}
-        network = model.from_split(parts, **given)
-        best = BestWeights(network.monitor, patience, network.monitor_mode)
-        examples: Examples = (
-            parts.train if isinstance(parts, RowSplit) else network.examples(parts.train, windows)
+            with run_errors():
+                record.begin(config, network)
+
+        facts = _facts(network, config, source)
+        recorder = Recorder(
+            record,
+            record.checkpoints(network),
+            best,
+            facts,
+            data=fingerprint(parts),
+            checkpoint_minutes=checkpoint_minutes,
+            agree=lambda wish: Wish(largest(strategy, wish)),
+            agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,
+            folder=run.folder,
+        )
+        fit(
+            recorder,
+            network,
+            parts.validation,
+            batches_from,
+            epochs=epochs,
+            targets=examples.num_targets,
+            resume=resume,
+            console=console,
         )
 
-        def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
-            return examples.batch(size, seed=seed, first_epoch=epoch, first_batch=batch, static=jit)
+        def test() -> None:
+            reports = {part: evaluate_part(network, parts, part) for part in ("validation", "test")}
+            test = reports["test"]
+            if not run.finished:
+                results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
+                results["repeats"] = {
+                    name: report.repeats.as_dict()
+                    for name, report in reports.items()
+                    if isinstance(report, Report)
+                }
+                run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
+            console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
+            console.print(str(test))
+            if advice := repeats_advice(test):
+                console.print(advice)
 
-        rate: Any = learning_rate
-        if schedule == "linear":
-            steps = epochs * len(batches_from(0))
-            rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
-        network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
-
-    config = {
-        "data": _portable(data),
-        "data_args": dict(data_args) if data_args else None,
-        "k_core": k_core,
-        "split": rule,
-        "split_args": _plain(split_args) if split_args else None,
-        "model": describe(network, skip=OF_THE_SPLIT),
-        "recommend_known": recommend_known,
-        "windows": windows,
-        "batch_size": size,
-        "epochs": epochs,
-        "patience": patience,
-        "optimizer": describe(_inner(network.optimizer), skip=("learning_rate",)),
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "seed": seed,
-        "checkpoint_minutes": checkpoint_minutes,
-        "strategy": strategy_name(strategy),
-        "precision": precision,
-        "jit": jit,
-    }
-    resume = from_chief(strategy, lambda: run.exists)
-    record = own_record(run, strategy, resume)
-    if resume:
-        check_same(run, config, network)
-    else:
-        with run_errors():
-            record.begin(config, network)
-
-    facts = _facts(network, config, source)
-    recorder = Recorder(
-        record,
-        record.checkpoints(network),
-        best,
-        facts,
-        data=fingerprint(parts),
-        checkpoint_minutes=checkpoint_minutes,
-        agree=lambda wish: Wish(largest(strategy, wish)),
-        agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,
-        folder=run.folder,
-    )
-    fit(
-        recorder,
-        network,
-        parts.validation,
-        batches_from,
-        epochs=epochs,
-        targets=examples.num_targets,
-        resume=resume,
-        console=console,
-    )
-
-    def test() -> None:
-        reports = {part: evaluate_part(network, parts, part) for part in ("validation", "test")}
-        test = reports["test"]
-        if not run.finished:
-            results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
-            results["repeats"] = {
-                name: report.repeats.as_dict()
-                for name, report in reports.items()
-                if isinstance(report, Report)
-            }
-            run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
-        console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
-        console.print(str(test))
-        if advice := repeats_advice(test):
-            console.print(advice)
-
-    # The others wait for the chief: the end of one worker is an error to the rest.
-    from_chief(strategy, test)
-    return run
+        # The others wait for the chief: the end of one worker is an error to the rest.
+        from_chief(strategy, test)
+        return run
 
 
 def evaluate_part(

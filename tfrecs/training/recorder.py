@@ -136,7 +136,8 @@ class Recorder(keras.callbacks.Callback):
                 "data have changed. Train into another folder, or give the old data back."
             )
         self.rows, self.batch, self.seconds = state["rows"], position.batch, state["seconds"]
-        if self.rows:  # A process that was killed may have saved an epoch and not written this.
+        # A process that was killed may have saved an epoch and not written this.
+        if self.rows and not self.run.finished:
             write_history(self.run.folder / "history.csv", self.rows)
         if state.get("within"):
             self._within = state["within"]

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from tfrecs._keras import tf
+from tfrecs.evaluation.workers import from_chief
 from tfrecs.models import Model
-from tfrecs.training.runs import Run, RunError
+from tfrecs.training.runs import FREE, Run, RunError
 
-# Settings that may differ: they have no part in what a run ends with.
-_FREE = ("checkpoint_minutes",)
+
+@contextlib.contextmanager
+def locked_by_chief(run: Run, strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Holds the lock of a run's folder on the chief; the other workers learn of its failure.
+
+    Args:
+        run: The folder.
+        strategy: The strategy of the job.
+
+    Raises:
+        RunError: If another process is training in the folder.
+    """
+    with contextlib.ExitStack() as stack:
+        from_chief(strategy, lambda: stack.enter_context(run.locked()))
+        yield
 
 
 def check_folder(run: Run, resume: bool) -> None:
@@ -43,7 +60,7 @@ def check_same(run: Run, config: dict[str, Any], model: Model) -> None:
         RunError: If a setting differs, or the items do. The message names it.
     """
     before, now = (
-        {name: value for name, value in settings.items() if name not in _FREE}
+        {name: value for name, value in settings.items() if name not in FREE}
         # Written and read again as the other was: tuples are lists then.
         for settings in (run.config, yaml.safe_load(yaml.safe_dump(config)))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from tfrecs.training.allowed import read_model_config, read_settings
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import load_source
+
+# Settings that may differ when a run is resumed: they have no part in what it ends with.
+FREE = ("checkpoint_minutes",)
 
 
 class RunError(ValueError):
@@ -126,25 +130,45 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the folder; the lock of a dead one is gone.
 
+        The folder is made if it is not there, and removed again if nothing has come into it.
+
         Raises:
-            RunError: If another process holds the lock.
+            RunError: If another process holds the lock, or the folder is a file.
         """
+        made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        if self.folder.exists() and not self.folder.is_dir():
+            raise RunError(f"{self.folder} is a file: name another output folder.")
+        descriptor = None
         try:
-            import fcntl
-        except ImportError:  # Windows has no locks of this kind.
+            descriptor = self._lock()
             yield
-            return
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+            for path in made:
+                with contextlib.suppress(OSError):  # It is not empty, or somebody else removed it.
+                    path.rmdir()
+
+    def _lock(self) -> int | None:
+        """The open folder, locked; None where there are no such locks."""
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                import fcntl
+            except ImportError:  # Windows has no locks of this kind.
+                return None
+            descriptor = os.open(self.folder, os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                os.close(descriptor)
                 raise RunError(f"Another process is training in {self.folder}.") from error
             except OSError:  # Some file systems, such as NFS, lock no folders.
-                pass
-            yield
-        finally:
-            os.close(descriptor)
+                return descriptor
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), self.folder.stat()):
+                    return descriptor
+            os.close(descriptor)  # Its maker removed it, before it was locked.
 
     def begin(self, config: dict[str, Any], model: Model) -> None:
         """Makes the folder, with all that is needed to take the run up again.
@@ -167,7 +191,16 @@ class Run:
 
     def checkpoints(self, model: Model) -> Checkpoints:
         """The checkpoints of the run, for a model built as its config says."""
-        return Checkpoints(self.folder / "checkpoints", model)
+        return Checkpoints(self.folder / "checkpoints", model, self._identity())
+
+    def _identity(self) -> str:
+        """A hash of what a checkpoint belongs to: the settings and the model.
+
+        Not of where the data are, which may be moved: a checkpoint knows the data themselves.
+        """
+        config = {name: x for name, x in self.config.items() if name not in (*FREE, "data")}
+        text = json.dumps([config, self._model_config()], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def load_items(self) -> Vocabulary:
         """The vocabulary of items that the model was trained with."""

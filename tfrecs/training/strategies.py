@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from tfrecs._keras import keras, tf
@@ -18,6 +19,7 @@ from tfrecs.training.runs import Run, RunError
 StrategyName = Literal["none", "mirrored", "multi-worker"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
+_WORKER = "tfrecs-worker-"  # and the number of the process: its copy of the run.
 _START = "`tfrecs launch --workers 2 -- train ...` sets it and starts the workers of one machine."
 
 
@@ -119,8 +121,9 @@ def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
         resume: Whether the run is there already.
     """
     record = run
+    _remove_leftovers()
     if not is_chief(strategy):
-        record = Run(tempfile.mkdtemp(prefix="tfrecs-worker-"))
+        record = Run(tempfile.mkdtemp(prefix=f"{_WORKER}{os.getpid()}-"))
         weakref.finalize(record, shutil.rmtree, record.folder, ignore_errors=True)
         if resume:
             logs = shutil.ignore_patterns("tensorboard")
@@ -128,3 +131,25 @@ def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
     # Nobody goes on, and writes, before all have read.
     from_chief(strategy, lambda: None)
     return record
+
+
+def _remove_leftovers() -> None:
+    """Removes the copies of checkpoints that killed workers of this user left behind."""
+    if not hasattr(os, "getuid"):  # Windows.
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_WORKER}*"):
+        owner = folder.name.removeprefix(_WORKER).partition("-")[0]
+        with contextlib.suppress(OSError):
+            mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if mine and owner.isdecimal() and not _runs(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # It runs, as another user.
+        return True
+    return True
