@@ -150,12 +150,12 @@ def test_a_damaged_or_foreign_manifest(exports, tmp_path):
     shutil.copytree(exports[0]["int"], folder)
     manifest = folder / "assets.extra" / "tfrecs_manifest.json"
     content = manifest.read_text()
-    for broken in (content[:-9], "", "[]", '{"format": 1}'):
+    for broken in (content[:-9], "", "[]", '{"format": 2}', "[" * 10_000):
         manifest.write_text(broken)
         with pytest.raises(ValueError, match="tfrecs_manifest.json is damaged"):
             Recommender(folder)
-    manifest.write_text(content.replace('"format": 1', '"format": 2'))
-    with pytest.raises(ValueError, match=r"has format 2, this tfrecs reads 1"):
+    manifest.write_text(content.replace('"format": 2', '"format": 1'))
+    with pytest.raises(ValueError, match=r"has format 1, this tfrecs reads 2"):
         Recommender(folder)
     manifest.unlink()
     with pytest.raises(ValueError, match="a SavedModel that tfrecs did not export"):

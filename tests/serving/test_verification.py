@@ -1,14 +1,15 @@
 """What `verify` finds, and what it does not mind."""
 
-import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.serving.resealing import resealed
 from tfrecs._keras import tf
-from tfrecs.serving import export, verification, verify
+from tfrecs.serving import export, verify
 from tfrecs.serving.replay import difference
 
 IDS = [7, 3, 12, 5, -2, 40]
@@ -48,28 +49,85 @@ def test_each_file_counts(exported, copy):
         verify(copy / "nowhere")
 
 
-@pytest.mark.parametrize("part", ["format", "signatures", "golden", "files"])
-def test_a_manifest_without_one_of_its_parts(copy, part):
+def test_a_manifest_that_was_altered(copy):
     path = copy / "assets.extra" / "tfrecs_manifest.json"
-    manifest = json.loads(path.read_text("utf-8"))
-    del manifest[part]
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=f"tfrecs_manifest.json is damaged .'{part}'.. Export"):
+    path.write_text(path.read_text("utf-8").replace('"k": 4', '"k": 3'))
+    with pytest.raises(ValueError, match="tfrecs_manifest.json is damaged: it is not what was exp"):
+        verify(copy)
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((field, MISSING) for field in ("signatures", "golden", "files", "num_items", "index")),
+        ("k", "4"),
+        ("k", 0),
+        ("k", True),
+        ("num_items", -1),
+        ("num_items", 2**40),
+        ("index", "other"),
+        ("recommend_known", 1),
+        ("id_dtype", "float32"),
+        ("padding_id", ""),
+        ("vocabulary", "../../etc/passwd"),
+        ("vocabulary", "assets/none.txt"),
+        ("golden", []),
+        ("golden", [{"signature": "none"}]),
+        ("golden", [{"signature": "score", "inputs": {}, "outputs": {}}]),
+        ("signatures", {"serving_default": {"inputs": 3, "outputs": {}}}),
+        ("signatures", {}),
+        ("files", {"../x": "0" * 64}),
+        ("files", {"a": "short"}),
+        ("operations", "Const"),
+        ("model", None),
+    ],
+)
+def test_fields_have_types(copy, field, value):
+    def change(manifest):
+        manifest[field] = value
+        if value is MISSING:
+            del manifest[field]
+
+    resealed(copy, change)
+    with pytest.raises(ValueError, match=f"tfrecs_manifest.json is damaged: .*{field[:6]}"):
+        verify(copy)
+
+
+@pytest.mark.parametrize("where", ["assets/more.txt", "saved_model.pb", "assets.extra/x"])
+def test_links_and_pipes_are_not_opened(copy, where, tmp_path):
+    path = copy / where
+    outside = tmp_path / "outside"
+    if path.exists():
+        path.rename(outside)
+    else:
+        outside.write_text("x")
+    path.symlink_to(outside)
+    with pytest.raises(ValueError, match="is a link, and an export holds files alone"):
+        verify(copy)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(
+        (ValueError, FileNotFoundError),
+        match=r"is no plain file|saved_model.pb is missing|not an ex",
+    ):
         verify(copy)
 
 
 def test_an_answer_that_differs(copy, monkeypatch):
-    path = copy / "assets.extra" / "tfrecs_manifest.json"
-    manifest = json.loads(path.read_text("utf-8"))
-    manifest["golden"][1]["outputs"]["score"][0][0] += 0.01
-    path.write_text(json.dumps(manifest))
+    def change(manifest):
+        manifest["golden"][1]["outputs"]["score"][0][0] += 0.01
+
+    resealed(copy, change)
     with pytest.raises(ValueError, match="'score' of 'score' differs .* golden request 2"):
         verify(copy)
 
     def unknown(*arguments):
         raise tf.errors.NotFoundError(None, None, "Op type not registered 'New'")
 
-    monkeypatch.setattr(verification, "load", unknown)
+    monkeypatch.setattr(tf.saved_model, "load", unknown)
     with pytest.raises(ValueError, match="cannot load it .*Op type not registered 'New'"):
         verify(copy)
 
@@ -77,8 +135,7 @@ def test_an_answer_that_differs(copy, monkeypatch):
 def test_an_export_that_needs_what_is_not_there(copy, monkeypatch):
     import sys
 
-    path = copy / "assets.extra" / "tfrecs_manifest.json"
-    path.write_text(path.read_text("utf-8").replace('"index": "exact"', '"index": "scann"'))
+    resealed(copy, lambda manifest: manifest.update(index="scann"))
     monkeypatch.setitem(sys.modules, "scann", None)
     with pytest.raises(ValueError, match="searches by ScaNN, which cannot be imported here"):
         verify(copy)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import tfrecs
 from tfrecs._keras import require_scann, tf
+from tfrecs._paths import plain_path
 from tfrecs.data import Histories, Vocabulary
 from tfrecs.models import DeepCross, Model
 from tfrecs.serving import golden
@@ -142,15 +143,16 @@ def export(
             recommend_known=bool(recommend_known),
             known_items=known_items,
         )
-        tf.saved_model.save(
-            served.module,
-            str(folder),
-            signatures={name: s.function for name, s in served.signatures.items()},
-            options=tf.saved_model.SaveOptions(
-                experimental_custom_gradients=False,
-                namespace_whitelist=["Scann"] if index == "scann" else None,
-            ),
-        )
+        with plain_path(folder) as plain:
+            tf.saved_model.save(
+                served.module,
+                str(plain),
+                signatures={name: s.function for name, s in served.signatures.items()},
+                options=tf.saved_model.SaveOptions(
+                    experimental_custom_gradients=False,
+                    namespace_whitelist=["Scann"] if index == "scann" else None,
+                ),
+            )
         manifest = {
             "tfrecs": tfrecs.__version__,
             "tensorflow": tf.__version__,

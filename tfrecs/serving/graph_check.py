@@ -1,55 +1,192 @@
-"""A look at a written graph for operations that a stock server lacks or should not run."""
+"""A look at the graph of a SavedModel, before TensorFlow loads it: it may do nothing but compute.
+
+Loading a SavedModel runs its initialisers, and a graph can write files, call Python or open
+sockets. So the file is only parsed here, and every operation of every function must be one that
+computes: any that keeps no state and touches no file, a few that keep variables and tables, and
+those that TensorFlow saves and restores variables by, where nothing that runs can reach them.
+Tables are filled from assets of the export alone. How long a graph computes is not bounded.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from tfrecs._keras import tf
+# They keep variables and tables, choose what to compute, and check it.
+_STATEFUL = frozenset(
+    {
+        "Assert",
+        "AssignVariableOp",
+        "Case",
+        "CheckNumerics",
+        "CheckNumericsV2",
+        "DestroyResourceOp",
+        "DisableCopyOnRead",
+        "Empty",
+        "GuaranteeConst",
+        "HashTableV2",
+        "If",
+        "InitializeTableV2",
+        "LookupTableExportV2",
+        "LookupTableFindV2",
+        "LookupTableImportV2",
+        "LookupTableSizeV2",
+        "Multinomial",
+        "RandomGamma",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "ReadVariableOp",
+        "ResourceGather",
+        "ResourceGatherNd",
+        "StatefulPartitionedCall",
+        "StatelessRandomGetAlg",
+        "TensorArrayCloseV3",
+        "TensorArrayGatherV3",
+        "TensorArrayReadV3",
+        "TensorArrayScatterV3",
+        "TensorArraySizeV3",
+        "TensorArrayV3",
+        "TensorArrayWriteV3",
+        "TruncatedNormal",
+        "VarHandleOp",
+        "VarIsInitializedOp",
+        "VariableShape",
+        "While",
+    }
+)
+_TABLE = "InitializeTableFromTextFileV2"
+# TensorFlow's own functions save and restore by these. They take the place from their caller.
+_SAVING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
+# What TensorFlow takes to keep no state, and yet reads files, calls the host or is for others.
+_TOUCHING = re.compile(
+    "File|Reader|Dataset|Iterator|Summary|Checkpoint|PyFunc|Xla|TPU|TRT|Debug|Print|CopyHost|^Copy$"
+)
+_PURE = frozenset({"ShardedFilename"})
+_LARGEST = 1 << 31
 
-# They call back into Python, or touch files of the server.
-_OF_THE_HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile"}
-# They are nothing but a program of XLA.
-_OF_XLA = {"XlaLaunch", "XlaLaunchV2", "XlaCallModule"}
-FORBIDDEN = frozenset(_OF_THE_HOST | _OF_XLA)
 
-
-def check_graph(folder: Path, allowed: str | None = None) -> list[str]:
+def check_graph(folder: Path, library: str | None = None) -> list[str]:
     """Names of the operations of a SavedModel, all of which a stock TensorFlow Serving has.
 
     Args:
         folder: The SavedModel.
-        allowed: A library whose custom operations are meant, such as "Scann".
+        library: A library whose custom operations are meant, such as "Scann".
 
     Returns:
         The distinct operation names, sorted.
 
     Raises:
-        ValueError: An operation is custom, calls Python, opens files, or is compiled by XLA (which
-            TensorFlow Serving does not do on CPUs).
+        ValueError: The graph cannot be parsed; or an operation is custom, calls Python, touches
+            files or devices, or is compiled by XLA (which TensorFlow Serving does not do on CPUs).
     """
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    functions = {f.signature.name for m in saved.meta_graphs for f in m.graph_def.library.function}
-    names, bad = set(), set()
-    for meta_graph in saved.meta_graphs:
-        library = meta_graph.graph_def.library.function
-        nodes = [*meta_graph.graph_def.node, *(node for f in library for node in f.node_def)]
-        for node in nodes:
-            names.add(node.op)
-            # TensorFlow's own; what a library registers beside them is not there.
-            known = hasattr(tf.raw_ops, node.op) or node.op in functions
-            meant = node.op.startswith(f"{allowed}>")
-            if node.op in FORBIDDEN or not (known or meant):
-                bad.add(node.op)
-            if node.attr["_XlaMustCompile"].b:
-                bad.add(f"{node.op} with jit_compile=True")
-        bad |= {
-            f"{f.signature.name}: jit_compile=True" for f in library if f.attr["_XlaMustCompile"].b
-        }
+    path = folder / "saved_model.pb"
+    graphs = _parsed(path).meta_graphs
+    functions = {f.signature.name: f for graph in graphs for f in graph.graph_def.library.function}
+    names: set[str] = set()
+    bad: set[str] = set()
+    for node in _nodes(graphs):
+        names.add(node.op)
+        if node.op not in functions and not _computes(node.op, library):
+            bad.add(node.op)
+        if node.attr["_XlaMustCompile"].b:
+            bad.add(f"{node.op} with jit_compile=True")
+    for name, function in functions.items():
+        if function.attr["_XlaMustCompile"].b:
+            bad.add(f"{name}: jit_compile=True")
+    for graph in graphs:
+        bad |= _out_of_place(graph, functions)
     if bad:
         raise ValueError(
-            "No stock TensorFlow Serving can run the model: its graph has "
-            f"{', '.join(sorted(bad))}. Replace that in the model's query_vectors or score."
+            "No stock TensorFlow Serving can run the model, or should: its graph has "
+            f"{', '.join(sorted(bad))[:500]}. Replace that in the model's query_vectors or score; "
+            f"and if somebody else exported it, beware of {path}."
         )
-    return sorted(names - functions)
+    return sorted(names - set(functions))
+
+
+def _parsed(path: Path) -> Any:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than a SavedModel can be.")
+    try:
+        saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (DecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}. Copy or export it again.") from error
+    if not saved.meta_graphs:
+        raise ValueError(f"{path} is damaged: it holds no graph. Copy or export it again.")
+    return saved
+
+
+def _nodes(graphs: Any) -> Iterator[Any]:
+    for graph in graphs:
+        yield from graph.graph_def.node
+        for function in graph.graph_def.library.function:
+            yield from function.node_def
+
+
+def _computes(op: str, library: str | None) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    custom = ">" in op or definition is None
+    if custom:
+        # A library registers its operations with its name before theirs.
+        return library is not None and op.startswith(f"{library}>")
+    if op in _SAVING or op == _TABLE or op in _PURE:
+        return True  # In their place; see `_out_of_place`.
+    if definition.is_stateful:
+        return op in _STATEFUL
+    return not _TOUCHING.search(op)
+
+
+def _out_of_place(graph: Any, functions: dict[str, Any]) -> set[str]:
+    """What is wrong with where operations stand that read or write files."""
+    bad = set()
+    objects = graph.object_graph_def
+    for asset in graph.asset_file_def:
+        if not re.fullmatch(r"[^/\\]+", asset.filename) or asset.filename in (".", ".."):
+            bad.add(f"an asset outside the folder, {asset.filename!r}")
+    # What is loaded runs the functions of the object graph and what these call.
+    reached, pending = set(), list(objects.concrete_functions)
+    while pending:
+        name = pending.pop()
+        if name in reached or name not in functions:
+            continue
+        reached.add(name)
+        for node in functions[name].node_def:
+            pending += [node.op, *_called(node)]
+            if node.op in _SAVING:
+                bad.add(f"{node.op} in {name}, which runs")
+    for name, function in functions.items():
+        for node in function.node_def:
+            if node.op == _TABLE and not _from_asset(node, name, function, objects):
+                bad.add(f"{_TABLE} of a file that is no asset, in {name}")
+    if any(node.op == _TABLE for node in graph.graph_def.node):
+        bad.add(f"{_TABLE} outside a function")
+    return bad
+
+
+def _called(node: Any) -> Iterator[str]:
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        yield from (function.name for function in value.list.func)
+
+
+def _from_asset(node: Any, name: str, function: Any, objects: Any) -> bool:
+    """Whether a table's file is an argument of the function, and that an asset of the export."""
+    arguments = [argument.name for argument in function.signature.input_arg]
+    concrete = objects.concrete_functions
+    if len(node.input) < 2 or node.input[1] not in arguments or name not in concrete:
+        return False
+    bound = list(concrete[name].bound_inputs)
+    place = arguments.index(node.input[1]) - (len(arguments) - len(bound))
+    if not 0 <= place < len(bound) or not 0 <= bound[place] < len(objects.nodes):
+        return False
+    return objects.nodes[bound[place]].WhichOneof("kind") == "asset"

@@ -1,24 +1,31 @@
 """The manifest of an export: what it holds, what it must answer, and the sha256 of every file.
 
 TensorFlow checks neither the graph nor the assets that it loads (a flipped bit in `saved_model.pb`
-often goes unnoticed), so the checksums do. They tell damage, not an author: sign the manifest where
-the origin of a model matters. In golden requests null stands for NaN.
+often goes unnoticed), so the checksums do, and one of the manifest itself. They tell damage, not an
+author: sign the manifest where the origin of a model matters. In golden requests null stands for
+NaN.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tfrecs.serving.manifest_fields import check_fields
+
 # TensorFlow Serving leaves this folder of a SavedModel alone.
 MANIFEST = Path("assets.extra") / "tfrecs_manifest.json"
-FORMAT = 1
+FORMAT = 2
+_LARGEST = 1 << 28
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Writes `content` with the checksums of all other files in `folder`.
+    """Writes `content` with the checksums of all other files in `folder`, and of itself.
 
     Args:
         folder: A complete SavedModel.
@@ -27,20 +34,22 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     path = folder / MANIFEST
     path.parent.mkdir(exist_ok=True)
     files = {
-        file.relative_to(folder).as_posix(): _sha256(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file != path
+        name: _sha256(folder / name)
+        for name in sorted(_files(folder))
+        if name != MANIFEST.as_posix()
     }
+    manifest = {"format": FORMAT, **content, "files": files}
+    manifest["sha256"] = seal(manifest)
     # One line a key: readable, and short although the answers hold many numbers.
     lines = [
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
-        for key, value in {"format": FORMAT, **content, "files": files}.items()
+        for key, value in manifest.items()
     ]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
-    """Reads a manifest and checks the files that it lists.
+    """Reads a manifest and checks it and the files that it lists.
 
     Args:
         folder: The folder of an export.
@@ -50,35 +59,85 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         The manifest's content.
 
     Raises:
-        ValueError: There is no manifest, it cannot be read, or a file is missing or altered.
+        ValueError: There is no manifest, it cannot be read, or says what it must not; or a file is
+            missing, altered, more than was exported, or no plain file.
     """
     path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        form, files = manifest["format"], dict(manifest["files"])
-        for name in ("signatures", "golden"):
-            manifest[name]
-    except FileNotFoundError as error:
+    found = set(_files(folder))  # Before any is opened: a pipe would never end.
+    if MANIFEST.as_posix() not in found:
         raise ValueError(
             f"{folder} is a SavedModel that tfrecs did not export: {MANIFEST} is missing."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
+        )
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than any manifest. Export the model again.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        form = manifest["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}). Export the model again.") from error
     if form != FORMAT:
         raise ValueError(
             f"{path} has format {form!r}, this tfrecs reads {FORMAT}: use the tfrecs it names "
             f"({manifest.get('tfrecs', 'unknown')}), or export the model again."
         )
-    for name, expected in files.items() if verify else ():
-        file = folder / name
-        if not file.is_file():
+    if manifest.get("sha256") != seal(manifest):
+        raise ValueError(
+            f"{path} is damaged: it is not what was exported (sha256). Copy or export it again."
+        )
+    check_fields(manifest, path)
+    if verify:
+        _check_files(folder, manifest["files"], found - {MANIFEST.as_posix()})
+    return manifest
+
+
+def _check_files(folder: Path, files: dict[str, str], found: set[str]) -> None:
+    for name, expected in files.items():
+        if name not in found:
             raise ValueError(f"{folder} is incomplete: {name} is missing. Copy or export it again.")
-        if _sha256(file) != expected:
+        if _sha256(folder / name) != expected:
             raise ValueError(
                 f"{folder} is damaged: {name} differs from the file that was exported (sha256). "
                 "Copy or export it again."
             )
-    return manifest
+    more = sorted(found - set(files))
+    if more:
+        raise ValueError(
+            f"{folder} holds {more[0]}{f' and {len(more) - 1} files more' if more[1:] else ''}, "
+            "which was not exported. Remove it, or copy or export the model again."
+        )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """The names of all files below a folder.
+
+    Raises:
+        ValueError: If something there is neither a file nor a folder, such as a link or a pipe.
+    """
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    pending.append(Path(entry.path))
+                elif stat.S_ISREG(mode):
+                    yield Path(entry.path).relative_to(folder).as_posix()
+                else:
+                    kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
+                    raise ValueError(
+                        f"{entry.path} is {kind}, and an export holds files alone. Copy or export "
+                        "the model again."
+                    )
+
+
+def seal(manifest: dict[str, Any]) -> str:
+    """The checksum of all that a manifest says, but for the checksum itself.
+
+    Args:
+        manifest: Its content.
+    """
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

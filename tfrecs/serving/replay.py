@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tfrecs._paths import plain_path
+from tfrecs.serving.graph_check import check_graph
+
 # Of the largest number of an answer: what rounding may change in float32, and in fewer bits.
 _TOLERANCES = {"float32": 1e-4}
 _COARSE = 0.01
@@ -16,19 +19,21 @@ _LOWEST = np.finfo(np.float32).min
 
 
 def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
-    """Loads an export, and before it the operations that it needs beside TensorFlow's own.
+    """Loads an export, once its graph is known to do nothing but compute.
 
     Args:
         folder: The export.
         manifest: Its manifest.
 
     Raises:
-        ValueError: If it needs ScaNN, and that cannot be imported.
+        ValueError: If its graph does more, it needs ScaNN and that cannot be imported, or this
+            TensorFlow cannot load it.
     """
+    scann = manifest.get("index") == "scann"
     # TensorFlow itself, not `tfrecs._keras`: an export needs neither Keras nor TFRS.
     import tensorflow as tf
 
-    if manifest.get("index") == "scann":
+    if scann:
         try:
             from scann import scann_ops  # noqa: F401  (It registers its operations.)
         except Exception as error:  # Beside another TensorFlow it raises tf.errors.NotFoundError.
@@ -36,12 +41,23 @@ def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
                 f"The export searches by ScaNN, which cannot be imported here ({error}). Install "
                 "scann and the TensorFlow that belongs to it, or export with index='exact'."
             ) from error
+    check_graph(folder, "Scann" if scann else None)
     logger, quiet = logging.getLogger("absl"), _Forward()
     logger.addFilter(quiet)
     try:
-        return tf.saved_model.load(str(folder))
+        with plain_path(folder) as plain:
+            loaded = tf.saved_model.load(str(plain))
+    except Exception as error:  # Whatever TensorFlow says of a graph that it cannot run.
+        raise ValueError(
+            f"{folder} was written by TensorFlow {manifest['tensorflow']}, and TensorFlow "
+            f"{tf.__version__} cannot load it ({' '.join(str(error).split())[:300]})."
+        ) from error
     finally:
         logger.removeFilter(quiet)
+    missing = set(manifest["signatures"]) - set(loaded.signatures)
+    if missing:
+        raise ValueError(f"{folder} has no signature {', '.join(sorted(missing))}.")
+    return loaded
 
 
 class _Forward(logging.Filter):
