@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfrecs.serving.answers import check_recommendations
 from tfrecs.serving.client_requests import as_arrays, recommendation_request, row_request
 from tfrecs.serving.connection import Connection
 from tfrecs.serving.manifest import read_manifest
@@ -37,7 +38,8 @@ class Client:
         model: The model's name on the server.
         version: Which version to ask; by default the newest that the server has.
         label: The label of the version to ask, in place of its number.
-        timeout: Seconds to wait for an answer; each method takes its own too.
+        timeout: Seconds that a whole call may take, however many requests it makes; each method
+            takes its own too.
         batch_size: The most rows of one request; more are asked for in several. A server that
             batches refuses more than its `max_batch_size`, 128 in `docker/`.
         history_width: Fill histories up to this length, as all clients of a server that batches
@@ -46,7 +48,7 @@ class Client:
             in all requests: an id that nobody has, or None, fills them up.
         export: The export that is served, or the folder of its versions, where that is at hand: its
             manifest says what the server does not, the names of columns that TensorFlow would not
-            take and what stands for a missing integer feature.
+            take, what stands for a missing integer feature, and which items an answer may hold.
         credentials: `grpc.ChannelCredentials` of a server with TLS.
 
     Raises:
@@ -76,8 +78,14 @@ class Client:
         self.model, self.timeout, self.history_width = model, timeout, history_width
         self._seconds(timeout)
         self._manifest: Mapping[str, Any] = {}
+        self._items: frozenset[str] | None = None
         if export is not None:
-            self._manifest = read_manifest(find_export(export), verify=False)["signatures"]
+            folder = find_export(export)
+            manifest = read_manifest(folder, verify=False)
+            self._manifest = manifest["signatures"]
+            if "vocabulary" in manifest:
+                lines = (folder / manifest["vocabulary"]).read_bytes().decode().split("\n")[:-1]
+                self._items = frozenset([*lines, str(manifest["padding_id"])])
         self._connection = Connection(address, model, version, label, batch_size, credentials)
 
     def recommend(
@@ -133,7 +141,7 @@ class Client:
             k: How many items to recommend to each.
             users: A user each, None for an unknown one.
             exclude: Items that are not to be recommended, a list each.
-            timeout: Seconds to wait for each request, in place of the client's.
+            timeout: Seconds that the whole call may take, in place of the client's.
 
         Returns:
             What `recommend` gives, for each.
@@ -159,6 +167,7 @@ class Client:
             return recommendation_request(rows, who, banned, signature, self.history_width)
 
         answer = self._connection.ask("serving_default", request, self._seconds(timeout))
+        check_recommendations(answer, self._items, self._connection.transport.where)
         found = []
         pairs = zip(answer["item_id"].tolist(), answer["score"].tolist(), strict=True)
         for items, scores in pairs:
@@ -181,7 +190,7 @@ class Client:
             rows: Columns of raw values, a row each. Of users: `candidates`, lists of item ids, and
                 `history` or `user_id` or both, as far as the model reads them. Of `DeepCross`:
                 every column that the model reads.
-            timeout: Seconds to wait for each request, in place of the client's.
+            timeout: Seconds that the whole call may take, in place of the client's.
 
         Returns:
             float32 `[rows, candidates]`, the least float32 where an item is unknown or a list was
@@ -204,7 +213,7 @@ class Client:
             rows: Columns, a user each: `user_id`, `history` (lists of item ids, oldest first) and
                 the raw features of users, as far as the model reads them. Features that are
                 missing, or a column that is not there, are those that the export has of the user.
-            timeout: Seconds to wait for each request, in place of the client's.
+            timeout: Seconds that the whole call may take, in place of the client's.
 
         Returns:
             float32 `[rows, dim]`: the product with an item's vector is the score.
@@ -225,7 +234,7 @@ class Client:
             rows: Columns, an item each: `item_id` and the raw features of items, where the model
                 reads some. Features that are missing, or a column that is not there, are those that
                 the export has of the item.
-            timeout: Seconds to wait for each request, in place of the client's.
+            timeout: Seconds that the whole call may take, in place of the client's.
 
         Returns:
             float32 `[rows, dim]`; zeros for an unknown item of a model without features.
@@ -259,10 +268,11 @@ class Client:
         Raises:
             ServingError: The server refuses, or cannot be reached in time.
         """
-        seconds = self._seconds(timeout)
-        signatures = self._connection.signatures(seconds)
-        arrays = as_arrays(inputs, signatures.get(signature, {"inputs": {}})["inputs"])
-        return self._connection.transport.predict(signature, arrays, signatures, seconds)
+
+        def arrays(signatures: Mapping[str, Any]) -> dict[str, np.ndarray]:
+            return as_arrays(inputs, signatures.get(signature, {"inputs": {}})["inputs"])
+
+        return self._connection.predict(signature, arrays, self._seconds(timeout))
 
     def metadata(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Returns what the server says of the model, asked anew.

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfrecs.serving.answers import check_answer, understood
+from tfrecs.serving.deadline import Deadline
 from tfrecs.serving.rest_transport import RestTransport
 from tfrecs.serving.served_signatures import Signatures
 from tfrecs.serving.serving_error import ServingError
@@ -65,30 +67,23 @@ class Connection:
             name: The signature's name.
             request: Makes the request, a row along the first axis of each array, from what the
                 server says of the signature.
-            seconds: How long to wait for each answer.
+            seconds: How long the whole call may take.
 
         Raises:
             ServingError: The server refuses, or cannot be reached in time.
             ValueError: There is no such signature, or `request` raised it.
         """
-        signatures = self.signatures(seconds)
+        deadline = Deadline(seconds, self.transport.where)
+        signatures = self._signatures or self._asked(deadline)[1]
         try:
-            return self._sent(name, signatures, request, seconds)
+            return self._sent(name, signatures, request, deadline)
         except (ServingError, ValueError) as error:
             if isinstance(error, ServingError) and error.code not in _STALE:
                 raise
-            _, newest = self.metadata(seconds)
+            _, newest = self._asked(deadline)
             if newest == signatures:
                 raise
-        return self._sent(name, newest, request, seconds)
-
-    def signatures(self, seconds: float) -> Signatures:
-        """Returns what is known of the signatures, asked where nothing is.
-
-        Args:
-            seconds: How long to wait.
-        """
-        return self._signatures or self.metadata(seconds)[1]
+        return self._sent(name, newest, request, deadline)
 
     def metadata(self, seconds: float) -> tuple[int, Signatures]:
         """Returns the version and its signatures, asked anew.
@@ -96,8 +91,26 @@ class Connection:
         Args:
             seconds: How long to wait.
         """
-        version, self._signatures = self.transport.metadata(seconds)
+        return self._asked(Deadline(seconds, self.transport.where))
+
+    def _asked(self, deadline: Deadline) -> tuple[int, Signatures]:
+        version, self._signatures = self.transport.metadata(deadline)
         return version, self._signatures
+
+    def predict(self, name: str, request: Request, seconds: float) -> dict[str, np.ndarray]:
+        """Asks a signature as it is, in one request.
+
+        Args:
+            name: The signature's name.
+            request: Makes the request from what the server says of all signatures.
+            seconds: How long the whole call may take.
+
+        Raises:
+            ServingError: The server refuses, or cannot be reached in time.
+        """
+        deadline = Deadline(seconds, self.transport.where)
+        signatures = self._signatures or self._asked(deadline)[1]
+        return self.transport.predict(name, request(signatures), signatures, deadline)
 
     def status(self, seconds: float) -> list[dict[str, Any]]:
         """Returns the state of each version, the newest first.
@@ -106,20 +119,23 @@ class Connection:
             seconds: How long to wait.
         """
         found = []
-        for each in self.transport.status(seconds):
-            health = each.get("status", {})
-            found.append(
-                {
-                    "version": int(each["version"]),
-                    "state": each.get("state", "UNKNOWN"),
-                    "code": health.get("error_code", "OK"),
-                    "message": health.get("error_message", ""),
-                }
-            )
+        where = self.transport.where
+        versions = self.transport.status(Deadline(seconds, where))
+        with understood(where):
+            for each in versions:
+                health = each.get("status", {})
+                found.append(
+                    {
+                        "version": int(each["version"]),
+                        "state": each.get("state", "UNKNOWN"),
+                        "code": health.get("error_code", "OK"),
+                        "message": health.get("error_message", ""),
+                    }
+                )
         return sorted(found, key=lambda version: -version["version"])
 
     def _sent(
-        self, name: str, signatures: Signatures, request: Request, seconds: float
+        self, name: str, signatures: Signatures, request: Request, deadline: Deadline
     ) -> dict[str, np.ndarray]:
         if name not in signatures:
             raise ValueError(
@@ -127,17 +143,14 @@ class Connection:
             )
         arrays = request(signatures[name])
         rows, size = len(next(iter(arrays.values()))), self._batch_size
-        parts = [
-            self.transport.predict(
-                name,
-                {key: values[start : start + size] for key, values in arrays.items()},
-                signatures,
-                seconds,
-            )
-            for start in range(0, rows, size)
-        ]
+        outputs, parts = signatures[name]["outputs"], []
+        for start in range(0, rows, size):
+            part = {key: values[start : start + size] for key, values in arrays.items()}
+            answer = self.transport.predict(name, part, signatures, deadline)
+            check_answer(answer, outputs, min(size, rows - start), self.transport.where)
+            parts.append(answer)
         if not parts:
-            return _nothing(signatures[name]["outputs"])
+            return _nothing(outputs)
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 

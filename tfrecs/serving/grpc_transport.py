@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from tfrecs.serving.answers import LARGEST, understood
+from tfrecs.serving.deadline import Deadline
 from tfrecs.serving.served_signatures import Signatures, signatures_of
 from tfrecs.serving.serving_error import ServingError
 
 _OPTIONS = [
     # gRPC's own limit of 4 MB is for both ways: about 5,000 rows of a hundred items and scores.
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", LARGEST),
     ("grpc.max_send_message_length", -1),
     # Otherwise a server that comes back is tried again after up to two minutes.
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -80,7 +82,7 @@ class GrpcTransport:
         signature: str,
         inputs: Mapping[str, np.ndarray],
         signatures: Signatures,
-        seconds: float,
+        deadline: Deadline,
     ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature.
 
@@ -88,46 +90,49 @@ class GrpcTransport:
             signature: Its name.
             inputs: What it takes; strings as objects.
             signatures: What the server says of its signatures; an answer has its types with it.
-            seconds: How long to wait.
+            deadline: By when the answer must be there.
         """
         request = self._messages[0].PredictRequest(model_spec=self._spec)
         request.model_spec.signature_name = signature
         for name, values in inputs.items():
             request.inputs[name].CopyFrom(self._tf.make_tensor_proto(values))
-        answer = self._call(self._predictions.Predict, request, seconds)
-        return {
-            name: _readable(name, self._tf.make_ndarray(tensor))
-            for name, tensor in answer.outputs.items()
-        }
+        answer = self._call(self._predictions.Predict, request, deadline)
+        with understood(self.where):
+            return {
+                name: _readable(name, self._tf.make_ndarray(tensor))
+                for name, tensor in answer.outputs.items()
+            }
 
-    def metadata(self, seconds: float) -> tuple[int, Signatures]:
+    def metadata(self, deadline: Deadline) -> tuple[int, Signatures]:
         """Returns the version's number and its signatures."""
         from google.protobuf import json_format
 
         messages = self._messages[1]
         request = messages.GetModelMetadataRequest(model_spec=self._spec)
         request.metadata_field.append("signature_def")
-        answer = self._call(self._predictions.GetModelMetadata, request, seconds)
+        answer = self._call(self._predictions.GetModelMetadata, request, deadline)
         served = messages.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(served)
-        content = json_format.MessageToDict(served, preserving_proto_field_name=True)
-        return answer.model_spec.version.value, signatures_of(content)
+        with understood(self.where):
+            answer.metadata["signature_def"].Unpack(served)
+            content = json_format.MessageToDict(served, preserving_proto_field_name=True)
+            return answer.model_spec.version.value, signatures_of(content)
 
-    def status(self, seconds: float) -> list[dict[str, Any]]:
+    def status(self, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns what the server says of each version, as JSON has it."""
         from google.protobuf import json_format
 
         request = self._messages[2].GetModelStatusRequest(model_spec=self._spec)
-        answer = self._call(self._models.GetModelStatus, request, seconds)
-        return [json_format.MessageToDict(each) for each in answer.model_version_status]
+        answer = self._call(self._models.GetModelStatus, request, deadline)
+        with understood(self.where):
+            return [json_format.MessageToDict(each) for each in answer.model_version_status]
 
     def close(self) -> None:
         """Closes the channel."""
         self._channel.close()
 
-    def _call(self, method: Callable[..., Any], request: Any, seconds: float) -> Any:
+    def _call(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Any:
         try:
-            return method(request, timeout=seconds)
+            return method(request, timeout=deadline.left)
         except self._grpc.RpcError as error:
             raise ServingError(error.code().name, error.details() or "", self.where) from error
 

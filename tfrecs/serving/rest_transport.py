@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from tfrecs.serving.answers import LARGEST, understood
+from tfrecs.serving.deadline import Deadline
 from tfrecs.serving.served_signatures import Signatures, signatures_of
 from tfrecs.serving.serving_error import ServingError
 
@@ -57,7 +62,7 @@ class RestTransport:
         signature: str,
         inputs: Mapping[str, np.ndarray],
         signatures: Signatures,
-        seconds: float,
+        deadline: Deadline,
     ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature.
 
@@ -65,67 +70,136 @@ class RestTransport:
             signature: Its name.
             inputs: What it takes; strings as objects.
             signatures: What the server says of its signatures.
-            seconds: How long to wait.
+            deadline: By when the answer must be there.
         """
         # By columns: an object for each row would repeat the names, and rows of one input alone
         # have another form.
         columns = {name: values.tolist() for name, values in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
-        found = self._json(":predict", body, seconds)["outputs"]
-        about = signatures.get(signature, {}).get("outputs", {})
-        if not isinstance(found, dict):  # Of one output alone the name is left out.
-            found = {next(iter(about)): found}
-        return {name: _array(values, about.get(name, {})) for name, values in found.items()}
+        with understood(self.where):
+            found = self._json(":predict", body, deadline)["outputs"]
+            about = signatures.get(signature, {}).get("outputs", {})
+            if not isinstance(found, dict):  # Of one output alone the name is left out.
+                found = {next(iter(about)): found}
+            return {name: _array(values, about.get(name, {})) for name, values in found.items()}
 
-    def metadata(self, seconds: float) -> tuple[int, Signatures]:
+    def metadata(self, deadline: Deadline) -> tuple[int, Signatures]:
         """Returns the version's number and its signatures."""
-        found = self._json("/metadata", None, seconds)
-        version = int(found["model_spec"]["version"])
-        return version, signatures_of(found["metadata"]["signature_def"])
+        with understood(self.where):
+            found = self._json("/metadata", None, deadline)
+            version = int(found["model_spec"]["version"])
+            return version, signatures_of(found["metadata"]["signature_def"])
 
-    def status(self, seconds: float) -> list[dict[str, Any]]:
+    def status(self, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns what the server says of each version, as JSON has it."""
-        return self._json("", None, seconds)["model_version_status"]
+        with understood(self.where):
+            return list(self._json("", None, deadline)["model_version_status"])
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _json(self, path: str, body: bytes | None, seconds: float) -> dict[str, Any]:
-        text = self._text(path, body, seconds)
+    def _json(self, path: str, body: bytes | None, deadline: Deadline) -> dict[str, Any]:
+        text = self._text(path, body, deadline)
         try:
             # Python reads NaN and Infinity, which are no JSON and which the server writes.
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServingError(
                 "INTERNAL", f"The answer is no JSON ({error}): {text[:200]!r}", self.where
             ) from error
 
-    def _text(self, path: str, body: bytes | None, seconds: float) -> str:
+    def _text(self, path: str, body: bytes | None, deadline: Deadline) -> str:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._url + path, body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=seconds) as response:
-                return response.read().decode()
-        except urllib.error.HTTPError as error:
-            code = _CODES.get(error.code, "UNKNOWN")
-            raise ServingError(code, _message(error, seconds), self.where) from error
-        except (OSError, http.client.HTTPException) as error:
-            # Of a connection that is not made in time, URLError tells only in its reason.
-            if isinstance(getattr(error, "reason", error), TimeoutError):
-                message = f"No answer within {seconds:g} s"
-                raise ServingError("DEADLINE_EXCEEDED", message, self.where) from error
-            raise ServingError("UNAVAILABLE", str(error) or repr(error), self.where) from error
+        with _Cut(deadline) as cut:
+            opener = urllib.request.build_opener(*cut.handlers, _NoRedirect)
+            try:
+                with opener.open(request, timeout=deadline.left) as response:
+                    text = _bounded(response).decode()
+                if deadline.is_over:  # What was cut off looks like a body that has ended.
+                    raise deadline.passed()
+                return text
+            except urllib.error.HTTPError as error:
+                code = _CODES.get(error.code, "UNKNOWN")
+                raise ServingError(code, _message(error), self.where) from error
+            except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+                # Of a connection that is not made in time, URLError tells only in its reason.
+                if deadline.is_over or isinstance(getattr(error, "reason", error), TimeoutError):
+                    raise deadline.passed() from error
+                raise ServingError("UNAVAILABLE", str(error) or repr(error), self.where) from error
 
 
-def _message(error: urllib.error.HTTPError, seconds: float) -> str:
+class _Cut:
+    """Cuts the connection when the deadline passes, however slowly the server drips.
+
+    A socket's own timeout begins again with every byte.
+
+    Args:
+        deadline: The deadline.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(deadline.left, self._cut)
+        self._timer.daemon = True
+        self.handlers = [self._handler(urllib.request.HTTPHandler, http.client.HTTPConnection)]
+        if hasattr(http.client, "HTTPSConnection"):
+            self.handlers.append(
+                self._handler(urllib.request.HTTPSHandler, http.client.HTTPSConnection)
+            )
+
+    def _handler(self, handler: type, connection: type) -> Any:
+        sockets = self._sockets
+
+        class Connection(connection):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                sockets.append(self.sock)  # Which the connection itself soon forgets.
+
+        class Handler(handler):  # type: ignore[misc, valid-type]
+            def do_open(self, http_class: Any, request: Any, **more: Any) -> Any:
+                return super().do_open(Connection, request, **more)
+
+        return Handler()
+
+    def _cut(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> _Cut:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """TensorFlow Serving sends nobody elsewhere, and a request would lose its body on the way."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        """Follows none."""
+        return
+
+
+def _bounded(response: Any) -> bytes:
+    """All of a body, unless it is larger than an answer can be."""
+    body = response.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise http.client.HTTPException(f"the answer has more than {LARGEST:,} bytes")
+    return body
+
+
+def _message(error: urllib.error.HTTPError) -> str:
     """What a server says of an error; a proxy may say it in HTML."""
     try:
-        text = error.read().decode(errors="replace")
+        text = error.read(10_000).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return f"HTTP {error.code} {error.reason}"
     try:
-        return str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(text)["error"])[:2000]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"HTTP {error.code} {error.reason} {text[:500].strip()}".strip()
 
 
