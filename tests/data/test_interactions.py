@@ -211,6 +211,11 @@ def test_bad_rows_against_a_loop(rows):
         if None not in row and moment >= 0:
             kept.append(row)
     ordered = [r for r in sorted(kept, key=lambda r: r[2]) if not (r in seen or seen.add(r))]
+    unreadable = sum(time == "x" for *_, time in rows)
+    if unreadable > 2:  # Of so few rows that is more than 1%.
+        with pytest.raises(ValueError, match="times can not be read, such as 'x'"):
+            log_of(rows)
+        return
     if not ordered:
         with pytest.raises(ValueError, match="no row is left"):
             log_of(rows)

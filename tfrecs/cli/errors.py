@@ -7,6 +7,7 @@ TFRECS_TRACEBACK=1 every error does.
 
 from __future__ import annotations
 
+import re
 import zlib
 
 # Errors of the package and of the libraries it reads files by, CheckpointError (RuntimeError) and
@@ -48,9 +49,38 @@ def one_line(error: BaseException) -> str | None:
     if not (isinstance(error, (UserError, *_EXPECTED)) or of_tensorflow or named):
         return None
     text = " ".join(str(error).split())
+    if any(cls.__name__ == "DataError" for cls in kinds):
+        text = with_flags(text)
     if isinstance(error, MemoryError):
         text = f"not enough memory. {text}"
     if isinstance(error, RecursionError):
         text = f"something is nested too deep. {text}"
     text = text.strip() or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+# Arguments of `tfrecs.data.read` as its errors name them.
+_READING = re.compile(
+    r"\b(user|item|timestamp|time_format|format|columns|delimiter|decimal|multiline|where"
+    r"|duplicates|user_features|item_features)=(\"[^\"]*\"|'[^']*'|\w*)"
+)
+
+
+def with_flags(text: str) -> str:
+    """An error about data, with the flags of the command line for the arguments that it names.
+
+    Args:
+        text: The error.
+
+    Example:
+        >>> with_flags('Say which to use with user="...", or timestamp=None.')
+        'Say which to use with --data_args.user ..., or --data_args.timestamp null.'
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        value = match[2].strip("\"'")
+        value = {"None": "null", "True": "true", "False": "false"}.get(value, value)
+        value = f"'{value}'" if " " in value else value
+        return f"--data_args.{match[1]} {value}".rstrip()
+
+    return _READING.sub(flag, text)

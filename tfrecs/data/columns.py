@@ -17,7 +17,7 @@ from tfrecs._keras import tf
 from tfrecs.data.calendar import CALENDAR, calendar_ids
 from tfrecs.data.ids import id_column
 from tfrecs.data.text import Tokenizer
-from tfrecs.data.times import parse_times
+from tfrecs.data.times import in_seconds, parse_times
 from tfrecs.data.vocabulary import Vocabulary
 
 
@@ -200,7 +200,8 @@ class Numeric(Column):
 class Timestamp(Column):
     """A time as calendar features, in UTC: int32 `[rows, len(parts)]` of ids from 1.
 
-    Numbers are seconds since 1970; datetimes and ISO 8601 strings are read.
+    Numbers are seconds since 1970, or milli-, micro- or nanoseconds, which their size tells;
+    datetimes and strings of dates are read (`data.times.parse_times`).
 
     Args:
         parts: Of "hour" (24), "weekday" (7, Monday first), "day" (of the month, 31), "month" (12).
@@ -223,7 +224,7 @@ class Timestamp(Column):
     def encode(self, values: pd.Series) -> np.ndarray:
         """Returns the ids of each time's parts, 0 where it is missing or unreadable."""
         times, invalid = parse_times(values)
-        ids = calendar_ids(np.floor(times).astype(np.int64), self.parts)
+        ids = calendar_ids(in_seconds(times), self.parts)
         ids[invalid] = 0
         return ids
 

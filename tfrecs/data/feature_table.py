@@ -86,7 +86,9 @@ class FeatureTable:
         frame, ids = frame[known], ids[known]
         schema = Schema.from_frame(frame) if schema is None else schema
         if schema.label is not None or not len(schema):
-            raise ValueError(f"FeatureTable: needs columns, and no label, not {schema}.")
+            why = ", ".join(f"{name} ({reason})" for name, reason in schema.left_out.items())
+            gone = f" Left out: {why}." if why else ""
+            raise ValueError(f"FeatureTable: needs columns, and no label, not {schema}.{gone}")
         columns = {}
         for name, values in schema.encode(frame).items():
             column = np.full(

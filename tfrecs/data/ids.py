@@ -1,12 +1,14 @@
 """The one rule by which raw ids become integers or strings.
 
-Ids are int64 when every one of them reads as an integer (`17`, `17.0` and `"17"` are the same
-id), whatever file or column type they come from; otherwise all of them are strings. A string
-reads as an integer when it is written the way Python prints one: `"017"` and `"+17"` do not.
+Ids are int64 when every one of them reads as an integer (`17`, `17.0`, `"17"` and `"17.0"` are the
+same id), whatever file or column type they come from; otherwise all of them are strings. A string
+reads as an integer when it is written the way Python prints one, or a whole float: `"017"` and
+`"+17"` do not. Bytes are UTF-8 text; 16 bytes that are none are a UUID, and others hexadecimal.
 """
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _INT64 = np.iinfo(np.int64)
-_INTEGER = r"^(0|-?[1-9][0-9]*)$"  # as Python prints one
+_INTEGER = r"^(0|-?[1-9][0-9]*)(\.0+)?$"  # as Python prints one, or a whole float
 _EXACT_FLOAT = 2**53  # past this a float64 can not tell neighbouring integers apart
 
 
@@ -37,9 +39,9 @@ def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorica
         ValueError: where an id is a fraction, infinite, or a float too large to be exact.
     """
     series = pd.Series(values)
-    whole = series.dtype.kind in "iu" and not series.hasnans
-    if whole and (series.dtype.kind == "i" or series.max() <= _INT64.max):
-        return series.to_numpy(np.int64), np.zeros(len(series), bool)
+    if series.dtype.kind in "iu" and (series.dtype.kind == "i" or not series.gt(_INT64.max).any()):
+        # Of 64 bits also beside missing values, which a float could not hold.
+        return series.to_numpy(np.int64, na_value=0), series.isna().to_numpy(bool)
     # The rule looks at distinct values only: a log has far fewer of them than rows.
     codes, uniques = pd.factorize(series)
     distinct, absent = _parse_distinct(np.asarray(uniques), name)
@@ -90,7 +92,8 @@ def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarr
     readable = pc.or_(pc.match_substring_regex(texts, _INTEGER), absent)
     if pc.all(readable, min_count=0).as_py():
         try:
-            whole = pc.if_else(absent, "0", texts).cast(pa.int64())
+            digits = pc.replace_substring_regex(texts, r"\.0+$", "")
+            whole = pc.if_else(absent, "0", digits).cast(pa.int64())
             return whole.to_numpy(), absent.to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
             pass  # past int64
@@ -114,7 +117,12 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 def _text(value: Any, name: str) -> str:
     """One id as a string."""
     if isinstance(value, bytes):
-        return value.decode("utf-8")
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return str(uuid.UUID(bytes=value)) if len(value) == 16 else value.hex()
+    if isinstance(value, list | dict | set | tuple | np.ndarray):
+        raise ValueError(f"{name} holds {value!r:.80}: an id is one number or text.")
     if isinstance(value, float):
         return str(_whole(np.array([value]), name)[0])
     return str(value)

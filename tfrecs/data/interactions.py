@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tfrecs.data.ids import id_column, parse_ids
-from tfrecs.data.times import parse_times
+from tfrecs.data.times import forms, looks_like_times, parse_times
 from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.where import rows_where
 
 Duplicates = Literal["drop", "first", "keep"]
 
@@ -21,6 +22,10 @@ _TIME_NAMES = frozenset(
 )
 
 
+# A log in which more of the times can not be read is misread.
+_MOST_UNREADABLE = 0.01
+
+
 class Interactions:
     """A validated log: one row an interaction, sorted by time.
 
@@ -28,8 +33,10 @@ class Interactions:
 
     - a column that is named but not there, or a time column that is not named: an error;
     - `missing_user_id`, `missing_item_id`: rows whose id is None, NaN or empty are dropped;
+    - `where`: rows that a condition leaves out;
     - `invalid_timestamp`, `negative_timestamp`: rows whose time can not be read, or is before
-      1970, are dropped;
+      1970, are dropped; but where more than 1% of the rows hold a time that can not be read, an
+      error that shows one of each form;
     - `duplicate`: rows that repeat the user, item and time of a row before them are dropped
       (see `duplicates`);
     - a log without rows, or with none left: an error;
@@ -45,8 +52,11 @@ class Interactions:
         user: name of the column of user ids.
         item: name of the column of item ids.
         timestamp: name of the time column; a name you give must be there. Where the default is
-            not among the columns the log has no times, unless a column looks like one: then name
-            it. None takes the order of the file.
+            not among the columns the log has no times, unless a column looks like one, by its name
+            or its values: then name it. None takes the order of the file.
+        time_format: the form of times that are texts, as `datetime.strptime` has it.
+        where: keeps the rows that a condition fits, such as "quantity > 0"; see
+            `tfrecs.data.where`.
         duplicates: "drop" keeps one of the rows equal in user, item and time (all rows, in a log
             without times: there a repeat is another interaction); "first" keeps the first row of
             each user and item; "keep" keeps all.
@@ -80,6 +90,8 @@ class Interactions:
         user: str = "user_id",
         item: str = "item_id",
         timestamp: str | None = "timestamp",
+        time_format: str | None = None,
+        where: str | None = None,
         duplicates: Duplicates = "drop",
         user_features: pd.DataFrame | None = None,
         item_features: pd.DataFrame | None = None,
@@ -88,21 +100,27 @@ class Interactions:
         if duplicates not in ("drop", "first", "keep"):
             raise ValueError(f'duplicates is "drop", "first" or "keep", not {duplicates!r}.')
         frame = pd.DataFrame(frame)
+        if {user, item} & set(frame.index.names):
+            frame = frame.reset_index()
         self.name = name
-        timestamp = _check_columns(frame.columns, user, item, timestamp, name)
+        timestamp = _check_columns(frame, user, item, timestamp, name)
         self.has_times = timestamp is not None
         if frame.empty:
             raise ValueError(f"{name}: the log has no rows.")
 
+        fits = np.ones(len(frame), bool) if where is None else rows_where(frame, where)
         users, no_user = id_column(frame[user], user)
         items, no_item = id_column(frame[item], item)
         if timestamp is None:
             times, invalid = np.arange(len(frame)), np.zeros(len(frame), bool)
         else:
-            times, invalid = parse_times(frame[timestamp])
+            times, invalid = _times(frame[timestamp], time_format, name)
+        for column, ids in ((user, users), (item, items)):
+            _check_breaks(ids, column, name)
         self.dropped: dict[str, int] = {}
         keep = np.ones(len(frame), bool)
         for rule, bad in (
+            *([] if where is None else [("where", ~fits)]),
             ("missing_user_id", no_user),
             ("missing_item_id", no_item),
             ("invalid_timestamp", invalid),
@@ -255,10 +273,43 @@ class Interactions:
         )
 
 
+def _times(values: pd.Series, time_format: str | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The times of a log, and where they are missing or can not be read: an error if often."""
+    try:
+        times, invalid = parse_times(values, time_format)
+    except ValueError as error:
+        raise ValueError(f"{name}, column {values.name!r}: {error}") from None
+    texts = values[invalid & values.notna().to_numpy(bool)].astype(str)
+    texts = texts[texts.str.strip() != ""]
+    if len(texts) > len(values) * _MOST_UNREADABLE and len(texts) > 2:
+        shown = ", ".join(map(repr, forms(texts)))
+        raise ValueError(
+            f"{name}, column {values.name!r}: {len(texts):,} of {len(values):,} times can not be "
+            f'read, such as {shown}. Pass time_format="..." (as datetime.strptime has it), or '
+            "bring them into one form."
+        )
+    return times, invalid
+
+
+def _check_breaks(ids: Any, column: str, name: str) -> None:
+    """Refuses ids with a line break, which vocabularies and exports keep a line each."""
+    if not isinstance(ids, pd.Categorical):
+        return
+    broken = ids.categories.astype(str).str.contains(r"[\r\n]")
+    if broken.any():
+        code = int(np.flatnonzero(broken)[0])
+        row = int(np.flatnonzero(ids.codes == code)[0])
+        raise ValueError(
+            f"{name}, column {column!r}, row {row + 1}: the id {ids.categories[code]!r:.80} holds "
+            "a line break. Mend it, or look for a quote that is not closed."
+        )
+
+
 def _check_columns(
-    columns: pd.Index, user: str, item: str, timestamp: str | None, name: str
+    frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
 ) -> str | None:
     """The time column's name, or None for a log without times; an error for missing columns."""
+    columns = frame.columns
     wanted = {"user": user, "item": item}
     if timestamp not in (None, "timestamp"):
         wanted["timestamp"] = timestamp
@@ -274,6 +325,8 @@ def _check_columns(
         raise ValueError(f"{name}: one column can not be two of {wanted}.")
     if timestamp == "timestamp" and timestamp not in columns:
         alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
+        others = (c for c in columns if c not in (user, item))
+        alike = alike or [c for c in others if looks_like_times(frame[c].head(1000))]
         if alike:
             raise ValueError(
                 f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "

@@ -20,6 +20,7 @@ from tfrecs.data.columns import (
     holds_lists,
 )
 from tfrecs.data.text import Tokenizer
+from tfrecs.data.times import looks_like_times
 from tfrecs.data.wide_columns import Text, Vector, vector_size
 
 # An integer column of at most so many different values is taken for categories.
@@ -72,7 +73,7 @@ class Schema(Mapping[str, Column]):
 
         - floats, and integers of more than 32 different values: `Numeric`;
         - other integers, truth values, categories: `Categorical`;
-        - datetimes: `Timestamp`;
+        - datetimes, and strings that read as dates: `Timestamp`;
         - lists: `Vector` where all have equally many floats, else `Categorical` of several values;
         - strings: `Text` where most differ and have several words, else `Categorical`;
         - a column without values, or one of categories that never repeat, is left out: see
@@ -221,10 +222,14 @@ def _read(values: pd.Series, min_count: int) -> Column | str:
     kind = values.dtype.kind
     if kind == "M":
         return Timestamp()
+    if kind == "O" and isinstance(values.dropna().iloc[0], dict):
+        return "it holds records"
     if kind == "f" or (kind in "iu" and values.nunique() > _FEW):
         return Numeric()
     if kind in "iub" or isinstance(values.dtype, pd.CategoricalDtype):
         return _categories(values, min_count)
+    if looks_like_times(values):
+        return Timestamp()
     texts = values.dropna().astype(str)
     words = texts.str.count(r"\S+")
     if texts.nunique() > len(texts) / 2 and words.mean() >= 1.5:

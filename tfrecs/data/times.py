@@ -1,40 +1,67 @@
-"""The one rule by which a time column becomes numbers."""
+"""The rules by which a time column becomes numbers."""
 
 from __future__ import annotations
 
+from datetime import date, datetime, timezone
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+# Day, month and year, or month, day and year; perhaps a time, perhaps of half a day.
+_PARTS = (
+    r"^(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})[./-](?P<year>\d{4}|\d{2})"
+    r"(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<seconds>\d{2}(?:\.\d+)?))?"
+    r"\s*(?P<half>[AaPp][Mm])?)?$"
+)
+_UTC = r"\s*(?:UTC|GMT)$"
+# From this size on a number is milliseconds, microseconds or nanoseconds since 1970: as seconds it
+# would be after the year 5000, and as the next unit before 1974.
+_SIZES = ((1e17, 10**9), (1e14, 10**6), (1e11, 10**3))
 
 
-def parse_times(values: Any) -> tuple[np.ndarray, np.ndarray]:
+def parse_times(values: Any, time_format: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """A time column as numbers, and where it could not be read.
 
     Numbers (and strings of numbers) are taken as they are, in whatever unit. Datetimes and
-    ISO 8601 strings become seconds since 1970-01-01 UTC; without a zone they are UTC.
+    strings become seconds since 1970-01-01 UTC; without a zone they are UTC. Of strings are read
+    ISO 8601 (also with " UTC" at the end), day.month.year, and dates with slashes or dashes where
+    the column itself tells whether the day or the month comes first, because one of the two is
+    above 12 in some row. Years of two digits are 1969 to 2068.
 
     Args:
         values: 1-D numbers, strings, datetimes or a mixture.
+        time_format: the form of all strings, as `datetime.strptime` has it.
 
     Returns:
         `times`, int64 where every time is a whole number and float64 otherwise (0 where
         invalid); and `invalid`, a bool array: missing, infinite or unreadable.
 
+    Raises:
+        ValueError: where day and month could be either way round, or the column has both.
+
     Example:
         >>> parse_times(["1970-01-01T00:01:00", "5", "soon"])
         (array([60,  5,  0]), array([False, False,  True]))
+        >>> parse_times(["1/13/70 0:01"])[0]
+        array([1036860])
     """
-    series = pd.Series(values)
-    if series.dtype.kind in "iu" and not series.hasnans:
-        return series.to_numpy(np.int64), np.zeros(len(series), bool)
+    series = _plain(pd.Series(values))
+    if series.dtype.kind in "iu":
+        invalid = series.isna().to_numpy(bool)
+        if series.dtype.kind == "u" and (series > np.iinfo(np.int64).max).any():
+            return parse_times(series.astype(object), time_format)
+        return series.to_numpy(np.int64, na_value=0), invalid
     if series.dtype.kind == "M":
         times = _seconds(series)
     elif series.dtype.kind == "f":
         times = series.to_numpy(np.float64, na_value=np.nan)
     else:
         codes, uniques = pd.factorize(series)
-        times = np.append(_parse_distinct(pd.Series(uniques)), np.nan)[codes]
+        times = np.append(_parse_distinct(pd.Series(uniques), time_format), np.nan)[codes]
     invalid = ~np.isfinite(times)
     times = np.where(invalid, 0.0, times)
     if (times == np.floor(times)).all() and (np.abs(times) <= 2**53).all():
@@ -42,21 +69,179 @@ def parse_times(values: Any) -> tuple[np.ndarray, np.ndarray]:
     return times, invalid
 
 
-def _parse_distinct(values: pd.Series) -> np.ndarray:
+def in_seconds(times: np.ndarray) -> np.ndarray:
+    """Numbers since 1970 as seconds, whether they are seconds or milli-, micro- or nanoseconds.
+
+    The size of each number tells its unit.
+
+    Args:
+        times: Numbers.
+
+    Returns:
+        Whole seconds, int64, rounded down.
+
+    Example:
+        >>> in_seconds(np.array([1_700_000_000, 1_700_000_000_123]))
+        array([1700000000, 1700000000])
+    """
+    divisor = np.ones(len(times), np.int64)
+    for least, per_second in _SIZES:
+        divisor[(np.abs(times) >= least) & (divisor == 1)] = per_second
+    if times.dtype.kind in "iu":
+        return times // divisor
+    return np.floor(times / divisor).astype(np.int64)
+
+
+def looks_like_times(values: pd.Series) -> bool:
+    """Whether nearly all values of a column are datetimes, or strings that read as dates.
+
+    Args:
+        values: The column. Numbers do not look like times: they may be anything.
+    """
+    values = _plain(values).dropna()
+    if values.dtype.kind == "M":
+        return len(values) > 0
+    if values.dtype.kind in "iufb" or not len(values):
+        return False
+    if not isinstance(values.iloc[0], str | datetime | date):
+        return False
+    some = pd.Series(pd.unique(values.astype(object))[:1000], dtype=object).astype(str)
+    if some.str.fullmatch(r"[\d.,\s]*").mean() > 0.5 and not some.str.match(_PARTS).all():
+        return False
+    try:
+        read = _dates(some, None)
+    except ValueError:  # Day and month could be either way round: dates all the same.
+        return True
+    return bool(np.isfinite(read).mean() >= 0.99)
+
+
+def forms(values: pd.Series, most: int = 3) -> list[str]:
+    """One value of each form among strings, such as "5/1/24 9:30", the most frequent form first.
+
+    Args:
+        values: The strings.
+        most: How many forms.
+    """
+    texts = values.astype(str)
+    shapes = texts.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
+    frequent = shapes.value_counts().index[:most]
+    return [str(texts[shapes == shape].iloc[0])[:60] for shape in frequent]
+
+
+def _plain(series: pd.Series) -> pd.Series:
+    """Columns of pyarrow's types as those of numpy or of nullable integers."""
+    if not isinstance(series.dtype, pd.ArrowDtype):
+        return series
+    array = pa.array(series.array)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    if pa.types.is_timestamp(array.type):
+        # In UTC already, whatever its zone shows.
+        return pd.Series(array.cast(pa.timestamp(array.type.unit)).to_numpy(zero_copy_only=False))
+    if pa.types.is_integer(array.type):
+        return pd.Series(array.to_pandas(types_mapper={array.type: pd.Int64Dtype()}.get))
+    return pd.Series(array.to_pandas())
+
+
+def _parse_distinct(values: pd.Series, time_format: str | None) -> np.ndarray:
     """Distinct strings, datetimes or objects as float64, NaN where unreadable."""
-    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(np.float64, copy=True)
+    numbers = np.full(len(values), np.nan)
+    if time_format is None:
+        given = pd.to_numeric(values.astype(object), errors="coerce")
+        numbers = given.to_numpy(np.float64, na_value=np.nan).copy()
     rest = np.isnan(numbers)
     if rest.any():
-        dates = pd.to_datetime(
-            values[rest].astype(str), utc=True, format="ISO8601", errors="coerce"
-        )
-        numbers[rest] = _seconds(dates)
+        numbers[rest] = _dates(values[rest].astype(str), time_format)
     return numbers
+
+
+def _dates(texts: pd.Series, time_format: str | None) -> np.ndarray:
+    """Strings of dates as float64 seconds, NaN where unreadable."""
+    texts = texts.str.strip().reset_index(drop=True)
+    if time_format is not None:
+        return _seconds(pd.to_datetime(texts, format=time_format, errors="coerce", utc=True))
+    texts = texts.str.replace(_UTC, "", regex=True)
+    seconds = _seconds(pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce"))
+    # Years that nanoseconds cannot count.
+    far = np.isnan(seconds) & texts.str.match(r"^\d{4}-\d\d-\d\d").to_numpy(bool)
+    seconds[far] = [_by_hand(text) for text in texts[far]]
+    rest = np.isnan(seconds)
+    if rest.any():
+        seconds[rest] = _by_parts(texts[rest])
+    words = np.isnan(seconds) & texts.str.contains(
+        r"[A-Za-z]{3}.*\d{4}|\d{4}.*[A-Za-z]{3}"
+    ).to_numpy(bool)
+    if words.any():  # "5 Jan 2024 10:00": the month is a word, so nothing is ambiguous.
+        named = pd.to_datetime(texts[words], format="mixed", errors="coerce", utc=True)
+        seconds[words] = _seconds(named)
+    return seconds
+
+
+def _by_hand(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return float("nan")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - _EPOCH).total_seconds()
+
+
+def _by_parts(texts: pd.Series) -> np.ndarray:
+    """Dates like 13.1.2024, 1/13/24 9:30 and 13-01-2024, NaN where a text is none."""
+    parts = texts.str.extract(_PARTS)
+    found = parts["first"].notna().to_numpy(bool)
+    seconds = np.full(len(texts), np.nan)
+    if not found.any():
+        return seconds
+    parts = parts[found]
+    number = {
+        name: pd.to_numeric(parts[name]).fillna(0).to_numpy(np.float64)
+        for name in ("first", "second", "year", "hour", "minute", "seconds")
+    }
+    first, second = number["first"], number["second"]
+    # With points the day comes first, everywhere.
+    points = (parts["mark"] == ".").to_numpy(bool)
+    day_first, month_first = (first > 12) & ~points, (second > 12) & ~points
+    unclear = ~points & (first != second)
+    if day_first.any() and month_first.any():
+        raise ValueError(
+            f"In {parts.index.size} dates like {texts[found][day_first].iloc[0]!r} and "
+            f"{texts[found][month_first].iloc[0]!r} the day comes first in some and the month in "
+            'others. Bring them into one form, or pass time_format="...".'
+        )
+    if unclear.any() and not day_first.any() and not month_first.any():
+        raise ValueError(
+            f"Dates like {texts[found][unclear].iloc[0]!r} can be read with the day or with the "
+            'month first, and no row tells which. Pass time_format="%d/%m/%Y" or '
+            'time_format="%m/%d/%Y", in the form that they have.'
+        )
+    swapped = points | day_first.any()
+    day, month = np.where(swapped, first, second), np.where(swapped, second, first)
+    short = (parts["year"].str.len() == 2).to_numpy(bool)
+    year = number["year"] + np.where(short, np.where(number["year"] >= 69, 1900, 2000), 0)
+    half = parts["half"].str.lower()
+    hour = number["hour"]
+    bad_half = half.notna().to_numpy(bool) & ((hour < 1) | (hour > 12))
+    hour = np.where(half.notna(), hour % 12 + 12 * (half == "pm"), hour)
+    days = pd.to_datetime(
+        pd.DataFrame({"year": year, "month": month, "day": day}).astype(int), errors="coerce"
+    )
+    clock = 3600 * hour + 60 * number["minute"] + number["seconds"]
+    bad = bad_half | (hour > 23) | (number["minute"] > 59) | (number["seconds"] >= 60)
+    seconds[found] = np.where(bad, np.nan, _seconds(days) + clock)
+    return seconds
 
 
 def _seconds(dates: pd.Series) -> np.ndarray:
     """Datetimes as float64 seconds since 1970 UTC, NaN where missing."""
     if dates.dt.tz is not None:
         dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    nanoseconds = dates.to_numpy("datetime64[ns]")
-    return np.where(np.isnat(nanoseconds), np.nan, nanoseconds.astype(np.int64) / 1e9)
+    moments = dates.to_numpy()
+    unit = np.datetime_data(moments.dtype)[0]
+    if unit not in _PER_SECOND:
+        moments, unit = moments.astype("datetime64[s]"), "s"
+    counts = moments.astype(np.int64)
+    return np.where(np.isnat(moments), np.nan, counts / _PER_SECOND[unit])

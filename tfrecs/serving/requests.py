@@ -13,7 +13,7 @@ import pandas as pd
 from tfrecs.data import Numeric, Vector
 from tfrecs.data.columns import is_missing, listed
 from tfrecs.data.ids import id_column
-from tfrecs.data.times import parse_times
+from tfrecs.data.times import in_seconds, parse_times
 
 _INT64 = np.iinfo(np.int64)
 
@@ -59,7 +59,7 @@ def raw_values(values: pd.Series, given: Mapping[str, Any]) -> np.ndarray:
         return Vector(shape[1]).encode(values)
     if kind == "Timestamp":
         times, invalid = parse_times(values)
-        return np.where(invalid, given["missing"], np.floor(times).astype(np.int64))
+        return np.where(invalid, given["missing"], in_seconds(times))
     if kind == "Text":
         return np.array(["" if is_missing(text) else str(text) for text in values], object)
     if len(shape) == 1:

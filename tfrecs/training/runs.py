@@ -18,7 +18,7 @@ from tfrecs.models import Model
 from tfrecs.training.allowed import read_model_config, read_settings
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
-from tfrecs.training.sources import load_source
+from tfrecs.training.sources import DataError, load_source
 
 # Settings that may differ when a run is resumed: they have no part in what it ends with.
 FREE = ("checkpoint_minutes",)
@@ -33,7 +33,7 @@ def run_errors() -> Iterator[None]:
     """Takes what is wrong with a run's data and settings for a `RunError`."""
     try:
         yield
-    except RunError:
+    except (RunError, DataError):
         raise
     except (ValueError, OSError) as error:
         raise RunError(str(error)) from error

@@ -40,6 +40,10 @@ class Source:
     description: str
 
 
+class DataError(ValueError):
+    """A log that cannot be read as asked; the message names arguments of `tfrecs.data.read`."""
+
+
 def load_source(
     data: str | os.PathLike[str],
     data_args: Mapping[str, Any] | None = None,
@@ -121,7 +125,10 @@ def load_log(
         ```
     """
     _check(options, "data_args", data_room.read, given="path")
-    log = data_room.load(os.fspath(data), **(options or {}))
+    try:
+        log = data_room.load(os.fspath(data), **(options or {}))
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return log if k_core is None else log.filter_k_core(k_core)
 
 

@@ -13,19 +13,21 @@ from tfrecs.data.readers.sniffing import open_bytes
 from tfrecs.data.readers.tables import read_text_table, to_frame
 
 
-def read_pairs(path: Path, user: str, item: str) -> pd.DataFrame:
+def read_pairs(path: Path, user: str, item: str, delimiter: str | None = None) -> pd.DataFrame:
     """Lines of `user item`, in time order for each user, parted by a space or a tab.
 
     Args:
         path: the file, gzipped or not.
         user: what to call the first column.
         item: what to call the second.
+        delimiter: what parts them, if another.
 
     Returns:
         A frame of the two columns, as categories of strings.
     """
-    with open_bytes(path) as file:
-        delimiter = "\t" if b"\t" in file.readline() else " "
+    if delimiter is None:
+        with open_bytes(path) as file:
+            delimiter = "\t" if b"\t" in file.readline() else " "
     columns = [user, item]
     return to_frame(read_text_table(path, delimiter, columns, ids=columns, quoted=False))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
 from pathlib import Path
@@ -17,6 +18,8 @@ _SUFFIXES: dict[str, Format] = {
     ".pq": "parquet",
     ".inter": "recbole",
 }
+_DELIMITERS = (",", "\t", ";", "|", "::")
+_LONGEST_LINE = 1 << 20
 _LINES = 1000  # read to tell lines of `user item` from lines of `user item item ...`
 
 
@@ -61,6 +64,41 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
+def fields_of(line: str, delimiter: str, quoted: bool = True) -> list[str]:
+    """The fields of one line of delimited text.
+
+    Args:
+        line: The line, without its end.
+        delimiter: One or several characters.
+        quoted: Whether `"` quotes fields.
+
+    Example:
+        >>> fields_of('"a;b";c', ";")
+        ['a;b', 'c']
+    """
+    if not quoted or len(delimiter) != 1:
+        return [part.strip('"') if quoted else part for part in line.split(delimiter)]
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def find_delimiter(path: Path, user: str, item: str) -> str | None:
+    """What parts the fields of a table: the first delimiter by which the header names both columns.
+
+    Args:
+        path: A text file.
+        user: name of the user column.
+        item: name of the item column.
+
+    Returns:
+        The delimiter; None where no header names them.
+    """
+    lines = _first_lines(path, 1)
+    for delimiter in _DELIMITERS:
+        if lines and {user, item} <= set(fields_of(lines[0], delimiter)):
+            return delimiter
+    return None
+
+
 def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     """The format of a file.
 
@@ -69,8 +107,8 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     1. names ending in .parquet, .pq, .inter, .csv or .tsv say so, and a folder is RecBole's
        where it holds an .inter file, else Parquet's;
     2. a first line with `:token` is RecBole's; one that holds the user and the item column's
-       name is a table's header; with `columns` given, every file is a table. A tab in the first
-       line makes a table "tsv", else it is "csv";
+       name, parted by a comma, tab, `;`, `|` or `::`, is a table's header; with `columns` given,
+       every file is a table. A tab in the first line makes a table "tsv", else it is "csv";
     3. else fields are parted by white space, and of the first 1,000 lines all have two fields:
        "pairs"; they differ in their number of fields: "sequences".
 
@@ -97,7 +135,7 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     table: Format = "tsv" if "\t" in first else "csv"
     if ":token" in first:
         return "recbole"
-    if has_columns or {user, item} <= set(first.split("\t" if table == "tsv" else ",")):
+    if has_columns or find_delimiter(path, user, item) is not None:
         return table
     widths = {len(line.split()) for line in lines if line.strip()}
     if widths == {2}:
@@ -105,13 +143,17 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     if len(widths) > 1 and not ("," in first and len(first.split()) < 2):
         return "sequences"
     raise ValueError(
-        f"{path}: what format is this? It begins {first[:80]!r}. Pass format= one of "
-        f"{', '.join(FORMATS)}; for a table without a header pass its columns= too."
+        f"{path}: what format is this? It begins {first[:80]!r}, and no header names {user!r} and "
+        f"{item!r} by any of {', '.join(map(repr, _DELIMITERS))}. Pass format= one of "
+        f"{', '.join(FORMATS)}; for a table without a header pass its columns= and delimiter= too."
     )
 
 
-def _first_lines(path: Path) -> list[str]:
-    """The first lines of a text file, without their ends."""
+def _first_lines(path: Path, count: int = _LINES) -> list[str]:
+    """The first lines of a text file, without their ends and its byte order mark."""
     with open_bytes(path) as file:
-        lines = [line for line, _ in zip(file, range(_LINES), strict=False)]
-    return [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines]
+        lines = [file.readline(_LONGEST_LINE) for _ in range(count)]
+    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines if line]
+    if texts:
+        texts[0] = texts[0].removeprefix("\ufeff")
+    return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from tfrecs.data.readers.sniffing import is_gzipped, open_bytes
+from tfrecs.data.readers.sniffing import fields_of, is_gzipped, open_bytes, read_bytes
 
 _NOTHING = ["", "NaN", "nan", "NULL", "null", "None", "N/A"]  # text that stands for no value
+_UNUSED = "\x1f"  # stands for a delimiter of several characters
 _CODES = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -25,27 +27,39 @@ def read_text_table(
     columns: Sequence[str] | None = None,
     ids: Iterable[str] = (),
     quoted: bool = True,
+    multiline: bool = False,
 ) -> pa.Table:
     """A delimited file as a table of strings; ids are dictionary encoded.
 
     Args:
         path: the file, gzipped or not.
-        delimiter: one character.
+        delimiter: what parts the fields; of several characters, quotes mean nothing.
         columns: names of the columns of a file that has no header.
         ids: columns with few distinct values for their rows.
         quoted: whether `"` quotes fields.
+        multiline: whether a quoted field may hold line breaks.
 
     Returns:
         A table whose columns are all strings, null where empty.
 
     Raises:
-        ValueError: for a row with too many or too few fields, naming its number.
+        ValueError: for a row with too many or too few fields, or a quote that is not closed on its
+            line, naming its number; for a header that names a column twice.
     """
+    if not delimiter or "\n" in delimiter or '"' in delimiter:
+        raise ValueError(f"delimiter= is what parts the fields of a line, not {delimiter!r}.")
+    quoted = quoted and len(delimiter) == 1
     names = list(columns) if columns else _header(path, delimiter, quoted)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{path}: the header names the column {twice[0]!r} twice. Rename one, or name all by "
+            "columns= and remove the header."
+        )
     types = {name: _CODES if name in set(ids) else pa.string() for name in names}
 
     def read(use_threads: bool) -> pa.Table:
-        with open_bytes(path) as file:
+        with _single(path, delimiter) as file:
             return pa.csv.read_csv(
                 file,
                 pa.csv.ReadOptions(
@@ -53,23 +67,78 @@ def read_text_table(
                     column_names=list(columns) if columns else None,
                     block_size=1 << 24,
                 ),
-                pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False),
+                pa.csv.ParseOptions(
+                    delimiter=delimiter if len(delimiter) == 1 else _UNUSED,
+                    quote_char='"' if quoted else False,
+                    newlines_in_values=multiline,
+                ),
                 pa.csv.ConvertOptions(
                     column_types=types, null_values=_NOTHING, strings_can_be_null=True
                 ),
             )
 
     try:
-        return read(use_threads=True)
-    except pa.ArrowInvalid:
+        table = read(use_threads=True)
+    except pa.ArrowInvalid as first:
+        if quoted and not multiline:
+            _check_quotes(path, delimiter, None)
         # Only one thread knows the number of the row.
         try:
-            return read(use_threads=False)
+            table = read(use_threads=False)
         except pa.ArrowInvalid as error:
-            raise ValueError(_explain(path, str(error))) from None
+            raise ValueError(_explain(path, delimiter, str(error) or str(first))) from None
+    read_lines = table.num_rows + (not columns)
+    if quoted and not multiline and read_lines < _count_lines(path):
+        _check_quotes(path, delimiter, read_lines)
+    return table
 
 
-def infer_types(table: pa.Table) -> pa.Table:
+def _single(path: Path, delimiter: str) -> Any:
+    """The bytes of a file, whose delimiter of several characters is made one of one."""
+    if len(delimiter) == 1:
+        return open_bytes(path)
+    content = read_bytes(path)
+    if _UNUSED.encode() in content:
+        raise ValueError(f"{path}: it holds the control character 0x1f, which is kept free.")
+    return io.BytesIO(content.replace(delimiter.encode(), _UNUSED.encode()))
+
+
+def _count_lines(path: Path) -> int:
+    """How many lines a text file has."""
+    count, last = 0, b"\n"
+    with open_bytes(path) as file:
+        while block := file.read(1 << 22):
+            count += block.count(b"\n")
+            last = block
+    return count + (not last.endswith(b"\n"))
+
+
+def _check_quotes(path: Path, delimiter: str, rows: int | None) -> None:
+    """Refuses a quote that opens on one line and is not closed there: it swallows rows.
+
+    Args:
+        path: the file.
+        delimiter: what parts its fields.
+        rows: how many lines were read as rows or a header; None where reading failed.
+    """
+    opens = re.compile(b"(?:^|" + re.escape(delimiter.encode()) + b')"')
+    odd: tuple[int, bytes] | None = None
+    lines = 0
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, 1):
+            lines += bool(line.strip())  # Empty lines are no rows.
+            if odd is None and line.count(b'"') % 2 and opens.search(line):
+                odd = number, line
+    if odd is None or rows == lines:
+        return
+    text = odd[1].decode("utf-8", "replace").rstrip("\r\n")
+    raise ValueError(
+        f"{path}, line {odd[0]}: a quote is not closed on its line: {text[:80]!r}. Mend it, or "
+        "pass multiline=True if fields may hold line breaks."
+    )
+
+
+def infer_types(table: pa.Table, decimal: str = ".", guess: bool = False) -> pa.Table:
     """Columns of strings as int64 or float64 where every value reads as one.
 
     The whole column decides, not its beginning. Numbers with leading zeros stay strings: they
@@ -77,20 +146,28 @@ def infer_types(table: pa.Table) -> pa.Table:
 
     Args:
         table: columns of strings, and others, which stay.
+        decimal: what stands before the fraction of a number.
+        guess: whether a comma does where a whole column reads so, and cannot mean thousands.
 
     Returns:
         The table with the same columns.
     """
+    if decimal not in (".", ","):
+        raise ValueError(f'decimal= is "." or ",", not {decimal!r}.')
     for position, name in enumerate(table.column_names):
         column = table.column(position)
         if column.type == pa.string():
+            if decimal == "," or (guess and _has_decimal_commas(column)):
+                dotted = pc.replace_substring(column, ",", ".", max_replacements=1)
+                numbers = as_numbers(dotted)
+                column = column if numbers.type == pa.string() else numbers
             table = table.set_column(position, name, as_numbers(column))
     return table
 
 
 def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of strings as int64 or float64 where every value reads as one, or as it was."""
-    if pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
+    if column.type != pa.string() or pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
         return column
     for number in (pa.int64(), pa.float64()):
         try:
@@ -100,9 +177,62 @@ def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def _has_decimal_commas(column: pa.ChunkedArray) -> bool:
+    """Whether all values are numbers, some of them with a comma that can only be a decimal one."""
+    numbers = pc.all(pc.match_substring_regex(column, r"^-?\d+(,\d+)?$"), min_count=0).as_py()
+    decimal = pc.any(pc.match_substring_regex(column, r",(\d{1,2}|\d{4,})$"), min_count=0).as_py()
+    return bool(numbers and decimal)
+
+
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """A pandas frame of a table, freeing the table's columns on the way."""
-    return table.to_pandas(split_blocks=True, self_destruct=True)
+    """A pandas frame of a table, freeing the table's columns on the way.
+
+    An index that pandas wrote is a column as others are, decimals and durations (in seconds) are
+    floats, and whole numbers beside missing ones stay exact.
+
+    Args:
+        table: the table, which is not to be used any more.
+    """
+    for position, name in enumerate(table.column_names):
+        plain = _plain(table.column(position))
+        if plain is not None:
+            table = table.set_column(position, name, plain)
+    unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
+    holed = {
+        column.type
+        for column in table.columns
+        if pa.types.is_integer(column.type) and column.null_count
+    }
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+    nullable = {kind: nullable.get(kind, pd.Int64Dtype()) for kind in holed}
+    if holed:
+        # The mapping is by type, and columns without a hole keep theirs.
+        whole = [
+            name
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if column.type in holed and not column.null_count
+        ]
+        frame = table.drop_columns(unnamed).to_pandas(
+            ignore_metadata=True, types_mapper=nullable.get
+        )
+        return frame.astype({n: str(table.schema.field(n).type) for n in whole if n in frame})
+    return table.drop_columns(unnamed).to_pandas(
+        split_blocks=True, self_destruct=True, ignore_metadata=True
+    )
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """A column in a type that numpy has; None where it has one already."""
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("s") if pa.types.is_date32(kind) else pa.timestamp("ms"))
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        number = pa.int32() if kind.bit_width == 32 else pa.int64()
+        per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        return pc.divide(column.cast(number).cast(pa.float64()), float(per_second))
+    return None
 
 
 def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
@@ -123,27 +253,38 @@ def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
         with open_bytes(path) as file:
             source = pa.BufferReader(file.read())
     try:
-        return to_frame(pa.parquet.read_table(source, read_dictionary=list(ids)))
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a Parquet file that can be read: {error}") from None
+        table = pa.parquet.read_table(source, read_dictionary=list(ids))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        told = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: not a Parquet file that can be read: {told}") from None
+    for name in ids:  # Decimals of ids are texts, which are exact.
+        place = table.schema.get_field_index(name)
+        if place >= 0 and pa.types.is_decimal(table.schema.field(place).type):
+            table = table.set_column(place, name, table.column(place).cast(pa.string()))
+    return to_frame(table)
 
 
 def _header(path: Path, delimiter: str, quoted: bool) -> list[str]:
     """Names in the first line."""
     with open_bytes(path) as file:
-        line = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+        line = file.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
     if not line.strip():
         raise ValueError(f"{path}: the file is empty, or its first line is.")
-    return [name.strip('"') if quoted else name for name in line.split(delimiter)]
+    if quoted and line.count('"') % 2:
+        raise ValueError(f"{path}, line 1: a quote is not closed on its line: {line[:80]!r}.")
+    return fields_of(line, delimiter, quoted)
 
 
-def _explain(path: Path, message: str) -> str:
+def _explain(path: Path, delimiter: str, message: str) -> str:
     """The message of pyarrow as one line about the file."""
     row = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL)
     if row:
         number, wanted, got, text = row.groups()
         return (
-            f"{path}, line {number}: {got} fields where {wanted} are expected: {text[:80]!r}. "
+            f"{path}, line {number}: {got} fields where {wanted} are expected, parted by "
+            f"{delimiter!r}: {text[:80]!r}. "
             "Mend or remove the line, or say format= or delimiter= if the file was misread."
         )
     return f"{path}: can not be read as a table: {message.splitlines()[0]}"

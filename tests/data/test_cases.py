@@ -1,0 +1,321 @@
+"""Files as shops, warehouses and spreadsheets export them: read whole, or refused in one line."""
+
+import decimal
+import gzip
+import uuid
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tfrecs.data import Numeric, Schema, Timestamp, read
+from tfrecs.data.times import in_seconds, parse_times
+
+N = 400
+USER = np.repeat(np.arange(40), 10)
+ITEM = np.random.default_rng(0).integers(0, 30, N)
+START = pd.Timestamp("2024-01-01 08:00:00")
+MOMENTS = [START + pd.Timedelta(minutes=61 * k) for k in range(N)]
+SECONDS = [START.timestamp() + 3660 * k for k in range(N)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(name, header, lines):
+        text = "\n".join([header, *lines] if header else lines) + "\n"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return written
+
+
+@pytest.fixture
+def with_times(write):
+    def written(form):
+        lines = [
+            f"{USER[k]},{ITEM[k]},{form(MOMENTS[k])}"
+            for k in np.random.default_rng(3).permutation(N)
+        ]
+        return write("log.csv", "user_id,item_id,timestamp", lines)
+
+    return written
+
+
+US = "%-m/%-d/%y %-H:%M"
+FORMS = [US, "%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M:%S UTC", "%m/%d/%Y %I:%M %p", "%d-%m-%Y %H:%M:%S"]
+FORMS += ["%Y-%m-%dT%H:%M:%SZ", "%d %b %Y %H:%M", "%b %d %Y %H:%M"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_that_only_one_reading_fits(with_times, form):
+    log = read(with_times(lambda moment: moment.strftime(form)))
+    assert log.frame["timestamp"].tolist() == pytest.approx(SECONDS)
+
+
+def test_ambiguous_times_are_asked_about(with_times):
+    early = [m for m in MOMENTS if m.day <= 12]
+    path = with_times(lambda moment: early[moment.minute % len(early)].strftime("%d/%m/%Y"))
+    with pytest.raises(ValueError, match="with the day or with the month first, and no row tells"):
+        read(path)
+    log = read(path, time_format="%d/%m/%Y")
+    assert set(log.frame["timestamp"] % 86400) == {0}
+    assert log.frame["timestamp"].max() < SECONDS[-1] + 86400
+    both = ["13/1/2024", "1/13/2024"]
+    with pytest.raises(ValueError, match="the day comes first in some and the month in others"):
+        parse_times(both)
+
+
+def test_two_forms_in_one_column(write):
+    forms = ("%Y-%m-%d %H:%M", US)
+    lines = [f"{USER[k]},{ITEM[k]},{MOMENTS[k].strftime(forms[k % 3 == 0])}" for k in range(N)]
+    assert len(read(write("log.csv", "user_id,item_id,timestamp", lines))) == N
+    broken = [line if k % 3 else f"1,2,week {k} of 24" for k, line in enumerate(lines)]
+    with pytest.raises(
+        ValueError, match="134 of 400 times can not be read, such as 'week 0 of 24'"
+    ):
+        read(write("log.csv", "user_id,item_id,timestamp", broken))
+
+
+def test_times_that_were_not_named(write):
+    order = np.random.default_rng(1).permutation(N)
+    lines = [f"{USER[k]},{ITEM[k]},{MOMENTS[k]}" for k in order]
+    path = write("log.csv", "CustomerID,StockCode,InvoiceDate", lines)
+    with pytest.raises(ValueError, match="no column 'timestamp'. Pass timestamp='InvoiceDate'"):
+        read(path, user="CustomerID", item="StockCode")
+    log = read(path, user="CustomerID", item="StockCode", timestamp="InvoiceDate")
+    assert log.frame["timestamp"].tolist() == pytest.approx(SECONDS)
+    # A column of other texts, or of numbers, is no time.
+    lines = [f"{USER[k]},{ITEM[k]},{k}.5,part {k}" for k in order]
+    assert not read(write("log.csv", "user_id,item_id,price,note", lines)).has_times
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "between"),
+    [
+        ("semicolons.csv", "user_id;item_id;timestamp;price", ";"),
+        ("semicolons.txt", "user_id;item_id;timestamp;price", ";"),
+        ("bars.dat", "user_id|item_id|timestamp|price", "|"),
+        ("colons.dat", "user_id::item_id::timestamp::price", "::"),
+        ("quoted.txt", '"user_id","item_id","timestamp","price"', ","),
+        ("marked.txt", "\ufeffuser_id,item_id,timestamp,price", ","),
+        ("marked.tsv", "\ufeffuser_id\titem_id\ttimestamp\tprice", "\t"),
+    ],
+)
+def test_delimiters_are_found_by_the_header(write, name, header, between):
+    quoted = '"' if "quoted" in name else ""
+    lines = [
+        between.join([f"{quoted}{USER[k]}{quoted}", f"{ITEM[k]}", str(k), "1.5"]) for k in range(N)
+    ]
+    log = read(write(name, header, lines))
+    assert (len(log), log.frame["price"].unique().tolist()) == (N, [1.5])
+    assert log.frame["user_id"].dtype == np.int64
+
+
+def test_delimiters_may_be_given(write):
+    path = write("double_colons.dat", None, [f"{USER[k]}::{ITEM[k]}::5::{k}" for k in range(N)])
+    columns = ["user_id", "item_id", "rating", "timestamp"]
+    log = read(path, delimiter="::", columns=columns)
+    assert (len(log), log.frame["rating"].unique().tolist()) == (N, [5])
+    with pytest.raises(ValueError, match="by any of ',', '.t', ';', '|', '::'"):
+        read(path)
+    path = write("log.csv", "who;what;when", ["1;2;3"])
+    with pytest.raises(ValueError, match="columns 'who;what;when', parted by ','"):
+        read(path)
+
+
+def test_a_header_with_one_name_twice(write):
+    path = write("log.csv", "user_id,item_id,timestamp,price,price", ["1,2,3,4,5"])
+    with pytest.raises(ValueError, match="log.csv: the header names the column 'price' twice"):
+        read(path)
+
+
+def test_a_quote_that_is_not_closed(write):
+    def lines(quote):
+        return [f"{USER[k]},{ITEM[k]},{k},{quote if k == 200 else ''}Seven" for k in range(N)]
+
+    header = "user_id,item_id,timestamp,title"
+    with pytest.raises(ValueError, match="log.csv, line 202: a quote is not closed on its line"):
+        read(write("log.csv", header, lines('"')))
+    broken = [*lines("")[:3], '7,8,900,"two\nlines"', *lines("")[3:]]
+    with pytest.raises(ValueError, match="line 5: .*pass multiline=True"):
+        read(write("log.csv", header, broken))
+    log = read(write("log.csv", header, broken), multiline=True)
+    assert (len(log), "two\nlines" in set(log.frame["title"])) == (N + 1, True)
+    # A quote within a field, or an empty line, is no fault.
+    fine = [f'{USER[k]},{ITEM[k]},{k},6" pipe' for k in range(N)]
+    assert len(read(write("log.csv", header, [*fine, "", ""]))) == N
+    doubled = [f'{USER[k]},{ITEM[k]},{k},"a ""b"" c"' for k in range(N)]
+    assert set(read(write("log.csv", header, doubled)).frame["title"]) == {'a "b" c'}
+
+
+def test_a_line_break_within_an_id(write):
+    lines = ["1,2,3", '"a\nb",2,4', "1,3,5"]
+    path = write("log.csv", "user_id,item_id,timestamp", lines)
+    with pytest.raises(ValueError, match="column 'user_id', row 2: the id 'a.nb' holds a line bre"):
+        read(path, multiline=True)
+
+
+def test_two_trailing_commas(write):
+    path = write("log.csv", "user_id,item_id,timestamp", ["1,2,3", "1,2,4,,"])
+    with pytest.raises(ValueError, match="line 3: 5 fields where 3 are expected"):
+        read(path)
+
+
+def test_decimal_commas(write):
+    header, line = "user_id;item_id;rating;timestamp", "{u};{i};{r};{k}"
+
+    def lines(rating):
+        return [line.format(u=USER[k], i=ITEM[k], r=rating(k), k=k) for k in range(N)]
+
+    log = read(write("log.csv", header, lines(lambda k: f"{1 + k % 5},5")))
+    assert sorted(log.frame["rating"].unique()) == [1.5, 2.5, 3.5, 4.5, 5.5]
+    # These may be thousands: as long as nobody says so they are texts.
+    path = write("log.csv", header, lines(lambda k: f"{1 + k % 5},500"))
+    assert read(path).frame["rating"].dtype.kind == "O"
+    assert read(path, decimal=",").frame["rating"].max() == 5.5
+
+
+def test_ids_are_the_same_from_csv_and_parquet(tmp_path):
+    frame = pd.DataFrame({"user_id": USER.astype(float), "item_id": ITEM, "timestamp": range(N)})
+    frame.loc[::50, "user_id"] = None
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    frame.to_parquet(tmp_path / "log.parquet")
+    logs = [read(tmp_path / name) for name in ("log.csv", "log.parquet")]
+    for log in logs:
+        assert log.dropped["missing_user_id"] == 8
+        assert log.frame["user_id"].dtype == np.int64
+    assert logs[0].fingerprint() == logs[1].fingerprint()
+
+
+def test_ids_of_64_bits_beside_a_missing_one(tmp_path):
+    users = [2**60 + int(u) if k % 50 else None for k, u in enumerate(USER)]
+    table = pa.table({"user_id": users, "item_id": ITEM, "timestamp": np.arange(N)})
+    pq.write_table(table, tmp_path / "log.parquet")
+    log = read(tmp_path / "log.parquet")
+    assert log.dropped["missing_user_id"] == 8
+    assert set(log.frame["user_id"]) == {2**60 + int(u) for u in USER}
+
+
+def test_decimal_and_binary_ids(tmp_path):
+    known = [uuid.UUID(int=2**127 + k) for k in range(10)]
+    table = pa.table(
+        {
+            "user_id": pa.array([decimal.Decimal(f"{k}.00") for k in USER]),
+            "item_id": pa.array([known[i % 10].bytes for i in ITEM], pa.binary(16)),
+            "timestamp": np.arange(N),
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    log = read(tmp_path / "log.parquet")
+    assert sorted(log.frame["user_id"].unique()) == list(range(40))
+    assert set(log.frame["item_id"]) == set(map(str, known))
+
+
+def test_types_of_a_warehouse(tmp_path):
+    table = pa.table(
+        {
+            "user_id": USER,
+            "item_id": ITEM,
+            "timestamp": np.arange(N),
+            "price": pa.array([decimal.Decimal(f"{1 + k % 7}.25") for k in range(N)]),
+            "day": pa.array([m.date() for m in MOMENTS]),
+            "seen_at": pa.array(MOMENTS, pa.timestamp("us")),
+            "clock": pa.array([m.time() for m in MOMENTS]),
+            "stay": pa.array([pd.Timedelta(seconds=k) for k in range(N)], pa.duration("ms")),
+            "tags": pa.array([["a", "b"][: 1 + k % 2] for k in range(N)]),
+            "record": pa.array([{"a": 1}] * N),
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    frame = read(tmp_path / "log.parquet").frame
+    features = ["price", "day", "seen_at", "clock", "stay", "tags", "record"]
+    schema = Schema.from_frame(frame[features])
+    kinds = {name: type(column).__name__ for name, column in schema.items()}
+    assert kinds == {
+        **dict.fromkeys(("price", "clock", "stay"), "Numeric"),
+        **dict.fromkeys(("day", "seen_at"), "Timestamp"),
+        "tags": "Categorical",
+    }
+    assert schema["tags"].max_values == 2
+    assert schema.left_out == {"record": "it holds records"}
+    assert frame["stay"].max() == N - 1
+    # The same columns as text have the same schema.
+    frame[["user_id", "item_id", "timestamp", "price", "day", "seen_at"]].to_csv(
+        tmp_path / "log.csv", index=False
+    )
+    text = Schema.from_frame(read(tmp_path / "log.csv").frame[["price", "day", "seen_at"]])
+    assert [type(column) for column in text.values()] == [Numeric, Timestamp, Timestamp]
+    for name in text:
+        np.testing.assert_array_equal(
+            text[name].encode(read(tmp_path / "log.csv").frame[name]),
+            schema[name].encode(frame[name]),
+        )
+
+
+def test_an_index_is_a_column(tmp_path):
+    frame = pd.DataFrame({"user_id": USER, "item_id": ITEM, "timestamp": range(N)})
+    frame.set_index("user_id").to_parquet(tmp_path / "log.parquet")
+    assert len(read(tmp_path / "log.parquet")) == N
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.txt.gz", "log.parquet.gz"])
+def test_archives_that_end_too_early(tmp_path, keep, name):
+    lines = "\n".join(f"{USER[k]},{ITEM[k]},{k}" for k in range(N))
+    whole = gzip.compress(f"user_id,item_id,timestamp\n{lines}\n".encode())
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(ValueError, match=f"{name}: the archive ends too early"):
+        read(tmp_path / name)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"user_id,item_id\nJos\xe9,1\n")
+    with pytest.raises(ValueError, match="log.csv.*(UTF-?8|utf-8)"):
+        read(tmp_path / "log.csv")
+    (tmp_path / "log.txt").write_bytes(b"Jos\xe9 1 2\nb 1\n")
+    with pytest.raises(ValueError, match="log.txt is not UTF-8 text"):
+        read(tmp_path / "log.txt", format="sequences")
+
+
+def test_times_of_any_unit_and_year():
+    seconds = np.array([1_700_000_000, -5, 0])
+    for factor in (1, 10**3, 10**6, 10**9):
+        assert in_seconds(seconds[:1] * factor).tolist() == [1_700_000_000]
+    ids = Timestamp(("hour", "day")).encode(pd.Series([1_700_000_000, 1_700_000_000_000]))
+    assert ids[0].tolist() == ids[1].tolist()
+    times, invalid = parse_times(["2500-01-01", "1600-01-01 00:00:01", "0001-01-01"])
+    assert times.tolist() == [16_725_225_600, -11_676_095_999, -62_135_596_800]
+    assert not invalid.any()
+    far = pd.Series(np.array(["2500-01-01", "NaT"], "datetime64[s]"))
+    assert parse_times(far)[0].tolist() == [16_725_225_600, 0]
+    arrow = pd.Series(pa.array([1, None], pa.date32()), dtype=pd.ArrowDtype(pa.date32()))
+    assert [x.tolist() for x in parse_times(arrow)] == [[86400, 0], [False, True]]
+    exact = 1_700_000_000_123_456_789
+    for kind in ("Int64", pd.ArrowDtype(pa.int64())):
+        times, invalid = parse_times(pd.Series([exact, None], dtype=kind))
+        assert (times.tolist(), invalid.tolist()) == ([exact, 0], [False, True])
+    zone = pa.array([1_700_000_000, None], pa.timestamp("s", "America/New_York"))
+    arrow = pd.Series(zone, dtype=pd.ArrowDtype(zone.type))
+    assert parse_times(arrow)[0].tolist() == [1_700_000_000, 0]
+
+
+def test_tables_beside_a_log(write):
+    log = write("log.csv", "who,what", ["a,1", "b,2", "a,2"])
+    users = write("users.csv", "who;age", ["a;31", "b;58"])
+    items = write("items.tsv", "what\ttitle", ["1\tBrazil", "9\tAlien"])
+    got = read(log, user="who", item="what", user_features=users, item_features=items)
+    assert got.user_features["age"].to_dict() == {"a": 31, "b": 58}
+    assert got.item_features["title"].to_dict() == {1: "Brazil", 9: "Alien"}
+    with pytest.raises(ValueError, match="users.csv has no column 'what', which item_features="):
+        read(log, user="who", item="what", item_features=users)
+    with pytest.raises(FileNotFoundError):
+        read(log, user="who", item="what", item_features="nowhere.csv")
+
+
+def test_rows_that_fit_a_condition(write):
+    lines = ["a,1,2,5", "a,2,-1,5", "b,2,3,3", "b,3,,4"]
+    path = write("log.csv", "user_id,item_id,quantity,rating", lines)
+    log = read(path, where="quantity > 0 and rating >= 4")
+    assert (len(log), log.dropped["where"]) == (1, 3)

@@ -1,0 +1,69 @@
+"""Conditions on rows, against pandas, and everything that is no condition."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfrecs.data.where import rows_where
+
+FRAME = pd.DataFrame(
+    {
+        "quantity": [2, -1, 3, 0],
+        "rating": [4.5, np.nan, 3.0, 5.0],
+        "kind": ["buy", "view", None, "it's"],
+        "day": ["2024-01-05", "2024-01-06 12:00", "2024-02-01", None],
+        "a b": [1, 2, 3, 4],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept"),
+    [
+        ("quantity > 0", [1, 0, 1, 0]),
+        ("quantity>=0and rating>=4", [1, 0, 0, 1]),
+        ("quantity == -1 or rating != 3", [1, 1, 0, 1]),
+        ("not quantity > 0", [0, 1, 0, 1]),
+        ("not (quantity > 0 or rating > 4) and quantity < 1e3", [0, 1, 0, 0]),
+        ("kind == 'buy'", [1, 0, 0, 0]),
+        ("kind != 'buy'", [0, 1, 0, 1]),
+        ('kind == "it\'s"', [0, 0, 0, 1]),
+        ("kind in ('buy', 'view')", [1, 1, 0, 0]),
+        ("kind not in ('buy')", [0, 1, 0, 1]),
+        ("quantity in (2, 3)", [1, 0, 1, 0]),
+        ("day >= '2024-01-06' AND day < '2024-02-01'", [0, 1, 0, 0]),
+        ("`a b` <= 2", [1, 1, 0, 0]),
+        ("rating <= 3", [0, 0, 1, 0]),
+        ("((((quantity > 0))))", [1, 0, 1, 0]),
+        ("quantity > 0 or quantity > 0 and rating > 9", [1, 0, 1, 0]),
+    ],
+)
+def test_conditions(condition, kept):
+    assert rows_where(FRAME, condition).tolist() == [bool(x) for x in kept]
+
+
+@pytest.mark.parametrize(
+    ("condition", "what"),
+    [
+        ("", "a column is expected at its end"),
+        ("quantity", "is expected at its end"),
+        ("quantity >", "a number, or a text in quotes, is expected"),
+        ("quantity = 3", "this cannot be read at '= 3'"),
+        ("quantity > 0 rating", "'and', 'or' or the end is expected at 'rating'"),
+        ("nothing > 0", "there is no column 'nothing', only 'quantity', 'rating'"),
+        ("quantity > 'x'", "holds numbers: leave the quotes out"),
+        ("kind > 3", "holds texts: put the value in quotes"),
+        ("(quantity > 0", r"'\)' is expected"),
+        ("quantity in 3", r"'\(' is expected"),
+        ("quantity in (3", "',' or '.' is expected"),
+        ("__import__('os').system('x')", "there is no column '__import__'"),
+        ("quantity > 0; x", "this cannot be read at '; x'"),
+        ("3 > quantity", "a column is expected at '3 > quantity'"),
+        ("(" * 100 + "quantity > 0" + ")" * 100, "more than 50 levels of parentheses"),
+        ("not " * 100 + "quantity > 0", "more than 50 levels"),
+        ("quantity > 0 " * 2000, "26,000 characters; at most 10,000"),
+    ],
+)
+def test_what_is_no_condition(condition, what):
+    with pytest.raises(ValueError, match=what):
+        rows_where(FRAME, condition)

@@ -1,0 +1,187 @@
+"""Conditions on rows, such as `quantity > 0 and rating >= 4`: parsed, never run as Python."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.times import looks_like_times, parse_times
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<text>'[^']*'|\"[^\"]*\")"
+    r"|`(?P<quoted>[^`]+)`|(?P<word>[^\W\d]\w*)|(?P<mark>==|!=|<=|>=|<|>|\(|\)|,))"
+)
+_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+_WORDS = ("and", "or", "not", "in")
+_LONGEST = 10_000
+_DEEPEST = 50
+
+
+def rows_where(frame: pd.DataFrame, condition: str) -> np.ndarray:
+    """Which rows of a table a condition keeps.
+
+    A comparison is a column, one of `== != < <= > >=`, and a number or a text in quotes; or
+    `column in (value, value)`. Comparisons are joined by `and`, `or`, `not` and parentheses. A
+    column whose name is no word stands in backticks. Texts beside a column of times are times. A
+    missing value fits no comparison.
+
+    Args:
+        frame: The table.
+        condition: The condition.
+
+    Returns:
+        bool `[rows]`.
+
+    Raises:
+        ValueError: If the condition cannot be read, with the place; if there is no such column; or
+            if a number is compared with a text.
+
+    Example:
+        >>> frame = pd.DataFrame({"quantity": [2, -1, 3], "kind": ["buy", "buy", "view"]})
+        >>> rows_where(frame, "quantity > 0 and kind == 'buy'").tolist()
+        [True, False, False]
+    """
+    if len(condition) > _LONGEST:
+        raise ValueError(
+            f"where= has {len(condition):,} characters; at most {_LONGEST:,} are read."
+        )
+    parser = _Parser(frame, condition)
+    kept = parser.any_of(0)
+    if parser.kind is not None:
+        raise parser.error("'and', 'or' or the end is expected")
+    return kept
+
+
+class _Parser:
+    """Reads a condition from left to right, and judges the rows as it goes."""
+
+    def __init__(self, frame: pd.DataFrame, condition: str) -> None:
+        self._frame, self._condition = frame, condition
+        self._end = 0
+        self.advance()
+
+    def advance(self) -> None:
+        """Reads the next token."""
+        self._start = self._end
+        if not self._condition[self._end :].strip():
+            self.kind, self.value = None, ""
+            return
+        found = _TOKEN.match(self._condition, self._end)
+        if found is None:
+            self.kind, self.value = None, ""
+            raise self.error("this cannot be read")
+        self.kind = found.lastgroup
+        self.value = found[self.kind or 0]
+        if self.kind == "word" and self.value.lower() in _WORDS:
+            self.kind, self.value = "mark", self.value.lower()
+        self._end = found.end()
+
+    def error(self, what: str) -> ValueError:
+        """An error at the token that was read last."""
+        rest = self._condition[self._start :].strip()[:40]
+        place = f"at {rest!r}" if rest else "at its end"
+        return ValueError(
+            f"where={self._condition[:200]!r}: {what} {place} (character {self._start + 1}). "
+            "A condition reads: quantity > 0 and kind in ('buy', 'cart')."
+        )
+
+    def take(self, mark: str) -> bool:
+        """Whether the next token is this mark, which is then passed."""
+        if self.kind == "mark" and self.value == mark:
+            self.advance()
+            return True
+        return False
+
+    def any_of(self, depth: int) -> np.ndarray:
+        """Parts joined by `or`."""
+        kept = self.all_of(depth)
+        while self.take("or"):
+            kept = kept | self.all_of(depth)
+        return kept
+
+    def all_of(self, depth: int) -> np.ndarray:
+        """Parts joined by `and`."""
+        kept = self.one(depth)
+        while self.take("and"):
+            kept = kept & self.one(depth)
+        return kept
+
+    def one(self, depth: int) -> np.ndarray:
+        """A comparison, or a condition in parentheses or after `not`."""
+        if depth > _DEEPEST:
+            raise self.error(f"more than {_DEEPEST} levels of parentheses are not read,")
+        if self.take("not"):
+            return ~self.one(depth + 1)
+        if self.take("("):
+            kept = self.any_of(depth + 1)
+            if not self.take(")"):
+                raise self.error("')' is expected")
+            return kept
+        return self.comparison()
+
+    def comparison(self) -> np.ndarray:
+        """A column compared with a value, or with several."""
+        if self.kind not in ("word", "quoted"):
+            raise self.error("a column is expected")
+        if self.value not in self._frame.columns:
+            known = ", ".join(map(repr, map(str, self._frame.columns)))
+            raise ValueError(
+                f"where={self._condition[:200]!r}: there is no column {self.value!r}, only {known}."
+            )
+        column = self._frame[self.value]
+        self.advance()
+        negated = self.take("not")
+        if self.take("in"):
+            if not self.take("("):
+                raise self.error("'(' is expected")
+            kept = self.compare(column, "==")
+            while self.take(","):
+                kept = kept | self.compare(column, "==")
+            if not self.take(")"):
+                raise self.error("',' or ')' is expected")
+            return ~kept & column.notna().to_numpy(bool) if negated else kept
+        if negated or self.kind != "mark" or self.value not in _COMPARISONS:
+            raise self.error(f"{', '.join(_COMPARISONS)} or 'in' is expected")
+        operator = self.value
+        self.advance()
+        return self.compare(column, operator)
+
+    def compare(self, column: pd.Series, operator: str) -> np.ndarray:
+        """Which rows compare as told with the value that comes next."""
+        if self.kind not in ("number", "text"):
+            raise self.error("a number, or a text in quotes, is expected")
+        is_number = self.kind == "number"
+        value: Any = float(self.value) if is_number else self.value[1:-1]
+        values, wanted, fits = self._comparable(column, value, is_number)
+        self.advance()
+        with np.errstate(invalid="ignore"):
+            kept = {
+                "==": lambda: values == wanted,
+                "!=": lambda: values != wanted,
+                "<": lambda: values < wanted,
+                "<=": lambda: values <= wanted,
+                ">": lambda: values > wanted,
+                ">=": lambda: values >= wanted,
+            }[operator]()
+        return np.asarray(kept, bool) & fits
+
+    def _comparable(self, column: pd.Series, value: Any, is_number: bool) -> Any:
+        """A column and a value of one kind, and where the column has one."""
+        present = column.notna().to_numpy(bool)
+        if is_number:
+            given = pd.to_numeric(column.astype(object), errors="coerce")
+            numbers = given.to_numpy(np.float64, na_value=np.nan)
+            if present.any() and np.isnan(numbers[present]).all():
+                raise self.error(f"column {column.name!r} holds texts: put the value in quotes,")
+            return numbers, value, present & ~np.isnan(numbers)
+        if column.dtype.kind in "iuf":
+            raise self.error(f"column {column.name!r} holds numbers: leave the quotes out,")
+        if looks_like_times(column):
+            wanted, wrong = parse_times([value])
+            if not wrong[0]:
+                times, invalid = parse_times(column)
+                return times, wanted[0], ~invalid
+        return column.astype(object).map(str).to_numpy(object), value, present
