@@ -94,3 +94,21 @@ def test_mistakes():
         BlockTopK().index(tf.constant(VECTORS), tf.range(3))
     with pytest.raises(ValueError, match="k must be from 1 to the number of candidates, 70, not 0"):
         BlockTopK().index(tf.constant(VECTORS))(tf.constant(QUERIES), k=0)
+
+
+def test_exclusions_survive_a_saved_model(tmp_path):
+    index = BlockTopK(k=2)
+    index.index(tf.constant([[1.0], [3.0], [2.0]]), tf.constant(["a", "b", "c"]))
+    query, exclusions = tf.constant([[10.0]]), tf.constant([["b"]])
+    want = index.query_with_exclusions(query, exclusions)
+    index(query)
+    tf.saved_model.save(index, str(tmp_path / "index"))
+    loaded = tf.saved_model.load(str(tmp_path / "index"))
+    got = loaded.query_with_exclusions(query, exclusions)
+    np.testing.assert_array_equal(got[1], want[1])
+    np.testing.assert_allclose(got[0], want[0])
+    with pytest.raises(ValueError, match="with a known e"):
+        tf.function(
+            lambda rows: index.query_with_exclusions(query, rows),
+            input_signature=[tf.TensorSpec([None, None], tf.string)],
+        ).get_concrete_function()

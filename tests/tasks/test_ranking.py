@@ -142,3 +142,19 @@ def test_config_round_trip_with_any_loss(loss):
     labels, scores = np.abs(LISTS), np.abs(SCORES) / 4
     assert float(again(labels, scores)) == pytest.approx(float(task(labels, scores)), rel=1e-6)
     assert results(again) == pytest.approx(results(task), rel=1e-6)
+
+
+@pytest.mark.parametrize("weight", [2.0, [1.0, 3.0], [[1.0], [3.0]]])
+def test_weights_as_keras_takes_them(weight):
+    """TFRS gives them to the Keras loss as they are."""
+    labels, predictions = tf.constant([[1.0], [0.0]]), tf.constant([[0.7], [0.2]])
+    loss = keras.losses.BinaryCrossentropy(reduction="sum")
+    want = float(loss(labels, predictions, sample_weight=tf.constant(weight)))
+    got = Ranking(loss)(labels, predictions, sample_weight=tf.constant(weight))
+    assert float(got) == pytest.approx(want, rel=1e-5)
+
+
+def test_weights_within_a_list_are_refused():
+    weight = tf.constant([[1.0, 3.0], [0.5, 2.0]])
+    with pytest.raises(ValueError, match="one weight for each row"):
+        Ranking()(tf.zeros([2, 2]), tf.zeros([2, 2]), sample_weight=weight)

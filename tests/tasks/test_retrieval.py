@@ -7,7 +7,7 @@ import pytest
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.negatives import ItemFrequency, StreamingFrequency, Uniform
-from tfrecs.tasks import Retrieval
+from tfrecs.tasks import Ranking, Retrieval
 
 RNG = np.random.default_rng(0)
 QUERIES = RNG.normal(size=(5, 4)).astype(np.float32)
@@ -210,10 +210,10 @@ def test_probabilities_below_1e_6_differ():
         names = "candidate_log_probability" if log else "candidate_sampling_probability"
         task = Retrieval(loss_metrics=[keras.metrics.Mean("l")])
         return float(
-            task(QUERIES, CANDIDATES, **{names: np.log(np.maximum(p, 2e-38)) if log else p})
+            task(QUERIES, CANDIDATES, **{names: np.log(np.maximum(p, 1e-9)) if log else p})
         )
 
-    p = np.array([1e-7, 1e-9, 0.1, 1.1754944e-38, 0.3])
+    p = np.array([1e-7, 1e-9, 0.1, 1e-9, 0.3])  # 0 counts as the least positive one.
     logits = QUERIES @ CANDIDATES.T - np.log(p)
     want = np.mean(np.log(np.exp(logits - 50).sum(1)) + 50 - np.diag(logits))
     assert values(log=False) == pytest.approx(want, rel=1e-5)
@@ -370,3 +370,36 @@ def test_a_model_with_corpus_metrics_is_saved_without_them(tmp_path):
     again.load_weights(str(tmp_path / "weights")).expect_partial()
     a, b = (m.evaluate(interactions(), verbose=0, return_dict=True)["loss"] for m in (model, again))
     assert a == pytest.approx(b, rel=1e-6)
+
+
+def test_a_probability_of_0_counts_as_the_least_positive_one():
+    queries, candidates = tf.random.normal([3, 4], seed=1), tf.random.normal([3, 4], seed=2)
+    task = Retrieval()
+
+    def loss(*probability):
+        return float(task(queries, candidates, candidate_sampling_probability=probability))
+
+    assert loss(0.2, 0.0, 0.1) == pytest.approx(loss(0.2, 0.1, 0.1))
+    assert loss(0.2, np.nan, 0.1) == pytest.approx(loss(0.2, 0.1, 0.1))
+    assert loss(0.2, -1.0, 0.1) == pytest.approx(loss(0.2, 0.1, 0.1))
+    assert np.isfinite(loss(0.0, 0.0, 0.0))
+
+
+def test_a_weight_for_all():
+    queries, candidates = tf.random.normal([3, 4], seed=1), tf.random.normal([3, 4], seed=2)
+    task = Retrieval(keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"))
+    want = float(task(queries, candidates, sample_weight=tf.fill([3], 2.0)))
+    assert float(task(queries, candidates, sample_weight=tf.constant(2.0))) == pytest.approx(want)
+
+
+def test_both_tasks_in_a_graph_of_tensorflow_1():
+    queries, candidates = np.eye(3, dtype=np.float32), 2 * np.eye(3, dtype=np.float32)
+    labels, predictions = np.array([1.0, 0.0], np.float32), np.array([0.7, 0.4], np.float32)
+    want = float(Retrieval()(queries, candidates)), float(Ranking()(labels, predictions))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        losses = (
+            Retrieval()(tf.constant(queries), tf.constant(candidates)),
+            Ranking()(tf.constant(labels), tf.constant(predictions)),
+        )
+        session.run(tf.compat.v1.global_variables_initializer())
+        np.testing.assert_allclose(session.run(losses), want, rtol=1e-5)

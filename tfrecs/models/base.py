@@ -15,6 +15,7 @@ from tfrecs.losses import global_sum
 from tfrecs.models.checks import check_batches, check_compile, check_items
 from tfrecs.models.epoch_sums import EpochSums
 from tfrecs.models.finite_gradients import any_not_finite, any_replica, zeros_unless_finite
+from tfrecs.models.keras_files import KerasFiles
 from tfrecs.negatives.of_split import with_split
 
 Features = dict[str, tf.Tensor]
@@ -23,7 +24,7 @@ Examples = Pairs | Sequences | Rows
 OF_THE_SPLIT = ("items", "users", "user_features", "item_features", "context")
 
 
-class Model(tfrs.Model):
+class Model(KerasFiles, tfrs.Model):
     """A `tfrs.Model` whose loss, precision and validation can be relied on.
 
     Subclasses implement `compute_loss` and either `query_vectors` and `item_vectors` (models whose
@@ -157,6 +158,13 @@ class Model(tfrs.Model):
         """
         del windows
         return train.pairs(self.max_history)
+
+    def example_features(self) -> Features:
+        """Returns features of one query, such as `call` takes."""
+        features = {"user_id": tf.zeros([1], tf.int32)}
+        if self.max_history is not None:
+            features["history"] = tf.zeros([1, self.max_history], tf.int32)
+        return features if self.num_items else {}
 
     @property
     def feature_ranks(self) -> dict[str, int | None]:

@@ -287,6 +287,10 @@ class DeepCross(Model):
                 row[name] = tf.zeros([1], tf.int32)
         return row
 
+    def example_features(self) -> Features:
+        """Returns a row of missing values."""
+        return self._missing_row()
+
     @property
     def feature_ranks(self) -> dict[str, int | None]:
         """The columns of a row and its labels, and their number of axes."""

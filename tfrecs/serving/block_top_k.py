@@ -104,6 +104,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
         found = tf.gather(self._identifiers, tf.maximum(rows, 0))
         return best, tf.where(rows < 0, _none(found.dtype), found)
 
+    @tf.function  # type: ignore[misc]
     def query_with_exclusions(
         self, queries: Any, exclusions: tf.Tensor, k: int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -111,10 +112,19 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
 
         Args:
             queries: As in `call`.
-            exclusions: `[batch, e]` identifiers; unknown and repeated ones are allowed.
+            exclusions: `[batch, e]` identifiers; unknown and repeated ones are allowed. Their
+                number e must be known when the function is traced.
             k: How many; default that of the constructor.
+
+        Raises:
+            ValueError: If e is not known.
         """
         k = self._k if k is None else k
+        if exclusions.shape.rank != 2 or exclusions.shape[1] is None:
+            raise ValueError(
+                f"exclusions must be [batch, e] with a known e, not {exclusions.shape}: pad them "
+                "to one width."
+            )
         wanted = min(k + exclusions.shape[1], self._candidates.shape[0])
         scores, ids = self(queries, k=wanted)
         hit = tf.reduce_any(ids[:, :, tf.newaxis] == exclusions[:, tf.newaxis], axis=2)

@@ -89,14 +89,21 @@ class Ranking(keras.layers.Layer, tfrs.tasks.Task):
         Args:
             labels: `[batch]`, `[batch, 1]`, or `[batch, list]`.
             predictions: `[batch]`, `[batch, 1]`, or `[batch, list]`.
-            sample_weight: `[batch]` weights.
+            sample_weight: A weight for each row, `[batch]` or `[batch, 1]`, or a scalar.
             training: Not used; TFRS's task has it.
             compute_metrics: Whether to compute the metrics.
         """
         del training
         # Keras takes the mean over the last axis: without one, over the batch, past the weights.
         labels, predictions = _columns(labels), tf.cast(_columns(predictions), tf.float32)
-        weight = None if sample_weight is None else tf.reshape(sample_weight, [-1])
+        weight = None if sample_weight is None else tf.convert_to_tensor(sample_weight)
+        if weight is not None and weight.shape.rank:
+            if weight.shape.rank > 2 or weight.shape[1:].num_elements() not in (1, None):
+                raise ValueError(
+                    f"{self.name}: sample_weight has one weight for each row, [batch] or "
+                    f"[batch, 1], or is a scalar, and not {weight.shape.as_list()}."
+                )
+            weight = tf.reshape(weight, [-1])
         loss_weight = weight
         if isinstance(self._loss, ListLoss):
             loss_weight = self._loss.list_weight(labels)

@@ -26,7 +26,9 @@ class Reduced(NamedTuple):
 def reduce_losses(
     losses: tf.Tensor, sample_weight: tf.Tensor | None = None, reduction: str = "auto"
 ) -> Reduced:
-    """Reduces the losses of examples, `[batch, ...]`, weighted by `sample_weight`, `[batch]`.
+    """Reduces the losses of examples, `[batch, ...]`, weighted by `sample_weight`.
+
+    That is a scalar or `[batch]`.
 
     Keras's reductions "auto" and "sum_over_batch_size" give the weighted mean, "sum" the weighted
     sum (which is TFRS's retrieval loss) and "none" the weighted losses.
@@ -34,8 +36,11 @@ def reduce_losses(
     losses = tf.cast(losses, tf.float32)
     weights = tf.ones_like(losses)
     if sample_weight is not None:
-        shape = tf.concat([tf.shape(losses)[:1], tf.ones([losses.shape.rank - 1], tf.int32)], 0)
-        weights *= tf.reshape(tf.cast(sample_weight, tf.float32), shape)
+        given = tf.cast(sample_weight, tf.float32)
+        if given.shape.rank:
+            ones = tf.ones([losses.shape.rank - 1], tf.int32)
+            given = tf.reshape(given, tf.concat([tf.shape(losses)[:1], ones], 0))
+        weights *= given
     weighted = losses * weights
     if reduction == keras.losses.Reduction.NONE:
         return Reduced(weighted, weighted, None)

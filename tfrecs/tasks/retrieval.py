@@ -10,9 +10,6 @@ from tfrecs.losses import InBatchSoftmax
 from tfrecs.tasks.metrics import TaskMetric, check_names, serialized, task_metrics
 from tfrecs.tasks.reduction import keras_loss, reduce_losses
 
-# The least normal float32, for the logarithm of a probability of 0.
-_TINY = 1.1754944e-38
-
 
 @keras.utils.register_keras_serializable("tfrecs")
 class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
@@ -147,9 +144,10 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
                 score is the largest of its heads' (metrics over the corpus are not computed then).
             candidate_embeddings: `[num_candidates, dim]`: each query's own candidate in the query's
                 row, then further rows, if any, as negatives of all.
-            sample_weight: `[num_queries]` weights of the queries.
+            sample_weight: `[num_queries]` weights of the queries, or a scalar.
             candidate_sampling_probability: `[num_candidates]`, how likely each candidate was to be
-                drawn, where the caller knows it; takes the place of `frequency`.
+                drawn, where the caller knows it; takes the place of `frequency`. One that is 0 (or
+                no number) counts as the least positive one: the candidate is there, after all.
             candidate_ids: `[num_candidates]` ids; metrics over the corpus compare them if given.
             compute_metrics: Whether to compute the metrics over the corpus.
             compute_batch_metrics: Whether to compute the metrics within the batch.
@@ -173,7 +171,9 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
                     "candidate_log_probability, not both."
                 )
             probability = tf.cast(candidate_sampling_probability, tf.float32)
-            candidate_log_probability = tf.math.log(tf.maximum(probability, _TINY))
+            positive = probability > 0
+            least = tf.reduce_min(tf.where(positive, probability, 1.0))
+            candidate_log_probability = tf.math.log(tf.where(positive, probability, least))
         batch = self.softmax.logits(
             queries,
             candidates,
