@@ -61,7 +61,7 @@ def one_line(error: BaseException) -> str | None:
 
 # Arguments of `tfrecs.data.read` as its errors name them.
 _READING = re.compile(
-    r"\b(user|item|timestamp|time_format|format|columns|delimiter|decimal|multiline|where"
+    r"\b(user|item|timestamp|weight|time_format|format|columns|delimiter|decimal|multiline|where"
     r"|duplicates|user_features|item_features)=(\"[^\"]*\"|'[^']*'|\w*)"
 )
 

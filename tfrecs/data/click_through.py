@@ -23,8 +23,8 @@ class RowSplit:
     """Rows in three parts, with the vocabularies and features of their users and items.
 
     Args:
-        train: What models learn from. Columns `user_id`, `item_id`, those of `context`, and the
-            labels.
+        train: What models learn from. Columns `user_id`, `item_id`, those of `context`, the labels
+            and, where the log has weights, `sample_weight`.
         validation: What models and their settings are chosen on.
         test: What is reported.
         users: Vocabulary of users.
@@ -132,6 +132,8 @@ def click_through(
         "item_id": items.encode(kept.frame["item_id"]),
         **context.encode(kept.frame),
     }
+    if kept.has_weights:
+        columns["sample_weight"] = kept.frame["weight"].to_numpy()
     rows = Rows(columns, context.labels)
     order = np.random.default_rng(seed).permutation(len(rows))
     tested, validated = int(len(rows) * test), int(len(rows) * validation)

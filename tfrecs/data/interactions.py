@@ -54,6 +54,8 @@ class Interactions:
         timestamp: name of the time column; a name you give must be there. Where the default is
             not among the columns the log has no times, unless a column looks like one, by its name
             or its values: then name it. None takes the order of the file.
+        weight: name of the column of the rows' weights in the loss, 0 or more; where the default is
+            not among the columns, all weigh the same. None takes it for a feature like others.
         time_format: the form of times that are texts, as `datetime.strptime` has it.
         where: keeps the rows that a condition fits, such as "quantity > 0"; see
             `tfrecs.data.where`.
@@ -70,6 +72,7 @@ class Interactions:
             column of the input as a feature; one of these names on another column becomes that
             name and "_feature".
         has_times: whether there was a time column.
+        has_weights: whether there was a column of weights: then `frame` has "weight", float32.
         user_features: DataFrame indexed by raw user id, or None.
         item_features: DataFrame indexed by raw item id, or None.
         dropped: rule to the number of rows it dropped.
@@ -90,6 +93,7 @@ class Interactions:
         user: str = "user_id",
         item: str = "item_id",
         timestamp: str | None = "timestamp",
+        weight: str | None = "weight",
         time_format: str | None = None,
         where: str | None = None,
         duplicates: Duplicates = "drop",
@@ -108,6 +112,7 @@ class Interactions:
         if frame.empty:
             raise ValueError(f"{name}: the log has no rows.")
 
+        weights = _weights(frame, weight, name)
         fits = np.ones(len(frame), bool) if where is None else rows_where(frame, where)
         users, no_user = id_column(frame[user], user)
         items, no_item = id_column(frame[item], item)
@@ -131,6 +136,10 @@ class Interactions:
         columns: dict[str, Any] = {"user_id": users, "item_id": items, "timestamp": times}
         for feature in frame.columns.drop([c for c in (user, item, timestamp) if c is not None]):
             columns[f"{feature}_feature" if feature in columns else feature] = frame[feature].array
+        if weights is not None:
+            columns.pop(str(weight), None)
+            columns["weight"] = weights
+        self.has_weights = weights is not None
         checked = pd.DataFrame(columns, copy=False)
         if not keep.all():
             checked, times = checked[keep], times[keep]
@@ -267,10 +276,38 @@ class Interactions:
 
     def __repr__(self) -> str:
         order = "in time order" if self.has_times else "in file order"
+        weighted = ", weighted" if self.has_weights else ""
         return (
             f"Interactions({self.name}: {len(self)} rows, {self.num_users} users, "
-            f"{self.num_items} items, {order}, {self._dropped_text()})"
+            f"{self.num_items} items, {order}{weighted}, {self._dropped_text()})"
         )
+
+
+def _weights(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
+    """The weights of the rows, float32; None where all weigh the same."""
+    if weight is None or (weight == "weight" and weight not in frame.columns):
+        return None
+    if weight not in frame.columns:
+        raise ValueError(
+            f"{name}: no column {weight!r}. The columns are {', '.join(map(repr, frame.columns))}. "
+            'Say which to use with weight="...".'
+        )
+    given = pd.to_numeric(frame[weight].astype(object), errors="coerce")
+    weights = given.to_numpy(np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        bad = ~(np.isfinite(weights.astype(np.float32)) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{name}, column {weight!r}, row {row + 1}: a weight is a number of 0 or more, not "
+            f"{frame[weight].iloc[row]!r} ({int(bad.sum()):,} such rows). Mend them, or pass "
+            "weight=None if the column is a feature like others."
+        )
+    if not weights.any():
+        raise ValueError(
+            f"{name}, column {weight!r}: all weights are 0: there is nothing to learn."
+        )
+    return weights.astype(np.float32)
 
 
 def _times(values: pd.Series, time_format: str | None, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,7 @@ class Pairs:
         self.item_id = train.histories.values
         self.user_id = np.repeat(train.user_ids, lengths)
         self.max_history = max_history
+        self.weights = train.weights
         # Where the history of each interaction's user begins among all values.
         self._first = np.repeat(train.histories.offsets[:-1], lengths)
 
@@ -61,9 +62,10 @@ class Pairs:
     ) -> tf.data.Dataset:
         """Batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs in random order.
 
-        With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left.
-        Each iteration is another epoch, in an order that follows from `seed` and the epoch's
-        number. The last batch holds what is left over.
+        With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left, and where
+        the log has weights `"sample_weight"` `[B]`, float32. Each iteration is another epoch, in an
+        order that follows from `seed` and the epoch's number. The last batch holds what is left
+        over.
 
         Args:
             batch_size: pairs of a batch.
@@ -83,12 +85,15 @@ class Pairs:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         users, items = tf.constant(self.user_id), tf.constant(self.item_id)
+        weights = None if self.weights is None else tf.constant(self.weights)
         size = tf.constant(len(self), tf.int64)
         first = tf.constant(self._first if self.max_history else [0], tf.int64)
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
             place = shuffled(places_of(number, batch_size, len(self), static), size, seed, epoch)
             batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
+            if weights is not None:
+                batch["sample_weight"] = tf.gather(weights, place)
             if self.max_history:
                 before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
                 inside = before >= tf.gather(first, place)[:, tf.newaxis]

@@ -203,6 +203,7 @@ class Sequences:
         self._last = (histories.offsets[row] + stop - 1)[order]
         self._user = train.user_ids[row[order]]
         self._values = histories.values
+        self._weights = train.weights
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -225,6 +226,7 @@ class Sequences:
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
+        Where the log has weights, `"sample_weight"` `[B, L]` float32 has those of the targets.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
         follows from `seed` and the epoch's number.
 
@@ -264,6 +266,7 @@ class Sequences:
         values, last = tf.constant(self._values), tf.constant(self._last, tf.int64)
         lengths, users = tf.constant(self._length, tf.int64), tf.constant(self._user)
         widths = tf.constant(self.widths)
+        weights = None if self._weights is None else tf.constant(self._weights)
         num_batches = len(bounds) - 1
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
@@ -287,11 +290,14 @@ class Sequences:
             place = tf.gather(last, window)[:, tf.newaxis] + offset
             valid = offset > -length[:, tf.newaxis]
             place = tf.where(valid, place, 0)
-            return {
+            batch = {
                 "user_id": tf.gather(users, window),
                 "history": tf.where(valid, tf.gather(values, place), 0),
                 "target": tf.where(valid, tf.gather(values, place + 1), 0),
             }
+            if weights is not None:
+                batch["sample_weight"] = tf.where(valid, tf.gather(weights, place + 1), 0.0)
+            return batch
 
         return epochs(num_batches, make_batch, first_epoch, first_batch)
 

@@ -27,6 +27,8 @@ class TrainSet:
         histories: each user's training items.
         user_ids: int32 [U], the user of each row.
         num_items: n, the size of the item vocabulary.
+        weights: float32 [N], the weight in the loss of each of `histories.values`; None where all
+            weigh the same.
 
     Example:
         >>> train = TrainSet(Histories.from_lists([[1, 2], [2]]), np.array([1, 2]), num_items=3)
@@ -37,9 +39,17 @@ class TrainSet:
     histories: Histories
     user_ids: np.ndarray
     num_items: int
+    weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", np.asarray(self.weights, np.float32))
+            if self.weights.shape != self.histories.values.shape:
+                raise ValueError(
+                    f"TrainSet: weights of shape {self.weights.shape} for "
+                    f"{len(self.histories.values)} items."
+                )
         if len(self.user_ids) != len(self.histories):
             raise ValueError(
                 f"TrainSet: {len(self.user_ids)} user ids for {len(self.histories)} histories."

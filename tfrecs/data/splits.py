@@ -223,6 +223,7 @@ class _UserRows:
         self.order = np.argsort(user, kind="stable")
         self.user = user[self.order]
         self.item = self.items.encode(log.frame["item_id"])[self.order]
+        self.weight = log.frame["weight"].to_numpy()[self.order] if log.has_weights else None
         self.lengths = np.bincount(user, minlength=len(self.users))
         self.offsets = offsets_of(self.lengths)
 
@@ -242,7 +243,9 @@ class _UserRows:
             "users": len(self.users),
             "users_one_interaction": int((self.lengths == 1).sum()),
         } | counts
-        train_set = TrainSet(train.take(trained), trained + 1, len(self.items))
+        weights = None if self.weight is None else self.weight[part == _TRAIN]
+        # Users without a training row have no values, so that the weights stay beside theirs.
+        train_set = TrainSet(train.take(trained), trained + 1, len(self.items), weights)
         item_counts = train_set.item_counts
         sets = {}
         for number, name in ((_VALIDATION, "validation"), (_TEST, "test")):

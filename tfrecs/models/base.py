@@ -205,11 +205,20 @@ class Model(KerasFiles, tfrs.Model):
         return tf.linalg.matvec(self.item_vectors(items), queries)
 
     def target_count(self, features: Features) -> tf.Tensor:
-        """Returns how many targets the batch has: the weight of its loss in the epoch's mean."""
+        """Returns how many targets the batch has, or the sum of their weights.
+
+        It is the weight of the batch's loss in the epoch's mean.
+        """
+        if "sample_weight" in features:
+            return tf.reduce_sum(tf.cast(features["sample_weight"], tf.float32))
         return tf.cast(tf.shape(next(iter(features.values())))[0], tf.float32)
 
     def valid_targets(
-        self, queries: tf.Tensor, targets: tf.Tensor, user_ids: tf.Tensor | None = None
+        self,
+        queries: tf.Tensor,
+        targets: tf.Tensor,
+        user_ids: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
         """Leaves out the positions without a target, so that no loss is computed for them.
 
@@ -221,6 +230,7 @@ class Model(KerasFiles, tfrs.Model):
             queries: `[positions, dim]`.
             targets: `[positions]` int32, 0 for no target.
             user_ids: `[positions]`, whose they are, or None.
+            sample_weight: `[positions]`, the targets' weights, or None.
 
         Returns:
             The queries, their targets, their weights or None, and their users or None.
@@ -233,10 +243,15 @@ class Model(KerasFiles, tfrs.Model):
                 targets, tf.gather(first_valid, tf.range(tf.size(targets)) % count)
             )
             filled = tf.maximum(tf.where(valid, targets, repeated), 1)
-            return queries, filled, tf.cast(valid, tf.float32), user_ids
+            weights = tf.cast(valid, tf.float32)
+            if sample_weight is not None:
+                weights *= sample_weight
+            return queries, filled, weights, user_ids
         index = tf.where(valid)[:, 0]
-        users = None if user_ids is None else tf.gather(user_ids, index)
-        return tf.gather(queries, index), tf.gather(targets, index), None, users
+        users, weights = (
+            None if rows is None else tf.gather(rows, index) for rows in (user_ids, sample_weight)
+        )
+        return tf.gather(queries, index), tf.gather(targets, index), weights, users
 
     def compile(self, *args: Any, jit_compile: bool | None = None, **kwargs: Any) -> None:
         """Configures the training; see `keras.Model.compile`.

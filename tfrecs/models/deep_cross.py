@@ -307,7 +307,10 @@ class DeepCross(Model):
         embedded = self._embedded(inputs)
         loss = self._heads.loss(inputs, self._outputs(embedded, training), training)
         if training and self.embedding_regularization:
-            squares = tf.reduce_sum(tf.square(tf.cast(embedded, tf.float32)))
+            squares = tf.square(tf.cast(embedded, tf.float32))
+            if "sample_weight" in inputs:
+                squares *= tf.cast(inputs["sample_weight"], tf.float32)[:, tf.newaxis]
+            squares = tf.reduce_sum(squares)
             everybody = global_sum(self.target_count(inputs))
             loss += self.embedding_regularization * tf.math.divide_no_nan(squares, everybody)
         return loss

@@ -126,9 +126,10 @@ class FactorModel(Model):
             training: Whether vectors are regularised.
         """
         users = self.user_rows(inputs)
-        penalty = _Penalty(self.item_embedding.rows, self.loss_function)
+        weights = inputs.get("sample_weight")
+        penalty = _Penalty(self.item_embedding.rows, self.loss_function, weights)
         scores = penalty.watch(self.scores_of(inputs["user_id"], users, penalty.rows))
-        loss = self.loss_function(inputs["item_id"], scores)
+        loss = self.loss_function(inputs["item_id"], scores, weights)
         if training and self.regularization:
             # A replica's share of the whole batch's mean.
             count = self.target_count(inputs)
@@ -158,10 +159,16 @@ class _Penalty:
     Args:
         rows: Gives the vectors of item ids.
         loss: The loss that asks for scores.
+        weights: `[num_queries]` weights of the targets, or None.
     """
 
-    def __init__(self, rows: Callable[[tf.Tensor], tf.Tensor], loss: Loss) -> None:
-        self._rows = rows
+    def __init__(
+        self,
+        rows: Callable[[tf.Tensor], tf.Tensor],
+        loss: Loss,
+        weights: tf.Tensor | None = None,
+    ) -> None:
+        self._rows, self._weights = rows, weights
         self._weight = getattr(loss, "negative_weight", None)
         self._total: float | tf.Tensor | None = None  # Weight of the negatives that are asked for.
         self._parts: list[tuple[float | tf.Tensor, tf.Tensor]] = []
@@ -170,7 +177,10 @@ class _Penalty:
         """Returns the float32 vectors of `ids`, and notes their lengths."""
         # Within a loss, mixed precision reads weights as its 16 bits.
         found = tf.cast(self._rows(ids), tf.float32)
-        self._parts.append((1.0 if self._total is None else self._total, _mean_square(found)))
+        # Negatives that the targets of a batch share are no target's own.
+        shared = self._total is not None and ids.shape.rank == 1
+        square = _mean_square(found, None if shared else self._weights)
+        self._parts.append((1.0 if self._total is None else self._total, square))
         return found
 
     def watch(self, scores: Scores) -> Scores:
@@ -191,10 +201,18 @@ class _Penalty:
         """Returns the mean over targets, once the loss has been computed."""
         scores = tf.add_n([tf.cast(weight, tf.float32) for weight, _ in self._parts])
         items = tf.add_n([weight * square for weight, square in self._parts])
-        return 0.5 * (scores * _mean_square(users) + items)
+        return 0.5 * (scores * _mean_square(users, self._weights) + items)
 
 
-def _mean_square(rows: tf.Tensor) -> tf.Tensor:
-    """The mean squared length of vectors `[..., dim]`; 0 on a replica that has none."""
+def _mean_square(rows: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+    """The mean squared length of vectors `[..., dim]`; 0 on a replica that has none.
+
+    With weights `[n]` it is the weighted mean over the first axis.
+    """
     squares = tf.reduce_sum(tf.square(rows), axis=-1)
+    if weights is not None:
+        if squares.shape.rank > 1:
+            squares = tf.reduce_mean(squares, axis=1)
+        weights = tf.cast(weights, tf.float32)
+        return tf.math.divide_no_nan(tf.reduce_sum(weights * squares), tf.reduce_sum(weights))
     return tf.math.divide_no_nan(tf.reduce_sum(squares), tf.cast(tf.size(squares), tf.float32))

@@ -123,11 +123,14 @@ class Heads:
         """
         labels = {head: inputs[head] for head in self.tasks}
         weights = {}
+        if "sample_weight" in inputs:
+            weights = dict.fromkeys(self.tasks, inputs["sample_weight"])
         for head in self._optional:
             missing = tf.math.is_nan(labels[head])
             # A weight of 0 is not enough: 0 times NaN is NaN.
             labels[head] = tf.where(missing, tf.zeros_like(labels[head]), labels[head])
-            weights[head] = 1.0 - tf.cast(missing, tf.float32)
+            present = 1.0 - tf.cast(missing, tf.float32)
+            weights[head] = weights[head] * present if head in weights else present
         predicted = {
             head: tf.sigmoid(x) if self.tasks[head].takes_probabilities else x
             for head, x in self._named(outputs).items()

@@ -201,8 +201,11 @@ class SASRec(Model):
         users = inputs.get("user_id")
         if users is not None:
             users = tf.repeat(users, tf.shape(targets)[1])
+        weights = inputs.get("sample_weight")
+        if weights is not None:
+            weights = tf.reshape(weights[:, -self.max_length :], [-1])
         states, targets, weights, users = self.valid_targets(
-            states, tf.reshape(targets, [-1]), users
+            states, tf.reshape(targets, [-1]), users, weights
         )
         scores = DotProductScores(
             self._query(states), self.num_items, self.item_vectors, self.item_vectors, users
@@ -210,7 +213,9 @@ class SASRec(Model):
         return self.loss_function(targets, scores, weights)
 
     def target_count(self, features: Features) -> tf.Tensor:
-        """Returns how many targets the batch has."""
+        """Returns how many targets the batch has, or the sum of their weights."""
+        if "sample_weight" in features:
+            return super().target_count(features)
         return tf.cast(tf.math.count_nonzero(features["target"]), tf.float32)
 
     def _query(self, states: tf.Tensor) -> tf.Tensor:

@@ -252,6 +252,7 @@ class TwoTower(Model):
             return self.loss_function(
                 queries,
                 catalogue.rows(items),
+                sample_weight=inputs.get("sample_weight"),
                 candidate_ids=items,
                 positive_ids=inputs.get("history"),
                 item_vectors=catalogue.rows,
@@ -263,7 +264,7 @@ class TwoTower(Model):
         scores = DotProductScores(
             queries, self.num_items, catalogue.rows, catalogue.table, inputs.get("user_id")
         )
-        return self.loss_function(items, scores)
+        return self.loss_function(items, scores, inputs.get("sample_weight"))
 
     def _query_vectors(self, features: Features, rows: Any, training: bool) -> tf.Tensor:
         pooled = None

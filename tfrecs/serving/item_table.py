@@ -26,7 +26,8 @@ class ItemTable(tf.Module):  # type: ignore[misc]
     def __init__(self, model: Model) -> None:
         super().__init__(name="item_table")
         vectors = tf.cast(model.item_vectors(), tf.float32)
-        self.vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        # Not by the name of a signature: TFLite takes both for one.
+        self.vectors = tf.Variable(vectors, trainable=False, name="item_table")
         self.largest_norm = float(np.max(tf.norm(vectors, axis=1)))
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:

@@ -25,6 +25,7 @@ def read(
     user: str = "user_id",
     item: str = "item_id",
     timestamp: str | None = "timestamp",
+    weight: str | None = "weight",
     time_format: str | None = None,
     columns: Sequence[str] | None = None,
     delimiter: str | None = None,
@@ -56,6 +57,7 @@ def read(
         user: name of the user column.
         item: name of the item column.
         timestamp: name of the time column, see `Interactions`.
+        weight: name of the column of weights in the loss, see `Interactions`.
         time_format: the form of its texts, as `datetime.strptime` has it, such as
             "%d/%m/%Y %H:%M"; needed where day and month could be either way round.
         columns: names of the columns of a "csv" or "tsv" file without a header.
@@ -101,6 +103,7 @@ def read(
         user=user,
         item=item,
         timestamp=timestamp,
+        weight=weight,
         time_format=time_format,
         where=where,
         duplicates=duplicates,
