@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tfrecs import models
 from tfrecs._names import choose, public_classes, simplified
+from tfrecs.data import dataset_names
 from tfrecs.models import Model
 from tfrecs.training.runs import RunError
 
@@ -56,3 +59,26 @@ def check_data(data: Any) -> None:
         '(frame.to_parquet("log.parquet"); of Interactions log.frame), or train without a run '
         "folder, by model.fit."
     )
+
+
+def portable(data: str | os.PathLike[str]) -> str:
+    """A path that works from any folder; a name, also one within TFRECS_DATA, stays as it is.
+
+    Args:
+        data: A name or a path.
+    """
+    is_file = str(data) not in dataset_names() and Path(data).exists()
+    return str(Path(data).resolve()) if is_file else str(data)
+
+
+def portable_args(data_args: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The arguments of `tfrecs.data.read` as config.yaml keeps them: paths from any folder.
+
+    Args:
+        data_args: The arguments.
+    """
+    tables = ("user_features", "item_features")
+    return {
+        name: portable(value) if name in tables and value is not None else value
+        for name, value in (data_args or {}).items()
+    } or None

@@ -6,27 +6,26 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, cast
 
 from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
-from tfrecs.data import RowSplit, Schema, Split, dataset_names
+from tfrecs.data import RowSplit, Schema, Split
 from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
 from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.negatives.of_split import remade
 from tfrecs.optimizers import Adam
-from tfrecs.training.arguments import check_data, model_class
+from tfrecs.training.arguments import check_data, model_class, portable, portable_args
 from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.resuming import check_folder, check_same, locked_by_chief
 from tfrecs.training.runs import Run, run_errors
-from tfrecs.training.sources import Source, SplitName, fingerprint, load_source
+from tfrecs.training.sources import Source, SplitName, fingerprint, left_out, load_source
 from tfrecs.training.specs import describe
 from tfrecs.training.stopping import Wish
 from tfrecs.training.strategies import (
@@ -183,6 +182,8 @@ def train(
             else:
                 given = {name: _fresh(value, parts) for name, value in (model_args or {}).items()}
             network = model.from_split(parts, **given)
+            for line in left_out(parts):
+                console.print(line)
             best = BestWeights(network.monitor, patience, network.monitor_mode)
             examples: Examples = (
                 parts.train
@@ -202,8 +203,8 @@ def train(
             network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
 
         config = {
-            "data": _portable(data),
-            "data_args": dict(data_args) if data_args else None,
+            "data": portable(data),
+            "data_args": portable_args(data_args),
             "k_core": k_core,
             "split": rule,
             "split_args": _plain(split_args) if split_args else None,
@@ -364,12 +365,6 @@ def _version(package: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         # The package is used from its checkout.
         return __version__ if package == "tfrecs" else "unknown"
-
-
-def _portable(data: str | os.PathLike[str]) -> str:
-    """A path that works from any folder; a name, also one within TFRECS_DATA, stays as it is."""
-    is_file = str(data) not in dataset_names() and Path(data).exists()
-    return str(Path(data).resolve()) if is_file else str(data)
 
 
 def _describe_split(parts: Split | RowSplit) -> str:

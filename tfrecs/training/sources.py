@@ -199,3 +199,22 @@ def _check(
                 f"{name} has no {option!r}: tfrecs.data.{function.__name__} takes "
                 f"{', '.join(known) or 'no arguments'}."
             )
+
+
+def left_out(parts: Split | RowSplit) -> list[str]:
+    """What a model did not get of the features that it asked for, in words.
+
+    Args:
+        parts: The split that the model was made of.
+
+    Returns:
+        A line for each table of which columns were left out.
+    """
+    lines = []
+    for whose in ("user", "item"):
+        # Of a `Split` they are encoded when a model asks for them, and then kept.
+        table = vars(parts).get(f"{whose}_features")
+        if table is not None and table.schema.left_out:
+            columns = ", ".join(f"{name} ({why})" for name, why in table.schema.left_out.items())
+            lines.append(f"{whose} features that are left out: {columns}")
+    return lines
