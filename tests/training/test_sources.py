@@ -66,3 +66,13 @@ def test_a_log_and_its_split(tmp_path):
     assert (source.name, source.num_interactions) == ("log.csv", 4)
     assert sum(source.dropped.values()) == 1
     assert source.parts.items.decode(source.parts.test.targets[0]).tolist() == [8]
+
+
+def test_arguments_of_another_kind_are_an_error_in_words(log_file):
+    for arguments in (
+        {"split": "random_ratio", "split_args": {"test": "a lot"}},
+        {"data_args": {"delimiter": 3}},
+        {"data_args": {"columns": 5}},
+    ):
+        with pytest.raises(ValueError, match=r"split_args \{'test'|data_args \{|delimiter|columns"):
+            load_source(log_file, **arguments)

@@ -89,14 +89,14 @@ def test_a_config_that_is_none_is_named(tmp_path, text):
 
 
 def test_data_is_named_so_that_the_run_can_be_repeated_from_any_folder(tmp_path, monkeypatch):
-    from tfrecs.training.job import _portable
+    from tfrecs.training.arguments import portable
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clicks.csv").write_text("")
     (tmp_path / "ml-100k").mkdir()
-    assert _portable("clicks.csv") == str(tmp_path / "clicks.csv")
+    assert portable("clicks.csv") == str(tmp_path / "clicks.csv")
     # The name of a data set is one also beside a folder of that name; so does `load` see it.
-    assert _portable("ml-100k") == "ml-100k"
-    assert _portable("./ml-100k") == str(tmp_path / "ml-100k")
+    assert portable("ml-100k") == "ml-100k"
+    assert portable("./ml-100k") == str(tmp_path / "ml-100k")
     # A file within TFRECS_DATA is named as it was: recipes move with their data.
-    assert _portable("elsewhere.txt.gz") == "elsewhere.txt.gz"
+    assert portable("elsewhere.txt.gz") == "elsewhere.txt.gz"

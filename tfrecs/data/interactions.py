@@ -10,20 +10,11 @@ import numpy as np
 import pandas as pd
 
 from tfrecs.data.ids import id_column, parse_ids
-from tfrecs.data.times import forms, looks_like_times, parse_times
+from tfrecs.data.log_columns import check_breaks, check_columns, times_of, weights_of
 from tfrecs.data.vocabulary import Vocabulary
 from tfrecs.data.where import rows_where
 
 Duplicates = Literal["drop", "first", "keep"]
-
-# Without its times a log is taken in file order; a column of such a name must not be overlooked.
-_TIME_NAMES = frozenset(
-    ("timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "event_time", "created_at")
-)
-
-
-# A log in which more of the times can not be read is misread.
-_MOST_UNREADABLE = 0.01
 
 
 class Interactions:
@@ -107,21 +98,21 @@ class Interactions:
         if {user, item} & set(frame.index.names):
             frame = frame.reset_index()
         self.name = name
-        timestamp = _check_columns(frame, user, item, timestamp, name)
+        timestamp = check_columns(frame, user, item, timestamp, name)
         self.has_times = timestamp is not None
         if frame.empty:
             raise ValueError(f"{name}: the log has no rows.")
 
-        weights = _weights(frame, weight, name)
+        weights = weights_of(frame, weight, name)
         fits = np.ones(len(frame), bool) if where is None else rows_where(frame, where)
         users, no_user = id_column(frame[user], user)
         items, no_item = id_column(frame[item], item)
         if timestamp is None:
             times, invalid = np.arange(len(frame)), np.zeros(len(frame), bool)
         else:
-            times, invalid = _times(frame[timestamp], time_format, name)
+            times, invalid = times_of(frame[timestamp], time_format, name)
         for column, ids in ((user, users), (item, items)):
-            _check_breaks(ids, column, name)
+            check_breaks(ids, column, name)
         self.dropped: dict[str, int] = {}
         keep = np.ones(len(frame), bool)
         for rule, bad in (
@@ -281,95 +272,6 @@ class Interactions:
             f"Interactions({self.name}: {len(self)} rows, {self.num_users} users, "
             f"{self.num_items} items, {order}{weighted}, {self._dropped_text()})"
         )
-
-
-def _weights(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
-    """The weights of the rows, float32; None where all weigh the same."""
-    if weight is None or (weight == "weight" and weight not in frame.columns):
-        return None
-    if weight not in frame.columns:
-        raise ValueError(
-            f"{name}: no column {weight!r}. The columns are {', '.join(map(repr, frame.columns))}. "
-            'Say which to use with weight="...".'
-        )
-    given = pd.to_numeric(frame[weight].astype(object), errors="coerce")
-    weights = given.to_numpy(np.float64, na_value=np.nan)
-    with np.errstate(over="ignore"):
-        bad = ~(np.isfinite(weights.astype(np.float32)) & (weights >= 0))
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{name}, column {weight!r}, row {row + 1}: a weight is a number of 0 or more, not "
-            f"{frame[weight].iloc[row]!r} ({int(bad.sum()):,} such rows). Mend them, or pass "
-            "weight=None if the column is a feature like others."
-        )
-    if not weights.any():
-        raise ValueError(
-            f"{name}, column {weight!r}: all weights are 0: there is nothing to learn."
-        )
-    return weights.astype(np.float32)
-
-
-def _times(values: pd.Series, time_format: str | None, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The times of a log, and where they are missing or can not be read: an error if often."""
-    try:
-        times, invalid = parse_times(values, time_format)
-    except ValueError as error:
-        raise ValueError(f"{name}, column {values.name!r}: {error}") from None
-    texts = values[invalid & values.notna().to_numpy(bool)].astype(str)
-    texts = texts[texts.str.strip() != ""]
-    if len(texts) > len(values) * _MOST_UNREADABLE and len(texts) > 2:
-        shown = ", ".join(map(repr, forms(texts)))
-        raise ValueError(
-            f"{name}, column {values.name!r}: {len(texts):,} of {len(values):,} times can not be "
-            f'read, such as {shown}. Pass time_format="..." (as datetime.strptime has it), or '
-            "bring them into one form."
-        )
-    return times, invalid
-
-
-def _check_breaks(ids: Any, column: str, name: str) -> None:
-    """Refuses ids with a line break, which vocabularies and exports keep a line each."""
-    if not isinstance(ids, pd.Categorical):
-        return
-    broken = ids.categories.astype(str).str.contains(r"[\r\n]")
-    if broken.any():
-        code = int(np.flatnonzero(broken)[0])
-        row = int(np.flatnonzero(ids.codes == code)[0])
-        raise ValueError(
-            f"{name}, column {column!r}, row {row + 1}: the id {ids.categories[code]!r:.80} holds "
-            "a line break. Mend it, or look for a quote that is not closed."
-        )
-
-
-def _check_columns(
-    frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
-) -> str | None:
-    """The time column's name, or None for a log without times; an error for missing columns."""
-    columns = frame.columns
-    wanted = {"user": user, "item": item}
-    if timestamp not in (None, "timestamp"):
-        wanted["timestamp"] = timestamp
-    missing = {role: column for role, column in wanted.items() if column not in columns}
-    if missing:
-        named = ", ".join(repr(column) for column in missing.values())
-        remedy = ", ".join(f'{role}="..."' for role in missing)
-        raise ValueError(
-            f"{name}: no column {named}. The columns are {', '.join(map(repr, columns))}. "
-            f"Say which to use with {remedy}."
-        )
-    if len({*wanted.values()}) < len(wanted):
-        raise ValueError(f"{name}: one column can not be two of {wanted}.")
-    if timestamp == "timestamp" and timestamp not in columns:
-        alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
-        others = (c for c in columns if c not in (user, item))
-        alike = alike or [c for c in others if looks_like_times(frame[c].head(1000))]
-        if alike:
-            raise ValueError(
-                f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "
-                "that column, or timestamp=None if the order of the rows is the order of time."
-            )
-    return timestamp if timestamp in columns else None
 
 
 def _repeated(frame: pd.DataFrame, duplicates: Duplicates, has_times: bool) -> np.ndarray:

@@ -24,6 +24,19 @@ from tfrecs.training.sources import DataError, load_source
 FREE = ("checkpoint_minutes",)
 
 
+_NONE = type(None)
+# What a config.yaml holds of what is read from it again; settings that are not there are None.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "data_args": (dict, _NONE),
+    "k_core": (int, _NONE),
+    "split": (str, _NONE),
+    "split_args": (dict, _NONE),
+    "recommend_known": (bool, _NONE),
+    "model": (dict,),
+}
+
+
 class RunError(ValueError):
     """A run that cannot be done as asked; the message says why in one line."""
 
@@ -94,6 +107,9 @@ class Run:
             config = read_settings(path)
         if not isinstance(config, dict) or not {"data", "model"} <= set(config):
             raise RunError(f"{path} is not the config.yaml of a run.")
+        for name, kinds in _KINDS.items():
+            if not isinstance(config.get(name), kinds):
+                raise RunError(f"{path}: {name} can not be {config.get(name)!r:.80}.")
         return config
 
     @property

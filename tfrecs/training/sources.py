@@ -129,6 +129,8 @@ def load_log(
         log = data_room.load(os.fspath(data), **(options or {}))
     except ValueError as error:
         raise DataError(str(error)) from error
+    except TypeError as error:  # An argument of another kind, such as a number for a name.
+        raise DataError(f"data_args {dict(options or {})}: {error}") from error
     return log if k_core is None else log.filter_k_core(k_core)
 
 
@@ -158,7 +160,10 @@ def make_split(
         raise ValueError(f"There is no split {split!r} of a log, only {', '.join(rules)}.")
     rule: Callable[..., Split | RowSplit] = getattr(data_room, split)
     _check(options, "split_args", rule, given="log")
-    return rule(log, **(options or {}))
+    try:
+        return rule(log, **(options or {}))
+    except TypeError as error:  # An argument of another kind, such as a text for a share.
+        raise DataError(f"split_args {dict(options or {})}: {error}") from error
 
 
 def fingerprint(parts: Split | RowSplit) -> str:

@@ -1,0 +1,146 @@
+"""The columns of a log that mean something: which they are, and what may stand in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfrecs.data.times import forms, looks_like_times, parse_times
+
+# Without its times a log is taken in file order; a column of such a name must not be overlooked.
+_TIME_NAMES = frozenset(
+    ("timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "event_time", "created_at")
+)
+# A log in which more of the times can not be read is misread.
+_MOST_UNREADABLE = 0.01
+
+
+def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
+    """The weights of the rows, float32; None where all weigh the same.
+
+    Args:
+        frame: The rows.
+        weight: Name of the column.
+        name: What to call the log in an error.
+
+    Raises:
+        ValueError: If a weight is no number of 0 or more, or all are 0.
+    """
+    if weight is None or (weight == "weight" and weight not in frame.columns):
+        return None
+    if weight not in frame.columns:
+        raise ValueError(
+            f"{name}: no column {weight!r}. The columns are {', '.join(map(repr, frame.columns))}. "
+            'Say which to use with weight="...".'
+        )
+    given = pd.to_numeric(frame[weight].astype(object), errors="coerce")
+    weights = given.to_numpy(np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        bad = ~(np.isfinite(weights.astype(np.float32)) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{name}, column {weight!r}, row {row + 1}: a weight is a number of 0 or more, not "
+            f"{frame[weight].iloc[row]!r} ({int(bad.sum()):,} such rows). Mend them, or pass "
+            "weight=None if the column is a feature like others."
+        )
+    if not weights.any():
+        raise ValueError(
+            f"{name}, column {weight!r}: all weights are 0: there is nothing to learn."
+        )
+    return weights.astype(np.float32)
+
+
+def times_of(
+    values: pd.Series, time_format: str | None, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The times of a log, and where they are missing or can not be read: an error if often.
+
+    Args:
+        values: The column.
+        time_format: The form of times that are texts, or None.
+        name: What to call the log in an error.
+
+    Raises:
+        ValueError: If more than 1% of the rows hold a time that can not be read.
+    """
+    try:
+        times, invalid = parse_times(values, time_format)
+    except ValueError as error:
+        raise ValueError(f"{name}, column {values.name!r}: {error}") from None
+    texts = values[invalid & values.notna().to_numpy(bool)].astype(str)
+    texts = texts[texts.str.strip() != ""]
+    if len(texts) > len(values) * _MOST_UNREADABLE and len(texts) > 2:
+        shown = ", ".join(map(repr, forms(texts)))
+        raise ValueError(
+            f"{name}, column {values.name!r}: {len(texts):,} of {len(values):,} times can not be "
+            f'read, such as {shown}. Pass time_format="..." (as datetime.strptime has it), or '
+            "bring them into one form."
+        )
+    return times, invalid
+
+
+def check_breaks(ids: Any, column: str, name: str) -> None:
+    """Refuses ids with a line break, which vocabularies and exports keep a line each.
+
+    Args:
+        ids: A column of ids, as `id_column` gives it.
+        column: Its name.
+        name: What to call the log in an error.
+
+    Raises:
+        ValueError: At the first such id.
+    """
+    if not isinstance(ids, pd.Categorical):
+        return
+    broken = ids.categories.astype(str).str.contains(r"[\r\n]")
+    if broken.any():
+        code = int(np.flatnonzero(broken)[0])
+        row = int(np.flatnonzero(ids.codes == code)[0])
+        raise ValueError(
+            f"{name}, column {column!r}, row {row + 1}: the id {ids.categories[code]!r:.80} holds "
+            "a line break. Mend it, or look for a quote that is not closed."
+        )
+
+
+def check_columns(
+    frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
+) -> str | None:
+    """The time column's name, or None for a log without times; an error for missing columns.
+
+    Args:
+        frame: The rows.
+        user: Name of the column of users.
+        item: Name of the column of items.
+        timestamp: Name of the column of times, as `Interactions` takes it.
+        name: What to call the log in an error.
+
+    Raises:
+        ValueError: If a column is missing, or one looks like times and nobody named it.
+    """
+    columns = frame.columns
+    wanted = {"user": user, "item": item}
+    if timestamp not in (None, "timestamp"):
+        wanted["timestamp"] = timestamp
+    missing = {role: column for role, column in wanted.items() if column not in columns}
+    if missing:
+        named = ", ".join(repr(column) for column in missing.values())
+        remedy = ", ".join(f'{role}="..."' for role in missing)
+        raise ValueError(
+            f"{name}: no column {named}. The columns are {', '.join(map(repr, columns))}. "
+            f"Say which to use with {remedy}."
+        )
+    if len({*wanted.values()}) < len(wanted):
+        raise ValueError(f"{name}: one column can not be two of {wanted}.")
+    if timestamp == "timestamp" and timestamp not in columns:
+        alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
+        others = (c for c in columns if c not in (user, item))
+        alike = alike or [c for c in others if looks_like_times(frame[c].head(1000))]
+        if alike:
+            raise ValueError(
+                f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "
+                "that column, or timestamp=None if the order of the rows is the order of time."
+            )
+    return timestamp if timestamp in columns else None
