@@ -279,6 +279,18 @@ def test_bytes_that_are_no_text(tmp_path):
         read(tmp_path / "log.txt", format="sequences")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("suffix", ["csv", "txt"])
+def test_lines_end_in_several_ways(tmp_path, end, suffix):
+    lines = ["user_id,item_id,timestamp", *(f"{USER[k]},{ITEM[k]},{k}" for k in range(N)), ""]
+    path = tmp_path / f"log.{suffix}"
+    path.write_bytes(end.join(lines).encode())
+    assert len(read(path)) == N
+    path.write_bytes(end.join(lines).encode("utf-16"))
+    with pytest.raises(ValueError, match="is UTF-16 text, and UTF-8 is read"):
+        read(path)
+
+
 def test_times_of_any_unit_and_year():
     seconds = np.array([1_700_000_000, -5, 0])
     for factor in (1, 10**3, 10**6, 10**9):

@@ -75,6 +75,9 @@ def test_what_the_program_registered_may_be_named():
         {"class_name": "Custom>MultiLayerDCN", "config": {}},
         {"class_name": "Functional", "config": {}},
         {"class_name": "BinaryCrossentropy", "module": "canary_module", "registered_name": "x"},
+        {"class_name": "tfrecs>BPR", "module": "canary_module", "registered_name": None},
+        {"class_name": "tfrecs>BPR", "module": "canary_module"},
+        {"class_name": "BPR", "module": "canary_module", "registered_name": ""},
     ],
 )
 def test_keras_configs_build_what_is_on_the_list(config):

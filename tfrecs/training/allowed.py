@@ -196,7 +196,9 @@ def _check_class(config: dict[Any, Any], place: str) -> None:
     name, module, registered = (
         config.get(key) for key in ("class_name", "module", "registered_name")
     )
-    own = keras.utils.get_registered_object(str(registered or name))
+    # As Keras itself looks: by the registered name, and else in the module, which it imports.
+    key = registered if module is not None else registered or name
+    own = None if key is None else keras.utils.get_registered_object(str(key))
     if own is not None:
         fine = _is_own(own)
     elif module is None:  # Keras's older form, as its own configs still use it for some parts.

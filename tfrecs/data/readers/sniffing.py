@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
@@ -78,7 +80,10 @@ def fields_of(line: str, delimiter: str, quoted: bool = True) -> list[str]:
     """
     if not quoted or len(delimiter) != 1:
         return [part.strip('"') if quoted else part for part in line.split(delimiter)]
-    return next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise ValueError(f"The line {line[:80]!r} cannot be read as fields: {error}.") from None
 
 
 def find_delimiter(path: Path, user: str, item: str) -> str | None:
@@ -92,7 +97,7 @@ def find_delimiter(path: Path, user: str, item: str) -> str | None:
     Returns:
         The delimiter; None where no header names them.
     """
-    lines = _first_lines(path, 1)
+    lines = first_lines(path, 1)
     for delimiter in _DELIMITERS:
         if lines and {user, item} <= set(fields_of(lines[0], delimiter)):
             return delimiter
@@ -130,7 +135,7 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    lines = _first_lines(path)
+    lines = first_lines(path)
     first = lines[0] if lines else ""
     table: Format = "tsv" if "\t" in first else "csv"
     if ":token" in first:
@@ -149,11 +154,23 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
     )
 
 
-def _first_lines(path: Path, count: int = _LINES) -> list[str]:
-    """The first lines of a text file, without their ends and its byte order mark."""
+def first_lines(path: Path, count: int = _LINES) -> list[str]:
+    """The first lines of a text file, without their ends and its byte order mark.
+
+    Args:
+        path: the file, gzipped or not. Its lines end in line feeds, carriage returns, or both.
+        count: how many lines at most.
+
+    Raises:
+        ValueError: for UTF-16.
+    """
     with open_bytes(path) as file:
-        lines = [file.readline(_LONGEST_LINE) for _ in range(count)]
-    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines if line]
-    if texts:
-        texts[0] = texts[0].removeprefix("\ufeff")
-    return texts
+        content = b"".join(file.readline(_LONGEST_LINE) for _ in range(count))
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(
+            f"{path} is UTF-16 text, and UTF-8 is read. Convert it, such as by iconv -f utf-16 -t "
+            "utf-8."
+        )
+    text = content.decode("utf-8", "replace").removeprefix("\ufeff")
+    lines = re.split(r"\r\n|\n|\r", text)
+    return lines[: -1 if not lines[-1] else None][:count]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from tfrecs.data.readers.sniffing import fields_of, is_gzipped, open_bytes, read_bytes
+from tfrecs.data.readers.sniffing import fields_of, first_lines, is_gzipped, open_bytes, read_bytes
 
 _NOTHING = ["", "NaN", "nan", "NULL", "null", "None", "N/A"]  # text that stands for no value
 _UNUSED = "\x1f"  # stands for a delimiter of several characters
@@ -268,8 +268,7 @@ def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
 
 def _header(path: Path, delimiter: str, quoted: bool) -> list[str]:
     """Names in the first line."""
-    with open_bytes(path) as file:
-        line = file.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
+    line = next(iter(first_lines(path, 1)), "")
     if not line.strip():
         raise ValueError(f"{path}: the file is empty, or its first line is.")
     if quoted and line.count('"') % 2:
