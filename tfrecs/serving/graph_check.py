@@ -64,6 +64,7 @@ _SAVING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
 # What TensorFlow takes to keep no state, and yet reads files, calls the host or is for others.
 _TOUCHING = re.compile(
     "File|Reader|Dataset|Iterator|Summary|Checkpoint|PyFunc|Xla|TPU|TRT|Debug|Print|CopyHost|^Copy$"
+    "|ImmutableConst|VocabRemapping|Proto|Remote|Infeed|Queue|Barrier|^Batch$|^BatchFunction$"
 )
 _PURE = frozenset({"ShardedFilename"})
 _LARGEST = 1 << 31
