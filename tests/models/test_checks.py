@@ -67,7 +67,9 @@ def test_what_compile_would_ignore_is_refused(split):
         model.fit({"user_id": np.ones(4), "item_id": np.ones(4)}, sample_weight=np.ones(4))
 
 
-@pytest.mark.parametrize("name", ["SASRec", "TwoTower", "MatrixFactorization"])
+@pytest.mark.parametrize(
+    "name", ["MatrixFactorization", "TwoTower", pytest.param("SASRec", marks=pytest.mark.slow)]
+)
 def test_wrong_batches_are_refused_and_the_model_trains_afterwards(name, split):
     model = model_of(name, split)
     model.compile("adam")

@@ -8,7 +8,7 @@ from tfrecs._keras import keras
 from tfrecs.data import Interactions, leave_last_out
 from tfrecs.models import MatrixFactorization
 
-FAST = ("SASRec", "MatrixFactorization")
+FAST = ("SASRec",)
 NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 

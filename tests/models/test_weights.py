@@ -40,7 +40,11 @@ def weighted(batch, weights):
     return {**batch, "sample_weight": weights}
 
 
-@pytest.fixture(params=NAMES)
+# Models that score by the same loss code as others are slow ones.
+FEW = ("SASRec", "TwoTower", "MatrixFactorization", "DeepCross")
+
+
+@pytest.fixture(params=[n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def example(request):
     return EXAMPLES[request.param]
 
@@ -94,7 +98,16 @@ def test_every_loss(loss):
     )
 
 
-@pytest.mark.parametrize("name", ["SASRec", "MatrixFactorization", "TwoTower", "DeepCross"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SASRec",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("MatrixFactorization", "TwoTower", "DeepCross")
+        ),
+    ],
+)
 def test_the_column_reaches_the_batches(name):
     log = Interactions(frame().assign(weight=lambda rows: rows["item_id"] / 100.0))
     model = EXAMPLES[name].model

@@ -1,8 +1,11 @@
 """Which operations an export may hold, on graphs that are written by hand."""
 
+import re
+
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfrecs._keras import tf
 from tfrecs.serving.graph_check import check_graph
 
 
@@ -58,3 +61,21 @@ def test_what_is_meant(written):
 def test_what_must_be_compiled(written):
     with pytest.raises(ValueError, match="__inference_answer_1: jit_compile=True"):
         check_graph(written("Const", must_compile=True))
+
+
+def test_no_operation_that_computes_names_a_file():
+    """Held for the operations that the next TensorFlow brings."""
+    from tensorflow.python.framework import op_def_registry
+
+    from tfrecs.serving.graph_check import _SAVING, _TABLE, _computes
+
+    names = re.compile("file|path|region|descriptor|prefix|address|url|command", re.IGNORECASE)
+    harmless = {*_SAVING, _TABLE, "CTCBeamSearchDecoder"}
+    found = {}
+    for operation in set(dir(tf.raw_ops)) - harmless:
+        definition = op_def_registry.get(operation)
+        if definition is not None and _computes(operation, None):
+            parts = [part.name for part in (*definition.attr, *definition.input_arg)]
+            if touching := [part for part in parts if names.search(part)]:
+                found[operation] = touching
+    assert not found

@@ -72,7 +72,7 @@ def server(no_proxies):
 
     def start(*given):
         replies[:] = given
-        return Client(f"http://127.0.0.1:{listening.getsockname()[1]}", "model", timeout=0.5)
+        return Client(f"http://127.0.0.1:{listening.getsockname()[1]}", "model", timeout=0.3)
 
     yield start
     listening.close()

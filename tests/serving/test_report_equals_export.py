@@ -77,9 +77,7 @@ def test_known_items_are_left_out_of_both(name, public_export):
 @pytest.mark.parametrize(
     "name",
     [
-        name
-        if name in ("SASRec", "MatrixFactorization")
-        else pytest.param(name, marks=pytest.mark.slow)
+        name if name == "MatrixFactorization" else pytest.param(name, marks=pytest.mark.slow)
         for name in MODELS
     ],
 )

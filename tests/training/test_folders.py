@@ -40,6 +40,7 @@ def test_a_path_that_reads_as_a_pattern(name, train, whole, tmp_path):
     assert history(run) == history(whole)
 
 
+@pytest.mark.slow
 def test_a_run_in_such_a_folder_is_resumed(train, whole, tmp_path):
     folder = tmp_path / "[run]"
     shutil.copytree(whole.folder, folder)
@@ -116,6 +117,7 @@ def test_an_edited_model_is_refused(copy):
         copy.load_model()
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_another_run_is_refused(copy, train, tmp_path):
     other = train(tmp_path / "other", seed=3)
     shutil.rmtree(copy.folder / "checkpoints")
