@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import SCANN_ERROR, tf
-from tfrecs.data import Vocabulary
+from tfrecs.data import Histories, Vocabulary
 from tfrecs.models import MLP, MatrixFactorization
 from tfrecs.serving import Recommender, export, verify
 
 USERS = Vocabulary(range(50))
+NOTHING = Histories.from_lists([[]] * 51)
 needs_scann = pytest.mark.skipif(SCANN_ERROR is not None, reason=str(SCANN_ERROR))
 
 
@@ -30,7 +31,8 @@ def factorization(num_items):
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     model = factorization(4000)
-    return model, export(model, tmp_path_factory.mktemp("scann"), k=20, index="scann")
+    folder = tmp_path_factory.mktemp("scann")
+    return model, export(model, folder, k=20, index="scann", known_items=NOTHING)
 
 
 @needs_scann
@@ -54,6 +56,19 @@ def test_recall_and_exclusions(exported):
 
 
 @needs_scann
+def test_known_items_are_left_out(exported, tmp_path):
+    model, folder = exported
+    best = [item for item, _ in Recommender(folder).recommend(k=20, user=3)]
+    rows = [[]] * 51
+    rows[4] = [item + 1 for item in best[:12]]  # Ids are raw ids plus 1.
+    known = Histories.from_lists(rows)
+    knowing = Recommender(export(model, tmp_path, k=20, index="scann", known_items=known))
+    answer = [item for item, _ in knowing.recommend(k=20, user=3)]
+    assert answer[:8] == best[12:]
+    assert not set(answer) & set(best[:12])
+
+
+@needs_scann
 def test_manifest_and_verification(exported):
     _, folder = exported
     manifest = json.loads(Path(folder, "assets.extra", "tfrecs_manifest.json").read_text())
@@ -65,7 +80,7 @@ def test_manifest_and_verification(exported):
 @needs_scann
 def test_refusals(tmp_path):
     with pytest.raises(ValueError, match="needs at least 1,000 items to learn from, and"):
-        export(factorization(9), tmp_path, index="scann")
+        export(factorization(9), tmp_path, index="scann", known_items=NOTHING)
     mlp = MLP(Vocabulary(range(9)), USERS, dim=4)
     with pytest.raises(ValueError, match="'scann' searches vectors, and MLP scores without"):
         export(mlp, tmp_path, index="scann")
