@@ -181,7 +181,10 @@ def refuse_keras_3(value: Any, what: str) -> None:
     for part in value if isinstance(value, list | tuple) else [value]:
         classes = [cls for cls in type(part).__mro__ if cls.__module__.split(".")[0] == "keras"]
         if classes:
-            name, room = type(part).__name__, f"{what}s" if not what.endswith("s") else what
+            name, room = (
+                type(part).__name__,
+                {"loss": "losses", "optimizer": "optimizers"}.get(what, what),
+            )
             raise TypeError(
                 f"{what}: {name} is an object of Keras 3, and TensorFlow Recommenders needs Keras "
                 f"2. After `import tfrecs` take it from tf.keras, such as tf.keras.{room}.{name}."

@@ -33,7 +33,7 @@ def public_classes(*rooms: ModuleType, base: type | None = None) -> dict[str, ty
 
 
 def choose(wrong: str, names: Iterable[str]) -> str:
-    """What to write in place of a wrong name.
+    """Suggests what to write for a wrong name.
 
     Args:
         wrong: What was written.

@@ -135,3 +135,9 @@ def test_objects_of_keras_3_are_refused_by_name(split):
     model.compile("adam")
     with pytest.raises(TypeError, match="EarlyStopping is an object of Keras 3.*tf.keras.call"):
         model.fit(model.examples(split.train).batch(4), callbacks=[stopping()])
+    mean = type("Mean", (), {"__module__": "keras.src.metrics.reduction_metrics"})
+    with pytest.raises(TypeError, match="Mean is an object of Keras 3.*tf.keras.metrics.Mean"):
+        tfrecs.tasks.Ranking(metrics=[mean()])
+    error = type("MeanSquaredError", (), {"__module__": "keras.src.losses.losses"})
+    with pytest.raises(TypeError, match="tf.keras.losses.MeanSquaredError"):
+        tfrecs.tasks.Ranking(error())

@@ -14,7 +14,7 @@ USERS = 30
 
 
 def evaluation_set(model, rng, history_of_user=None):
-    """Users with histories and targets, of which many stand in the history too."""
+    """Users with histories and targets; many targets are repeated ones."""
     n = model.num_items
     known_users = getattr(model, "users", None)
     num_users = len(known_users) if known_users is not None else USERS

@@ -42,7 +42,7 @@ def check_items(items: Any, model: str) -> None:
 
 
 def check_compile(model: Model, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuses arguments of `compile` that a model with a loss of its own would ignore.
+    """Refuses arguments of `compile` that the model would ignore.
 
     Args:
         model: The model.

@@ -15,7 +15,7 @@ class KerasFiles(keras.Model):
     """Mixed into a model: `save_weights`, `load_weights`, `save`, `summary` and `count_params`.
 
     Keras's older HDF5 form keeps weights by their names, which layers share; files that end in
-    `.h5` are written in its newer form, that of `.weights.h5`. The others ask for a model that has
+    `.h5` are written in its newer form, as `.weights.h5` are. The others ask for a model that has
     been called, which here makes no difference to the weights.
     """
 

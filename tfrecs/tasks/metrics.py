@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import keras, refuse_keras_3, tf
 
 
 class TaskMetric(keras.metrics.Metric):
@@ -49,6 +49,7 @@ def task_metrics(metrics: Any) -> list[TaskMetric]:
         return []
     if not isinstance(metrics, Sequence):
         metrics = [metrics]
+    refuse_keras_3(list(metrics), "metrics")
     return [TaskMetric(keras.metrics.get(metric)) for metric in metrics]
 
 

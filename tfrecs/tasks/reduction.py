@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import keras, refuse_keras_3, tf
 from tfrecs.losses import global_sum
 
 
@@ -58,6 +58,7 @@ def keras_loss(loss: Any, default: Any) -> Any:
     """Returns the Keras loss that `loss` is or configures; `default` for None."""
     if loss is None:
         return default
+    refuse_keras_3(loss, "loss")
     # Keras takes entries out of the config that it is given.
     loss = keras.losses.get(copy.deepcopy(loss) if isinstance(loss, dict) else loss)
     if not isinstance(loss, keras.losses.Loss):

@@ -213,7 +213,7 @@ def left_out(parts: Split | RowSplit) -> list[str]:
         parts: The split that the model was made of.
 
     Returns:
-        A line for each table of which columns were left out.
+        A line for each table that lost columns.
     """
     lines = []
     for whose in ("user", "item"):
