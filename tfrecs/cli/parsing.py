@@ -157,6 +157,9 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
         (r"Expected an? (?:typing\.)?", "expected "),
     ):
         message = re.sub(pattern, plain, message, flags=re.S)
+    flag = re.match(r"[\w.]+(?=:)", message)
+    if flag and any(f"--{flag[0]}" in action.option_strings for action in _actions(parser)):
+        message = f"--{message}"
     return " ".join(message.split())
 
 

@@ -204,7 +204,9 @@ class Checkpoints:
                         raise CheckpointError(f"{folder}: {name} is missing")
                     found[name] = _sha256(folder / name)
         except KeyError as error:
-            raise CheckpointError(f"{folder}: state.json says no {error}") from error
+            raise CheckpointError(
+                f"{folder}: state.json has no {error}: it is damaged, or of an earlier tfrecs"
+            ) from error
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{folder}: {_first_line(error)}") from error
         if found != expected:
