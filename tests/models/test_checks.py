@@ -68,7 +68,11 @@ def test_what_compile_would_ignore_is_refused(split):
 
 
 @pytest.mark.parametrize(
-    "name", ["MatrixFactorization", "TwoTower", pytest.param("SASRec", marks=pytest.mark.slow)]
+    "name",
+    [
+        "MatrixFactorization",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("TwoTower", "SASRec")),
+    ],
 )
 def test_wrong_batches_are_refused_and_the_model_trains_afterwards(name, split):
     model = model_of(name, split)

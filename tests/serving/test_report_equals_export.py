@@ -68,7 +68,13 @@ def check(model, folder, recommend_known, history_of_user=None, seed=0):
     np.testing.assert_array_equal(np.minimum(ranks.ranks, 10**6), np.minimum(found, 10**6))
 
 
-@pytest.mark.parametrize("name", MODELS)
+FAST = ("SASRec", "MatrixFactorization", "DeepCross")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_known_items_are_left_out_of_both(name, public_export):
     model = MODELS[name]()
     check(model, public_export(name), False, known_items(model))
