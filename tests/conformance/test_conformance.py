@@ -224,7 +224,7 @@ LOSSES = {
     "GBCE": lambda: tfrecs.losses.GBCE(3, shared=True, seed=1),
     "SquaredError": lambda: tfrecs.losses.SquaredError(2, shared=True, seed=1),
     "WholeDataSquaredError": lambda: tfrecs.losses.WholeDataSquaredError(known=known_items()),
-    "BPR": lambda: tfrecs.losses.BPR(4, negatives=by_popularity(True, known=known_items())),
+    "BPR": lambda: tfrecs.losses.BPR(negatives=by_popularity(True, known=known_items())),
     "Margin": lambda: tfrecs.losses.Margin(2, shared=True, seed=1),
     "WARP": lambda: tfrecs.losses.WARP(shared=True, seed=1),
     "hard negatives": lambda: tfrecs.losses.SampledSoftmax(
