@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tfrecs.data import Numeric, Schema, Timestamp, read
+from tfrecs.data import Interactions, Numeric, Schema, Timestamp, global_time, read
 from tfrecs.data.times import in_seconds, parse_times
 
 N = 400
@@ -311,6 +311,20 @@ def test_times_of_any_unit_and_year():
     zone = pa.array([1_700_000_000, None], pa.timestamp("s", "America/New_York"))
     arrow = pd.Series(zone, dtype=pd.ArrowDtype(zone.type))
     assert parse_times(arrow)[0].tolist() == [1_700_000_000, 0]
+
+
+@pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
+def test_dates_cut_a_log_of_any_unit(factor):
+    times = np.array(SECONDS, np.int64) * factor
+    rows = {"user_id": np.arange(N) % 40, "item_id": ITEM, "timestamp": times}
+    split = global_time(Interactions(rows), times=("2024-01-10", "2024-01-14"))
+    before = sum(m < pd.Timestamp("2024-01-10") for m in MOMENTS)
+    assert len(split.train.histories.values) == before
+
+
+def test_numbers_beside_dates_are_in_one_unit():
+    times, _ = parse_times(["2024-01-01", "1704067201000", "1704067202"])
+    assert times.tolist() == [1704067200, 1704067201, 1704067202]
 
 
 def test_tables_beside_a_log(write):

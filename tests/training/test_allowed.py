@@ -99,7 +99,10 @@ def test_bounds():
         check_config(deep, "here")
     with pytest.raises(ConfigError, match=r"here: model.dim is 1000000000000, which no setting"):
         check_config({"model": {"dim": 10**12}}, "here")
-    check_config({"seed": 10**12}, "here")
+    for sizes in ({"hidden_units": [8, 10**7]}, {"max_length": 10**7}, {"num_negatives": 10**9}):
+        with pytest.raises(ConfigError, match="which no setting can be"):
+            check_config(sizes, "here")
+    check_config({"seed": 10**12, "ids": [10**15], "chunk_size": 2**22, "dim": 512}, "here")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 from tfrecs.data.histories import Histories, offsets_of
 from tfrecs.data.interactions import Interactions
 from tfrecs.data.sets import EvaluationSet, Split, TrainSet
-from tfrecs.data.times import parse_times
+from tfrecs.data.times import parse_times, unit_of
 
 __all__ = [
     "EvaluationSet",
@@ -74,8 +74,9 @@ def global_time(
     Args:
         log: the interactions, which must have times.
         quantiles: shares of the rows that lie before validation and before test.
-        times: the two moments themselves, in the log's unit, or as dates where its times are
-            seconds; in place of `quantiles`.
+        times: the two moments themselves, as numbers in the log's unit or as dates, instead of
+            `quantiles`. The size of the log's times tells whether they are seconds or milli-,
+            micro- or nanoseconds.
 
     Returns:
         A `Split` with one target a user or more.
@@ -102,6 +103,8 @@ def global_time(
         cuts = moments[[int(q * len(moments)) for q in quantiles]]
     else:
         cuts, invalid = parse_times(list(times))
+        if not any(isinstance(time, int | float | np.number) for time in times):
+            cuts = cuts * unit_of(moments)  # Dates are in seconds.
         if invalid.any() or len(cuts) != 2:
             raise ValueError(f"global_time: times must be two moments, not {times!r}.")
     if not cuts[0] < cuts[1]:

@@ -26,7 +26,8 @@ _SIZES = ((1e17, 10**9), (1e14, 10**6), (1e11, 10**3))
 def parse_times(values: Any, time_format: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """A time column as numbers, and where it could not be read.
 
-    Numbers (and strings of numbers) are taken as they are, in whatever unit. Datetimes and
+    Numbers (and strings of numbers) are taken as they are, in whatever unit, unless there are dates
+    beside them: then their size tells it, and they become seconds (`in_seconds`). Datetimes and
     strings become seconds since 1970-01-01 UTC; without a zone they are UTC. Of strings are read
     ISO 8601 (also with " UTC" at the end), day.month.year, and dates with slashes or dashes where
     the column itself tells whether the day or the month comes first, because one of the two is
@@ -84,12 +85,27 @@ def in_seconds(times: np.ndarray) -> np.ndarray:
         >>> in_seconds(np.array([1_700_000_000, 1_700_000_000_123]))
         array([1700000000, 1700000000])
     """
-    divisor = np.ones(len(times), np.int64)
-    for least, per_second in _SIZES:
-        divisor[(np.abs(times) >= least) & (divisor == 1)] = per_second
+    divisor = _per_second(times)
     if times.dtype.kind in "iu":
         return times // divisor
     return np.floor(times / divisor).astype(np.int64)
+
+
+def unit_of(times: np.ndarray) -> int:
+    """How many units of a log's times are a second: 1, or 10^3, 10^6 or 10^9.
+
+    Args:
+        times: Numbers since 1970, all in one unit; the largest tells it.
+    """
+    return int(_per_second(np.abs(times).max(initial=0, keepdims=True))[0])
+
+
+def _per_second(times: np.ndarray) -> np.ndarray:
+    """How many of each number's units, as its size tells, are a second."""
+    units = np.ones(len(times), np.int64)
+    for least, per_second in _SIZES:
+        units[(np.abs(times) >= least) & (units == 1)] = per_second
+    return units
 
 
 def looks_like_times(values: pd.Series) -> bool:
@@ -154,6 +170,8 @@ def _parse_distinct(values: pd.Series, time_format: str | None) -> np.ndarray:
     rest = np.isnan(numbers)
     if rest.any():
         numbers[rest] = _dates(values[rest].astype(str), time_format)
+        if np.isfinite(numbers[rest]).any():
+            numbers[~rest] /= _per_second(numbers[~rest])
     return numbers
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ _LEFT_OUT = {"MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"}
 _FOREIGN = ("keras", "tf_keras", "tensorflow", "tensorflow_recommenders")
 _MOST_DEPTH = 64
 _LARGEST = 2**31
+# Settings by which the size of a model grows, and the most that they may be.
+_SIZES = re.compile(r"(dim|units|blocks|heads|length|layers|experts|negatives|trials)(\[\d+\])?$")
+_LARGEST_SIZE = 10**6
 # Settings alone, without vocabularies, are a few kilobytes.
 _MOST_SETTINGS = 1 << 20
 _MOST_MODEL = 1 << 31
@@ -65,13 +69,16 @@ def check_config(config: Any, where: str) -> None:
             _check_class(value, place)
             pending += [(part, f"{name}.{key}", depth + 1) for key, part in value.items()]
         elif isinstance(value, list | tuple):
+            sizes = _SIZES.search(name) is not None  # Else it may be a vocabulary.
             pending += [
                 (part, f"{name}[{i}]", depth + 1)
                 for i, part in enumerate(value)
-                if isinstance(part, dict | list | tuple)
+                if sizes or isinstance(part, dict | list | tuple)
             ]
-        elif isinstance(value, int) and abs(value) > _LARGEST and not name.endswith("seed"):
-            raise ConfigError(f"{place} is {value}, which no setting can be.")
+        elif isinstance(value, int | float) and not name.endswith("seed"):
+            most = _LARGEST_SIZE if _SIZES.search(name) else _LARGEST
+            if isinstance(value, int) and abs(value) > most:
+                raise ConfigError(f"{place} is {value}, which no setting can be.")
 
 
 def find_class(class_path: Any) -> type:
