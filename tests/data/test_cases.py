@@ -1,5 +1,6 @@
 """Files as shops, warehouses and spreadsheets export them: read whole, or refused in one line."""
 
+import datetime
 import decimal
 import gzip
 import uuid
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tfrecs.data import Interactions, Numeric, Schema, Timestamp, global_time, read
+from tfrecs.data import Categorical, Interactions, Numeric, Schema, Timestamp, global_time, read
+from tfrecs.data.readers.lists import parse_list
 from tfrecs.data.times import in_seconds, parse_times
 
 N = 400
@@ -242,16 +244,18 @@ def test_types_of_a_warehouse(tmp_path):
     assert schema.left_out == {"record": "it holds records"}
     assert frame["stay"].max() == N - 1
     # The same columns as text have the same schema.
-    frame[["user_id", "item_id", "timestamp", "price", "day", "seen_at"]].to_csv(
-        tmp_path / "log.csv", index=False
-    )
-    text = Schema.from_frame(read(tmp_path / "log.csv").frame[["price", "day", "seen_at"]])
-    assert [type(column) for column in text.values()] == [Numeric, Timestamp, Timestamp]
-    for name in text:
-        np.testing.assert_array_equal(
-            text[name].encode(read(tmp_path / "log.csv").frame[name]),
-            schema[name].encode(frame[name]),
-        )
+    raw = table.to_pandas().drop(columns="record")
+    raw.to_csv(tmp_path / "log.csv", index=False)
+    text = read(tmp_path / "log.csv").frame[features[:-1]]
+    written = Schema.from_frame(text)
+    assert {name: type(column).__name__ for name, column in written.items()} == kinds
+    # So have the columns of a DataFrame as pandas reads them from Parquet.
+    pandas = Schema.from_frame(raw[features[:-1]])
+    assert {name: type(column).__name__ for name, column in pandas.items()} == kinds
+    for name in written:
+        encoded = schema[name].encode(frame[name])
+        np.testing.assert_array_equal(written[name].encode(text[name]), encoded)
+        np.testing.assert_array_equal(pandas[name].encode(raw[name]), encoded)
 
 
 def test_an_index_is_a_column(tmp_path):
@@ -345,3 +349,43 @@ def test_rows_that_fit_a_condition(write):
     path = write("log.csv", "user_id,item_id,quantity,rating", lines)
     log = read(path, where="quantity > 0 and rating >= 4")
     assert (len(log), log.dropped["where"]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("[]", []),
+        ("[1, 2]", [1, 2]),
+        ("[1 2 -3]", [1, 2, -3]),
+        ("[0.5 1. ]", [0.5, 1.0]),
+        ("['a', 'b']", ["a", "b"]),
+        ("['a, b' 'c']", ["a, b", "c"]),
+        ('["it\'s", "\\"so\\""]', ["it's", '"so"']),
+        ("[New York, Rome]", ["New York", "Rome"]),
+        ("[New York]", ["New York"]),
+        ("[1, None]", [1, None]),
+        ("[[1, 2]]", None),
+        ("[1, 2", None),
+        ("['a]", None),
+        ("(1, 2)", None),
+        ("[" * 5000 + "]" * 5000, None),
+    ],
+)
+def test_lists_in_text(text, values):
+    assert parse_list(text) == values
+
+
+def test_durations_and_times_of_day():
+    texts = ["10:30", "00:00:01.5", "1 days 00:00:05", "-1 days +23:59:00", "P0DT1M", None]
+    seconds = [37800, 1.5, 86405, -60, 60, np.nan]
+    np.testing.assert_array_equal(Numeric().encode(pd.Series(texts)), np.float32(seconds))
+    for values in (pd.to_timedelta([5, None], unit="s"), [datetime.timedelta(seconds=5), None]):
+        column = pd.Series(values)
+        assert isinstance(Schema.from_frame(pd.DataFrame({"stay": column}))["stay"], Numeric)
+        np.testing.assert_array_equal(Numeric().encode(column), np.float32([5, np.nan]))
+    arrow = pd.Series([5, None], dtype=pd.ArrowDtype(pa.duration("s")))
+    np.testing.assert_array_equal(Numeric().encode(arrow), np.float32([5, np.nan]))
+    # Ratios and scores are no times.
+    for texts in (["2:1", "0:3"], ["16:9 HD", "4:3 SD"]):
+        schema = Schema.from_frame(pd.DataFrame({"score": texts * 3}))
+        assert isinstance(schema["score"], Categorical)

@@ -201,3 +201,19 @@ def test_a_bad_row_is_named_by_its_file(tmp_path):
     rows = ParquetRows(path, Schema({"x": Numeric(), "y": Label()}))
     with pytest.raises(Exception, match="row group 1, from row 4: The label 'y' of row 0 is"):
         list(itertools.islice(rows.batch(2), 9))
+
+
+def test_weights_come_with_the_rows(tmp_path):
+    rows = frame(25).assign(importance=np.arange(25) / 2, stay=pd.to_timedelta(range(25), "s"))
+    rows.to_parquet(tmp_path / "rows.parquet", row_group_size=10)
+    schema = Schema({**SCHEMA, "stay": Numeric()})
+    streamed = ParquetRows(tmp_path / "rows.parquet", schema, weight="importance")
+    for batch in streamed.batch(4):
+        np.testing.assert_array_equal(batch["sample_weight"], batch["x"].numpy() / 2)
+        np.testing.assert_array_equal(batch["stay"], batch["x"])
+    assert "sample_weight" in streamed.sample(5).columns
+    rows.assign(importance=-1.0).to_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(ValueError, match="bad.parquet, row group 0.*'importance'.*0 or more"):
+        ParquetRows(tmp_path / "bad.parquet", schema, weight="importance").sample(5)
+    with pytest.raises(ValueError, match="no column 'wieght'"):
+        ParquetRows(tmp_path / "rows.parquet", schema, weight="wieght")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from tfrecs._keras import tf
 from tfrecs.data.calendar import CALENDAR, calendar_ids
+from tfrecs.data.durations import in_seconds as durations_in_seconds
 from tfrecs.data.ids import id_column
 from tfrecs.data.text import Tokenizer
 from tfrecs.data.times import in_seconds, parse_times
@@ -154,6 +155,8 @@ class Categorical(Column):
 @dataclasses.dataclass(frozen=True)
 class Numeric(Column):
     """A number, encoded as float32 `[rows]`, NaN where it is missing or cannot be read.
+
+    Durations and times of day count in seconds.
 
     Args:
         encoding: How models take it in: "piecewise" (`layers.PiecewiseLinearEmbedding`),
@@ -303,8 +306,15 @@ def _plain(values: pd.Series) -> pd.Series:
 
 
 def _numbers(values: pd.Series) -> np.ndarray:
-    numbers = pd.to_numeric(values, errors="coerce")
-    return numbers.to_numpy(np.float64, na_value=np.nan).astype(np.float32)
+    """Numbers, durations and times of day as float32; NaN for everything else."""
+    if values.dtype.kind == "m":
+        return durations_in_seconds(values).astype(np.float32)
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    unread = np.isnan(numbers) & values.notna().to_numpy(bool)
+    if unread.any():
+        numbers = numbers.copy()
+        numbers[unread] = durations_in_seconds(values[unread])
+    return numbers.astype(np.float32)
 
 
 def is_missing(value: Any) -> bool:

@@ -35,20 +35,34 @@ def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray
             f"{name}: no column {weight!r}. The columns are {', '.join(map(repr, frame.columns))}. "
             'Say which to use with weight="...".'
         )
-    given = pd.to_numeric(frame[weight].astype(object), errors="coerce")
+    weights = read_weights(frame[weight], f"{name}, column {weight!r}")
+    if not weights.any():
+        raise ValueError(
+            f"{name}, column {weight!r}: all weights are 0: there is nothing to learn."
+        )
+    return weights
+
+
+def read_weights(values: pd.Series, place: str) -> np.ndarray:
+    """The weights in a column, float32.
+
+    Args:
+        values: The column.
+        place: Which column it is, for an error.
+
+    Raises:
+        ValueError: If a weight is no number of 0 or more.
+    """
+    given = pd.to_numeric(values.astype(object), errors="coerce")
     weights = given.to_numpy(np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
         bad = ~(np.isfinite(weights.astype(np.float32)) & (weights >= 0))
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{name}, column {weight!r}, row {row + 1}: a weight is a number of 0 or more, not "
-            f"{frame[weight].iloc[row]!r} ({int(bad.sum()):,} such rows). Mend them, or pass "
-            "weight=None if the column is a feature like others."
-        )
-    if not weights.any():
-        raise ValueError(
-            f"{name}, column {weight!r}: all weights are 0: there is nothing to learn."
+            f"{place}, row {row + 1}: a weight is a number of 0 or more, not {values.iloc[row]!r} "
+            f"({int(bad.sum()):,} such rows). Mend them, or pass weight=None if the column is a "
+            "feature like others."
         )
     return weights.astype(np.float32)
 

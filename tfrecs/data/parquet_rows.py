@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecs._keras import tf
+from tfrecs.data.log_columns import read_weights
 from tfrecs.data.rows import Rows, describe_labels
 from tfrecs.data.schema import Schema
 from tfrecs.data.sequences import Features, iterated_by_epoch
@@ -35,11 +36,12 @@ class ParquetRows:
             list of files.
         schema: What the columns are. Other columns of the files are not read.
         buffer_rows: Rows among which the next is drawn.
+        weight: Name of the column of weights in the loss; None where all rows weigh the same.
 
     Raises:
         FileNotFoundError: If there is no file.
-        ValueError: If a file lacks a column of the schema, there are no rows, or `buffer_rows` is
-            less than 1.
+        ValueError: If a file lacks a column of the schema or the weights, there are no rows, or
+            `buffer_rows` is less than 1; while reading, if a weight is no number of 0 or more.
 
     Example:
         >>> import pandas as pd, pathlib, tempfile, tfrecs
@@ -51,18 +53,26 @@ class ParquetRows:
         [2, 1]
     """
 
-    def __init__(self, path: Paths, schema: Schema, buffer_rows: int = 2**18) -> None:
+    def __init__(
+        self,
+        path: Paths,
+        schema: Schema,
+        buffer_rows: int = 2**18,
+        weight: str | None = None,
+    ) -> None:
         if buffer_rows < 1:
             raise ValueError(f"buffer_rows must be at least 1, not {buffer_rows}.")
         self.paths = _files(path)
         self.schema = schema
         self.buffer_rows = buffer_rows
+        self.weight = weight
+        self._names = [*schema, *([weight] if weight is not None and weight not in schema else [])]
         self._groups: list[tuple[Path, int]] = []
         self._size = 0
         for file in self.paths:
             with pq.ParquetFile(file) as parquet:
                 names = set(parquet.schema_arrow.names)
-                missing = [name for name in schema if name not in names]
+                missing = [name for name in self._names if name not in names]
                 if missing:
                     raise ValueError(
                         f"{file} has no column {', '.join(map(repr, missing))}, only "
@@ -138,6 +148,8 @@ class ParquetRows:
         for label in self.label_names:
             spec = self.schema[label].spec
             signature[label] = tf.TensorSpec(spec.shape, spec.dtype, name=label)
+        if self.weight is not None:
+            signature["sample_weight"] = tf.TensorSpec([None], tf.float32, name="sample_weight")
 
         def blocks(number: int) -> Iterator[Columns]:
             rng = None if seed is None else np.random.default_rng([seed, number])
@@ -168,13 +180,18 @@ class ParquetRows:
             file, group = self._groups[index]
             with pq.ParquetFile(file) as parquet:
                 first = 0
-                for part in parquet.iter_batches(_CHUNK, [group], columns=list(self.schema)):
+                for part in parquet.iter_batches(_CHUNK, [group], columns=self._names):
                     yield self._encode(part, f"{file}, row group {group}, from row {first}")
                     first += part.num_rows
 
     def _encode(self, part: pa.RecordBatch, place: str) -> Columns:
         try:
-            return self.schema.encode(part.to_pandas())
+            frame = part.to_pandas()
+            columns = self.schema.encode(frame)
+            if self.weight is not None:
+                weights = frame[self.weight]
+                columns["sample_weight"] = read_weights(weights, f"column {self.weight!r}")
+            return columns
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
 

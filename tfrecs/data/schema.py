@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tfrecs.data.columns import (
     Timestamp,
     holds_lists,
 )
+from tfrecs.data.durations import looks_like_durations
 from tfrecs.data.text import Tokenizer
 from tfrecs.data.times import looks_like_times
 from tfrecs.data.wide_columns import Text, Vector, vector_size
@@ -71,7 +73,8 @@ class Schema(Mapping[str, Column]):
     ) -> Schema:
         """Reads a schema from the types and values of a DataFrame's columns.
 
-        - floats, and integers of more than 32 different values: `Numeric`;
+        - floats, and integers of more than 32 different values: `Numeric`; durations and times of
+          day too, in seconds;
         - other integers, truth values, categories: `Categorical`;
         - datetimes, and strings that read as dates: `Timestamp`;
         - lists: `Vector` where all have equally many floats, else `Categorical` of several values;
@@ -224,10 +227,14 @@ def _read(values: pd.Series, min_count: int) -> Column | str:
         return Timestamp()
     if kind == "O" and isinstance(values.dropna().iloc[0], dict):
         return "it holds records"
+    if kind == "O" and isinstance(values.dropna().iloc[0], decimal.Decimal):
+        return Numeric()
     if kind == "f" or (kind in "iu" and values.nunique() > _FEW):
         return Numeric()
     if kind in "iub" or isinstance(values.dtype, pd.CategoricalDtype):
         return _categories(values, min_count)
+    if looks_like_durations(values):
+        return Numeric()
     if looks_like_times(values):
         return Timestamp()
     texts = values.dropna().astype(str)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from tfrecs.data.interactions import Duplicates, Interactions
 from tfrecs.data.readers.lines import read_pairs, read_sequences
+from tfrecs.data.readers.lists import with_lists
 from tfrecs.data.readers.recbole import read_atomic, read_recbole
 from tfrecs.data.readers.sniffing import FORMATS, Format, find_delimiter, resolve, sniff
 from tfrecs.data.readers.tables import infer_types, read_parquet, read_text_table, to_frame
@@ -142,8 +144,7 @@ def _frames(
                 "use with user= and item=, or another delimiter=; if the first line is no header, "
                 "name the columns with columns=."
             )
-        guess = decimal is None and between != ","
-        return to_frame(infer_types(table, decimal or ".", guess)), None, None
+        return _typed(table, decimal, between), None, None
     if format == "parquet":
         return read_parquet(path, ids=(user, item)), None, None
     if format == "recbole":
@@ -172,13 +173,19 @@ def _features(
         else:
             between = find_delimiter(path, key, key) or delimiter or ","
             table = read_text_table(path, between, ids=(key,), multiline=multiline)
-            frame = to_frame(infer_types(table, decimal or ".", decimal is None and between != ","))
+            frame = _typed(table, decimal, between)
     if key not in frame.columns:
         raise ValueError(
             f"{path} has no column {key!r}, which {what}= are joined by, only "
             f"{', '.join(map(repr, frame.columns))}."
         )
     return frame
+
+
+def _typed(table: pa.Table, decimal: str | None, delimiter: str) -> pd.DataFrame:
+    """The frame of a table of strings, its numbers and lists read."""
+    guess = decimal is None and delimiter != ","
+    return with_lists(to_frame(infer_types(table, decimal or ".", guess)))
 
 
 @contextlib.contextmanager
