@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import gzip
+import os
 import uuid
 
 import numpy as np
@@ -389,3 +390,43 @@ def test_durations_and_times_of_day():
     for texts in (["2:1", "0:3"], ["16:9 HD", "4:3 SD"]):
         schema = Schema.from_frame(pd.DataFrame({"score": texts * 3}))
         assert isinstance(schema["score"], Categorical)
+
+
+@pytest.mark.parametrize(
+    ("times", "what"),
+    [
+        (np.where(np.arange(N) % 2, SECONDS, np.multiply(SECONDS, 1000)), "several units, sec"),
+        ([-k for k in range(N)], "399 of 400 times are before 1970 or negative, such as -1"),
+        ([f"19{60 + k % 20}-01-01" for k in range(N)], "200 of 400 times are before 1970"),
+    ],
+)
+def test_times_that_cannot_be_put_in_order(times, what):
+    frame = pd.DataFrame({"user_id": USER, "item_id": ITEM, "timestamp": times})
+    with pytest.raises(ValueError, match=what):
+        Interactions(frame)
+
+
+def test_dates_of_half_days():
+    read, invalid = parse_times(["2024-03-01 1:05 PM", "2024-3-1 12:05am", "2024-03-01 13:05 PM"])
+    assert invalid.tolist() == [False, False, True]
+    assert read[:2].tolist() == [1709298300, 1709251500]
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "log.csv")
+    with pytest.raises(ValueError, match="is no regular file"):
+        read(tmp_path / "log.csv")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match="nothing is an empty folder"):
+        read(tmp_path / "nothing")
+    (tmp_path / "latin.csv").write_bytes(b"user_id,item_id\n" + b"Jos\xe9,1\n" * 9)
+    with pytest.raises(ValueError, match="latin.csv is not UTF-8 text"):
+        read(tmp_path / "latin.csv")
+
+
+def test_repeated_rows_of_features_are_counted():
+    frame = pd.DataFrame({"user_id": USER, "item_id": ITEM, "timestamp": range(N)})
+    prices = pd.DataFrame({"item_id": [1, 2, 1], "price": [3.0, 4.0, 5.0]})
+    log = Interactions(frame, item_features=prices)
+    assert log.dropped["repeated_item_features"] == 1
+    assert log.item_features["price"].to_dict() == {1: 3.0, 2: 4.0}

@@ -173,7 +173,7 @@ def test_bad_times_late_in_a_file_are_counted(tmp_path):
         ("log.txt", "", r"log\.txt: what format"),
         ("log.csv", "user_id,item_id\n", r"log\.csv: the log has no rows"),
         ("log.parquet", "no parquet", r"log\.parquet: not a Parquet file"),
-        ("log.csv", b"user_id,item_id\n\xff\xfe,2\n", r"log\.csv: can not be read as a table"),
+        ("log.csv", b"user_id,item_id\n\xff\xfe,2\n", r"log\.csv is not UTF-8 text"),
     ],
 )
 def test_bad_files_get_one_clear_error(tmp_path, name, content, message):

@@ -67,3 +67,18 @@ def test_conditions(condition, kept):
 def test_what_is_no_condition(condition, what):
     with pytest.raises(ValueError, match=what):
         rows_where(FRAME, condition)
+
+
+def test_whole_numbers_of_64_bits_are_compared_exactly():
+    large = 2**53
+    columns = [
+        pd.Series([large, large + 1, 0], dtype="int64"),
+        pd.Series([large, large + 1, pd.NA], dtype="Int64"),
+        pd.Series([str(large), str(large + 1), None], dtype="category"),
+        pd.Series([2**64 - 1, large + 1, 0], dtype="uint64"),
+    ]
+    for column in columns:
+        kept = rows_where(pd.DataFrame({"sku": column}), f"sku == {large + 1}")
+        assert kept.tolist() == [False, True, False]
+    frame = pd.DataFrame({"sku": columns[0]})
+    assert rows_where(frame, f"sku < {10**30}").all()

@@ -66,7 +66,8 @@ class Interactions:
         has_weights: whether there was a column of weights: then `frame` has "weight", float32.
         user_features: DataFrame indexed by raw user id, or None.
         item_features: DataFrame indexed by raw item id, or None.
-        dropped: rule to the number of rows it dropped.
+        dropped: rule to the number of rows it dropped. Of several rows of features of one user or
+            item the first counts, and the others are counted here.
 
     Raises:
         ValueError: for missing columns, an empty log, and ids that are fractions.
@@ -144,8 +145,8 @@ class Interactions:
             raise ValueError(f"{name}: no row is left of {len(frame)}: {self._dropped_text()}.")
         self.frame = checked.reset_index(drop=True)
         self._known: tuple[Vocabulary, Vocabulary] | None = None
-        self.user_features = _feature_table(user_features, user, "user_id", name)
-        self.item_features = _feature_table(item_features, item, "item_id", name)
+        self.user_features = self._feature_table(user_features, user, "user_id")
+        self.item_features = self._feature_table(item_features, item, "item_id")
 
     @property
     def num_users(self) -> int:
@@ -257,6 +258,25 @@ class Interactions:
                 digest.update("\n".join(map(str, column)).encode())
         return digest.hexdigest()
 
+    def _feature_table(
+        self, table: pd.DataFrame | None, key: str, index: str
+    ) -> pd.DataFrame | None:
+        """A feature table indexed by raw id; the first row of an id counts."""
+        if table is None:
+            return None
+        if key not in table.columns:
+            raise ValueError(
+                f"{self.name}: the feature table has no column {key!r}, only "
+                f"{', '.join(map(repr, table.columns))}."
+            )
+        ids, missing = parse_ids(table[key], key)
+        table = table.drop(columns=key).set_index(pd.Index(ids, name=index))[~missing]
+        repeated = table.index.duplicated()
+        if repeated.any():
+            rule = f"repeated_{index.removesuffix('_id')}_features"
+            self.dropped[rule] = int(repeated.sum())
+        return table[~repeated]
+
     def _dropped_text(self) -> str:
         """What was dropped, in words."""
         counts = [f"{count} {rule}" for rule, count in self.dropped.items() if count]
@@ -287,19 +307,3 @@ def _repeated(frame: pd.DataFrame, duplicates: Duplicates, has_times: bool) -> n
     rows = np.flatnonzero(np.append(same, False) | np.append(False, same))
     repeated[rows] = frame.iloc[rows].duplicated([*keys, "timestamp"])
     return repeated
-
-
-def _feature_table(
-    table: pd.DataFrame | None, key: str, index: str, name: str
-) -> pd.DataFrame | None:
-    """A feature table indexed by raw id; the first row of an id counts."""
-    if table is None:
-        return None
-    if key not in table.columns:
-        raise ValueError(
-            f"{name}: the feature table has no column {key!r}, only "
-            f"{', '.join(map(repr, table.columns))}."
-        )
-    ids, missing = parse_ids(table[key], key)
-    table = table.drop(columns=key).set_index(pd.Index(ids, name=index))[~missing]
-    return table[~table.index.duplicated()]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.times import forms, looks_like_times, parse_times
+from tfrecs.data.times import forms, looks_like_times, parse_times, units_of
 
 # Without its times a log is taken in file order; a column of such a name must not be overlooked.
 _TIME_NAMES = frozenset(
@@ -60,8 +60,8 @@ def read_weights(values: pd.Series, place: str) -> np.ndarray:
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{place}, row {row + 1}: a weight is a number of 0 or more, not {values.iloc[row]!r} "
-            f"({int(bad.sum()):,} such rows). Mend them, or pass weight=None if the column is a "
+            f"{place}, row {row + 1}: a weight is a number of 0 or more, not "
+            f"{str(values.iloc[row])!r} ({int(bad.sum()):,} such rows). Mend them, or pass weight=None if the column is a "
             "feature like others."
         )
     return weights.astype(np.float32)
@@ -78,7 +78,8 @@ def times_of(
         name: What to call the log in an error.
 
     Raises:
-        ValueError: If more than 1% of the rows hold a time that can not be read.
+        ValueError: If more than 1% of the rows hold a time that cannot be read or is negative, or
+            one of another unit than the others.
     """
     try:
         times, invalid = parse_times(values, time_format)
@@ -93,7 +94,28 @@ def times_of(
             f'read, such as {shown}. Pass time_format="..." (as datetime.strptime has it), or '
             "bring them into one form."
         )
+    _check_numbers(times[~invalid], f"{name}, column {values.name!r}")
     return times, invalid
+
+
+def _check_numbers(times: np.ndarray, place: str) -> None:
+    """Refuses times of which more than 1% are negative, or of two units."""
+    many = max(len(times) * _MOST_UNREADABLE, 2)
+    negative = times[times < 0]
+    if len(negative) > many:
+        raise ValueError(
+            f"{place}: {len(negative):,} of {len(times):,} times are before 1970 or negative, such "
+            f"as {negative[0]:.15g} (seconds), and would be dropped. Move the times, keep the "
+            'others by where="...", or pass timestamp=None for the order of the rows.'
+        )
+    sizes = units_of(times[times > 0])
+    units, counts = np.unique(sizes, return_counts=True)
+    if (counts > many).sum() > 1:
+        names = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
+        shown = " and ".join(
+            f"{names[int(unit)]} ({times[times > 0][sizes == unit][0]:.15g})" for unit in units
+        )
+        raise ValueError(f"{place}: the times are of several units, {shown}. Bring them into one.")
 
 
 def check_breaks(ids: Any, column: str, name: str) -> None:

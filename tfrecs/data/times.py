@@ -17,6 +17,7 @@ _PARTS = (
     r"(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<seconds>\d{2}(?:\.\d+)?))?"
     r"\s*(?P<half>[AaPp][Mm])?)?$"
 )
+_ISO_HALF_DAY = r"^\d{4}-\d\d?-\d\d? \d{1,2}:\d\d(?::\d\d)?\s*[AaPp][Mm]$"
 _UTC = r"\s*(?:UTC|GMT)$"
 # From this size on a number is milliseconds, microseconds or nanoseconds since 1970: as seconds it
 # would be after the year 5000, and as the next unit before 1974.
@@ -85,7 +86,7 @@ def in_seconds(times: np.ndarray) -> np.ndarray:
         >>> in_seconds(np.array([1_700_000_000, 1_700_000_000_123]))
         array([1700000000, 1700000000])
     """
-    divisor = _per_second(times)
+    divisor = units_of(times)
     if times.dtype.kind in "iu":
         return times // divisor
     return np.floor(times / divisor).astype(np.int64)
@@ -97,11 +98,11 @@ def unit_of(times: np.ndarray) -> int:
     Args:
         times: Numbers since 1970, all in one unit; the largest tells it.
     """
-    return int(_per_second(np.abs(times).max(initial=0, keepdims=True))[0])
+    return int(units_of(np.abs(times).max(initial=0, keepdims=True))[0])
 
 
-def _per_second(times: np.ndarray) -> np.ndarray:
-    """How many of each number's units, as its size tells, are a second."""
+def units_of(times: np.ndarray) -> np.ndarray:
+    """Returns how many of each time's units, which its size tells, make a second."""
     units = np.ones(len(times), np.int64)
     for least, per_second in _SIZES:
         units[(np.abs(times) >= least) & (units == 1)] = per_second
@@ -171,7 +172,7 @@ def _parse_distinct(values: pd.Series, time_format: str | None) -> np.ndarray:
     if rest.any():
         numbers[rest] = _dates(values[rest].astype(str), time_format)
         if np.isfinite(numbers[rest]).any():
-            numbers[~rest] /= _per_second(numbers[~rest])
+            numbers[~rest] /= units_of(numbers[~rest])
     return numbers
 
 
@@ -185,6 +186,12 @@ def _dates(texts: pd.Series, time_format: str | None) -> np.ndarray:
     # Years that nanoseconds cannot count.
     far = np.isnan(seconds) & texts.str.match(r"^\d{4}-\d\d-\d\d").to_numpy(bool)
     seconds[far] = [_by_hand(text) for text in texts[far]]
+    half_days = np.isnan(seconds) & texts.str.match(_ISO_HALF_DAY).to_numpy(bool)
+    if half_days.any():
+        spaced = texts[half_days].str.replace(r"\s*([AaPp][Mm])$", r" \1", regex=True)
+        seconds[half_days] = _seconds(
+            pd.to_datetime(spaced, format="mixed", errors="coerce", utc=True)
+        )
     rest = np.isnan(seconds)
     if rest.any():
         seconds[rest] = _by_parts(texts[rest])

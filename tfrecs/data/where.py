@@ -154,7 +154,9 @@ class _Parser:
         if self.kind not in ("number", "text"):
             raise self.error("a number, or a text in quotes, is expected")
         is_number = self.kind == "number"
-        value: Any = float(self.value) if is_number else self.value[1:-1]
+        value: Any = self.value[1:-1]
+        if is_number:
+            value = int(self.value) if self.value.lstrip("-").isdigit() else float(self.value)
         values, wanted, fits = self._comparable(column, value, is_number)
         self.advance()
         with np.errstate(invalid="ignore"):
@@ -172,11 +174,17 @@ class _Parser:
         """A column and a value of one kind, and where the column has one."""
         present = column.notna().to_numpy(bool)
         if is_number:
-            given = pd.to_numeric(column.astype(object), errors="coerce")
-            numbers = given.to_numpy(np.float64, na_value=np.nan)
-            if present.any() and np.isnan(numbers[present]).all():
+            given = pd.to_numeric(column[present].astype(object), errors="coerce").to_numpy()
+            if given.dtype.kind not in "iu":  # Whole numbers of 64 bits are no float64.
+                given = given.astype(np.float64)
+            read = np.ones(len(given), bool) if given.dtype.kind in "iu" else ~np.isnan(given)
+            if len(read) and not read.any():
                 raise self.error(f"column {column.name!r} holds texts: put the value in quotes,")
-            return numbers, value, present & ~np.isnan(numbers)
+            numbers = np.zeros(len(column), given.dtype)
+            numbers[present] = given
+            fits = present.copy()
+            fits[present] = read
+            return numbers, value, fits
         if column.dtype.kind in "iuf":
             raise self.error(f"column {column.name!r} holds numbers: leave the quotes out,")
         if looks_like_times(column):

@@ -36,6 +36,7 @@ def resolve(path: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: naming each place that was tried.
+        ValueError: for what is neither a file nor a folder.
     """
     given = Path(path).expanduser()
     places = [given]
@@ -44,6 +45,8 @@ def resolve(path: str | Path) -> Path:
         places.append(Path(folder).expanduser() / given)
     for place in places:
         if place.exists():
+            if not place.is_file() and not place.is_dir():  # A pipe can be read once only.
+                raise ValueError(f"{place} is no regular file: write the data to one first.")
             return place
     hint = "" if folder else " (TFRECS_DATA, a folder to look in as well, is not set)"
     raise FileNotFoundError(f"No file {' nor '.join(str(place) for place in places)}{hint}.")

@@ -252,6 +252,8 @@ def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
     if path.is_file() and is_gzipped(path):
         with open_bytes(path) as file:
             source = pa.BufferReader(file.read())
+    elif path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+        raise ValueError(f"{path} is an empty folder: name a file, or a folder of Parquet files.")
     try:
         table = pa.parquet.read_table(source, read_dictionary=list(ids))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
@@ -286,4 +288,6 @@ def _explain(path: Path, delimiter: str, message: str) -> str:
             f"{delimiter!r}: {text[:80]!r}. "
             "Mend or remove the line, or say format= or delimiter= if the file was misread."
         )
+    if "invalid UTF8" in message:
+        return f"{path} is not UTF-8 text. Convert it, such as by iconv -f latin1 -t utf-8."
     return f"{path}: can not be read as a table: {message.splitlines()[0]}"
