@@ -423,3 +423,11 @@ def test_names_as_a_person_writes_them():
     # An argument of the loss is not the loss, and a dotted path is for the parser.
     kept = ["--model.loss.num_negatives", "4", "--model.loss", "my.own.Loss"]
     assert with_class_paths(kept, options) == kept
+
+
+def test_a_config_that_is_no_mapping(tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id\n1,2\n")
+    for flag in ("--config", "--recipe"):
+        assert main(["train", flag, str(path), "--output", str(tmp_path / "run")]) == 2
+        assert f"{path} holds no settings" in capsys.readouterr().err

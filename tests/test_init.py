@@ -27,7 +27,7 @@ def run(code, *path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("version", [None, "1.0"])
+@pytest.mark.parametrize("version", [None, pytest.param("1.0", marks=pytest.mark.slow)])
 def test_scann_of_another_tensorflow_is_guarded_at_once(tmp_path, version):
     (tmp_path / "scann").mkdir()
     (tmp_path / "scann" / "__init__.py").write_text("raise ValueError('wrong TensorFlow')\n")

@@ -97,7 +97,11 @@ assert tf.keras.__name__.startswith("tf_keras")
 # Slow ones take a process of their own, which imports TensorFlow, for little more.
 @pytest.mark.parametrize(
     "before",
-    [pytest.param("", marks=pytest.mark.slow), QUICK_IMPORT, TENSORFLOW_FIRST],
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        pytest.param(QUICK_IMPORT, marks=pytest.mark.slow),
+        TENSORFLOW_FIRST,
+    ],
     ids=["alone", "imported quickly", "after TensorFlow"],
 )
 def test_chooses_keras_2_quietly(before):

@@ -117,6 +117,7 @@ def test_early_stopping_and_best_weights_on_ndcg(data, batches):
     assert best == pytest.approx(max(values))
 
 
+@pytest.mark.slow
 def test_a_second_training_starts_anew(data, batches):
     validation = CorpusValidation(data, every=5)
     _fit(batches, [validation], epochs=3)

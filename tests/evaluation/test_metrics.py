@@ -94,6 +94,7 @@ def _ranx(**asked):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_agrees_with_ranx_on_many_targets():
     rng = np.random.default_rng(0)
     n, users = 60, 80

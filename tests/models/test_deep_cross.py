@@ -37,6 +37,7 @@ def make(split, **arguments):
     )
 
 
+@pytest.mark.slow
 def test_learns_crosses(split):
     model = make(split, dropout=0.0)
     model.compile(tfrecs.optimizers.Adam(0.01))

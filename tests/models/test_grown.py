@@ -59,6 +59,7 @@ def test_known_items_keep_their_vectors_and_new_ones_have_those_of_their_feature
     assert scores[~even][:, ~cheap].mean() > scores[~even][:, cheap].mean() + 1
 
 
+@pytest.mark.slow
 def test_sasrec_keeps_its_vectors():
     before = leave_last_out(log(range(40), range(40), 0))
     model = fitted(SASRec.from_split(before, dim=8, num_blocks=1, seed=1), before, 1)

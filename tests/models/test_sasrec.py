@@ -144,7 +144,7 @@ def cycle_users(num_items, users, length):
     [
         # Quick: test_withheld.py.
         pytest.param(FullSoftmax(), marks=pytest.mark.slow),
-        SampledSoftmax(8, seed=1),
+        pytest.param(SampledSoftmax(8, seed=1), marks=pytest.mark.slow),
         pytest.param(BinaryCrossEntropy(4, seed=1), marks=pytest.mark.slow),
         pytest.param(GBCE(8, seed=1), marks=pytest.mark.slow),
         pytest.param(SampledSoftmax(8, shared=False, seed=1), marks=pytest.mark.slow),

@@ -35,6 +35,7 @@ def sentences(kinds, seed=0):
     return list((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_two_towers_place_cold_items_by_their_sentences():
     def log(users, items, seed):
         rng = np.random.default_rng(seed)
@@ -140,7 +141,7 @@ def histories(rows=3000):
     return frame
 
 
-@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("pooling", [pytest.param("mean", marks=pytest.mark.slow), "attention"])
 def test_only_the_history_tells(pooling):
     frame, vocabulary = histories(), Vocabulary(range(1, 31))
     context = Schema({"seen": History(vocabulary, 5, pooling), "liked": Label()})

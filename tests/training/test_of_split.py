@@ -84,6 +84,7 @@ def test_known_items_are_those_of_the_run(job, tmp_path, shared):
     assert known == {"class_path": "tfrecs.negatives.KnownItems", "init_args": {}}
 
 
+@pytest.mark.slow
 def test_the_command_line_from_its_own_config(tmp_path, log_file, capsys):
     flags = [
         "--model=matrix_factorization",

@@ -94,6 +94,7 @@ def test_the_policy_is_as_before_also_after_an_error():
         pass
 
 
+@pytest.mark.slow
 def test_a_mirrored_job_is_that_of_one_device(log_file, tmp_path, quiet, two_devices):
     model = {"dim": 8, "num_blocks": 1, "max_length": 6, "dropout": 0.0}
     job = {"data": log_file, "model_args": model, "epochs": 3, "batch_size": 8, "console": quiet}

@@ -109,6 +109,7 @@ def test_the_run_can_be_loaded_and_repeated(run, tmp_path, quiet):
     json.dumps(again.metrics)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_of_a_number_is_that_of_its_least_error(log_file, tmp_path, quiet):
     run = tfrecs.train(
         tmp_path / "run",

@@ -39,7 +39,8 @@ def check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
         if name == "config":
             if not Path(value).is_file():
                 raise ConfigError(f"--config: there is no file {value}")
-            read_settings(Path(value))
+            if not isinstance(read_settings(Path(value)), dict):
+                raise ConfigError(f"{value} holds no settings, such as the config.yaml of a run.")
         elif name.rpartition(".")[2] in {*kinds, "class_path"}:
             _check_value(option, value)
         elif re.match(r"\s*[{\[]", value):

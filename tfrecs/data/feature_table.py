@@ -82,7 +82,12 @@ class FeatureTable:
         ids = vocabulary.encode(frame.index)
         known = ids <= len(vocabulary)
         if not known.any():
-            raise ValueError("FeatureTable: none of the vocabulary's ids is in the table.")
+            theirs = repr(frame.index[0]) if len(frame) else "none"
+            raise ValueError(
+                "FeatureTable: none of the vocabulary's ids is in the table of features, whose "
+                f"first id is {theirs}, where the vocabulary has such as {vocabulary.ids[0]!r}. "
+                "Take another column of ids, or bring the ids into one form."
+            )
         frame, ids = frame[known], ids[known]
         schema = Schema.from_frame(frame) if schema is None else schema
         if schema.label is not None or not len(schema):

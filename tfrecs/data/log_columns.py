@@ -61,8 +61,8 @@ def read_weights(values: pd.Series, place: str) -> np.ndarray:
         row = int(bad.argmax())
         raise ValueError(
             f"{place}, row {row + 1}: a weight is a number of 0 or more, not "
-            f"{str(values.iloc[row])!r} ({int(bad.sum()):,} such rows). Mend them, or pass weight=None if the column is a "
-            "feature like others."
+            f"{str(values.iloc[row])!r} ({int(bad.sum()):,} such rows). Mend them, or pass "
+            "weight=None if the column is a feature like others."
         )
     return weights.astype(np.float32)
 
