@@ -229,6 +229,10 @@ def _sasrec(**arguments):
     return tfrecs.models.SASRec(**arguments)
 
 
+def _gru4rec():
+    return tfrecs.models.GRU4Rec(items=9, dim=8, hidden_dim=6, num_layers=2, max_length=5, seed=1)
+
+
 layers, losses = tfrecs.layers, tfrecs.losses
 GlorotUniform = keras.initializers.GlorotUniform
 CASES: dict[str, Case] = {
@@ -556,4 +560,6 @@ CASES: dict[str, Case] = {
         lambda: _sasrec(similarity="cosine", tied=False), (HISTORY,), _score, float32=True
     ),
     "models.SASRec, loss": Case(_sasrec, (HISTORY, TARGET), _loss, float32=True),
+    "models.GRU4Rec": Case(_gru4rec, (HISTORY,), _score, float32=True),
+    "models.GRU4Rec, loss": Case(_gru4rec, (HISTORY, TARGET), _loss, float32=True),
 }

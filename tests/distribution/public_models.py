@@ -125,6 +125,12 @@ EXAMPLES = {
     "SASRec, negatives of the batch": Example(
         models.SASRec, lambda: {**SASREC, "loss": _in_batch()}, "", WINDOWS_A_BATCH
     ),
+    "GRU4Rec": Example(
+        models.GRU4Rec,
+        lambda: {"dim": 8, "max_length": 6, "seed": 1},
+        "--model gru4rec --model.dim 8 --model.max_length 6",
+        WINDOWS_A_BATCH,
+    ),
     "TwoTower": Example(
         models.TwoTower,
         lambda: TWO_TOWER,

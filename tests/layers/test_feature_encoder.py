@@ -257,7 +257,7 @@ def test_numbers_enter_in_float32(policy):
 
 def test_configs_written_before_there_were_poolings_are_read(encoder):
     config = encoder.get_config()
-    for column in config["schema"]["columns"].values():
+    for column in config["schema"]["config"]["columns"].values():
         for name in ("bins", "pooling", "word_dim"):
             column.pop(name, None)
     again = FeatureEncoder.from_config(config)

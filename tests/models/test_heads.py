@@ -167,7 +167,7 @@ def test_config_round_trip(rows, experts):
 def test_a_config_from_before_there_were_heads_still_loads():
     model = DeepCross(Schema({"a": Numeric(), "y": Label()}), dim=4, deep_units=[4], seed=1)
     config = json.loads(json.dumps(model.get_config()))
-    del config["task_experts"], config["context"]["columns"]["y"]["optional"]
+    del config["task_experts"], config["context"]["config"]["columns"]["y"]["optional"]
     again = DeepCross.from_config(config)
     assert [w.name for w in again.weights] == [w.name for w in model.weights]
     assert any(w.name == "output/kernel:0" for w in model.weights)

@@ -24,6 +24,9 @@ MODELS = {
         loss=tfrecs.losses.SampledSoftmax(32, seed=1),
         seed=1,
     ),
+    "GRU4Rec": lambda split: tfrecs.models.GRU4Rec(
+        split.items, dim=32, max_length=12, dropout=0.2, seed=1
+    ),
     "TwoTower": lambda split: tfrecs.models.TwoTower.from_split(split, dim=32, seed=1),
     "TwoTower, users alone": lambda split: tfrecs.models.TwoTower.from_split(
         split, dim=32, pooling=None, seed=1

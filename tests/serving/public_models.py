@@ -46,6 +46,7 @@ MODELS: dict[str, Callable[[], tfrecs.models.Model]] = {
     "SASRec": lambda: tfrecs.models.SASRec(
         ITEMS, dim=4, num_blocks=1, num_heads=2, max_length=5, seed=2
     ),
+    "GRU4Rec": lambda: tfrecs.models.GRU4Rec(ITEMS, dim=4, max_length=5, seed=2),
     "TwoTower": lambda: _two_tower(features.item_table()),
     "MatrixFactorization": _factors("MatrixFactorization"),
     "GeneralizedMF": _factors("GeneralizedMF"),

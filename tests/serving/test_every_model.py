@@ -11,7 +11,7 @@ from tfrecs.data import Histories, Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
-VECTORS = {"SASRec", "TwoTower", "MatrixFactorization", "GeneralizedMF"}
+VECTORS = {"SASRec", "GRU4Rec", "TwoTower", "MatrixFactorization", "GeneralizedMF"}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -28,7 +28,7 @@ def test_export(name, public_export):
     inputs = signatures["serving_default"]["inputs"]
     assert inputs["exclude"]["shape"] == [None, EXCLUSIONS]
     assert ("history" in inputs) == (model.max_history is not None)
-    assert ("user_id" in inputs) == (name != "SASRec")
+    assert ("user_id" in inputs) == (name not in ("SASRec", "GRU4Rec"))
     recommender = Recommender(folder)
     items = model.items.ids.tolist()
     asked, features = {"history": [items[1]]}, {"user_id": tf.constant([3])}

@@ -17,6 +17,7 @@ from tfrecs.models import (
     MLP,
     DeepCross,
     GeneralizedMF,
+    GRU4Rec,
     MatrixFactorization,
     NeuralMF,
     SASRec,
@@ -61,6 +62,7 @@ CASES = {
         {"num_blocks": 1, "max_length": 6, "loss": BinaryCrossEntropy(2)},
         {"optimizer": LazyAdam, "batch_size": 6},
     ),
+    "GRU4Rec": Case(GRU4Rec, {"max_length": 6, "dropout": 0.3}, {"batch_size": 6}),
     "TwoTower": Case(TwoTower, {"hidden_units": [8], "max_length": 5, "id_dropout": 0.3}),
     "TwoTower, attention": Case(
         TwoTower,

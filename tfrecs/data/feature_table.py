@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tfrecs.configured import registered
 from tfrecs.data.schema import Schema
 from tfrecs.data.vocabulary import Vocabulary
 
 
+@registered
 class FeatureTable:
     """The encoded features of n users or items: row i belongs to id i.
 
@@ -53,6 +55,7 @@ class FeatureTable:
         self.schema = schema
         self.columns = columns
         self.without_row = without_row
+        self.has_values = True
 
     @classmethod
     def from_frame(
@@ -119,7 +122,9 @@ class FeatureTable:
             )
             for name, column in schema.items()
         }
-        return cls(schema, columns)
+        table = cls(schema, columns)
+        table.has_values = False
+        return table
 
     def __len__(self) -> int:
         """Number of ids, n."""

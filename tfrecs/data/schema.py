@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data.columns import (
     Categorical,
     Column,
@@ -29,6 +30,7 @@ from tfrecs.data.wide_columns import Text, Vector, vector_size
 _FEW = 32
 
 
+@registered
 class Schema(Mapping[str, Column]):
     """What the columns of a table are, and so how they are encoded and what a model takes in.
 

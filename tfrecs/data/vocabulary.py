@@ -13,9 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfrecs.configured import registered
 from tfrecs.data.ids import parse_ids
 
 
+@registered
 class Vocabulary:
     """The ids 1..n that stand for n raw ids; 0 is padding and n + 1 is out of vocabulary.
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.cross_mixture import CrossMixture, clone, second_input
 from tfrecs.layers.dropout import Dropout
 
 STRUCTURES = ("parallel", "stacked")
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Cross(keras.layers.Layer):
+@registered
+class Cross(Configured, keras.layers.Layer):
     """The cross layer of DCN-V2 (Wang et al., WWW 2021, equations 1 and 2).
 
         y = x0 * (act(W x + b) + diag_scale x) + x,   W = V U with `projection_dim`
@@ -122,28 +123,14 @@ class Cross(keras.layers.Layer):
     def _is_linear(self) -> bool:
         return self.preactivation is keras.activations.linear
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "projection_dim": self.projection_dim,
-            "diag_scale": self.diag_scale,
-            "use_bias": self.use_bias,
-            "preactivation": keras.activations.serialize(self.preactivation),
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-        }
-
 
 def _times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Returns the product for `x` of any rank."""
     return tf.matmul(x, kernel) if x.shape.rank == 2 else tf.einsum("...d,de->...e", x, kernel)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class CrossNetwork(keras.layers.Layer):
+@registered
+class CrossNetwork(Configured, keras.layers.Layer):
     """A stack of cross layers, and the deep network beside or after it (DCN-V2, section 3).
 
         x_{l+1} = cross_l(x_0, x_l),   l = 0 .. num_layers - 1
@@ -247,18 +234,3 @@ class CrossNetwork(keras.layers.Layer):
         for layer in self.deep:
             deep = layer(deep, training=training) if isinstance(layer, Dropout) else layer(deep)
         return [deep] if self.structure == "stacked" else [x, deep]
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "projection_dim": self.projection_dim,
-            "num_experts": self.num_experts,
-            "diag_scale": self.diag_scale,
-            "deep_units": list(self.deep_units),
-            "structure": self.structure,
-            "dropout": self.dropout,
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "seed": self.seed,
-        }

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 GATES = ("softmax", "sigmoid")
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class CrossMixture(keras.layers.Layer):
+@registered
+class CrossMixture(Configured, keras.layers.Layer):
     """The mixture of low-rank cross layers of DCN-V2, DCN-Mix (Wang et al., WWW 2021, 3 and 4).
 
         y = sum_i G_i(x) E_i(x) + x,   E_i(x) = x0 * (U_i g(C_i g(V_i' x)) + b)
@@ -129,21 +130,6 @@ class CrossMixture(keras.layers.Layer):
             total = tf.reduce_sum(gate, axis=-1, keepdims=True)
             product += total * tf.cast(self._bias, x.dtype)
         return x0 * product + x
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_experts": self.num_experts,
-            "projection_dim": self.projection_dim,
-            "activation": keras.activations.serialize(self.activation),
-            "gate": self.gate,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-        }
 
 
 def second_input(x0: tf.Tensor, x: tf.Tensor | None) -> tf.Tensor:

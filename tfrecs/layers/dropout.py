@@ -6,14 +6,15 @@ import random
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 # Between the seeds of replicas: far from those of other layers, and within the low 32 bits, as XLA
 # reads no others.
 _REPLICA_STRIDE = 1_640_531_527
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class StepCounter(keras.layers.Layer):
+@registered
+class StepCounter(Configured, keras.layers.Layer):
     """Counts its calls in a checkpointed variable and turns the count into stateless random seeds.
 
     Keras keeps the state of its random generators out of checkpoints, so a resumed run draws other
@@ -61,13 +62,9 @@ class StepCounter(keras.layers.Layer):
             seed += tf.cast(replica.replica_id_in_sync_group, tf.int64) * _REPLICA_STRIDE
         return tf.stack([seed, step])
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "seed": self.seed}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
-class Dropout(keras.layers.Layer):
+@registered
+class Dropout(Configured, keras.layers.Layer):
     """Dropout (Srivastava et al., 2014) with masks that a checkpoint restores.
 
     In training, each element is zeroed with probability `rate` and the others are divided by
@@ -117,7 +114,3 @@ class Dropout(keras.layers.Layer):
         keep = tf.reshape(tf.cast(bits, tf.int32) >= self._threshold, shape)
         scale = tf.cast(1 / (1 - self._threshold / 2**16), inputs.dtype)
         return inputs * tf.where(keep, scale, tf.zeros((), inputs.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

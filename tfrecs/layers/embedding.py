@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class ItemEmbedding(keras.layers.Layer):
+@registered
+class ItemEmbedding(Configured, keras.layers.Layer):
     """A table of `num_items` vectors; item id `i` (1..n) is row `i - 1`.
 
     Padding (0) and the out-of-vocabulary id (n + 1) have no row: they would never be trained, and
@@ -72,14 +73,3 @@ class ItemEmbedding(keras.layers.Layer):
     def grow_from(self, smaller: ItemEmbedding) -> None:
         """Takes the vectors of a layer of fewer items; further items keep their initial ones."""
         self.table.assign(tf.concat([smaller.table, self.table[smaller.num_items :]], axis=0))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_items": self.num_items,
-            "dim": self.dim,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "regularizer": keras.regularizers.serialize(self.regularizer),
-            "seed": self.seed,
-        }

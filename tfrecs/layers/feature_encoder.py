@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import (
     Categorical,
     FeatureTable,
@@ -33,8 +34,8 @@ from tfrecs.layers.stacked_embedding import StackedEmbedding
 from tfrecs.layers.text import TextEmbedding
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class FeatureEncoder(keras.layers.Layer):
+@registered
+class FeatureEncoder(Configured, keras.layers.Layer):
     """Makes one vector a row of the columns of a schema.
 
     Side by side, in this order:
@@ -83,8 +84,6 @@ class FeatureEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         # Numbers enter in float32: a float16 cannot tell one year from the next.
         self._autocast = False
-        if isinstance(schema, dict):
-            schema = Schema.from_config(schema)
         self.schema = schema
         self.dim = dim
         self.num_bins = num_bins
@@ -304,17 +303,6 @@ class FeatureEncoder(keras.layers.Layer):
         known = (ids > 0) & (ids <= self._num_items[name])
         vectors = (self.items if own else self.categories).vectors(feature, ids)
         return self.histories[name](vectors, mask=known)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "schema": self.schema.get_config(),
-            "dim": self.dim,
-            "num_bins": self.num_bins,
-            "multiple_of": self.multiple_of,
-            "seed": self.seed,
-        }
 
 
 def _begins(vocabulary: Vocabulary, items: Vocabulary) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import FeatureTable
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class FeatureLookup(keras.layers.Layer):
+@registered
+class FeatureLookup(Configured, keras.layers.Layer):
     """Gives the encoded features of ids: a `FeatureTable` as weights that do not train.
 
     A model that holds one needs ids alone as input, and its checkpoints and exports know the
@@ -29,8 +30,6 @@ class FeatureLookup(keras.layers.Layer):
 
     def __init__(self, table: FeatureTable, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(table, dict):
-            table = FeatureTable.from_config(table)
         self.schema = table.schema
         self.size = len(table)
         self.columns = {
@@ -56,8 +55,3 @@ class FeatureLookup(keras.layers.Layer):
 
     def grow_from(self, smaller: FeatureLookup) -> None:
         """Keeps the features it has: those of all ids, as they are now."""
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the schema and the number of ids; the features are in the weights."""
-        table = {"schema": self.schema.get_config(), "size": self.size}
-        return {**super().get_config(), "table": table}

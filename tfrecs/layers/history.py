@@ -11,13 +11,14 @@ import math
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 MODES = ("mean", "recency", "attention")
 FUSIONS = ("gate", "concat")
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class HistoryPooling(keras.layers.Layer):
+@registered
+class HistoryPooling(Configured, keras.layers.Layer):
     """The user's vector as a weighted mean of the vectors in a history.
 
         u = sum_p a_p x_p,   a = softmax(l) over the valid positions
@@ -138,21 +139,9 @@ class HistoryPooling(keras.layers.Layer):
         """Returns None: what comes out has no positions."""
         return
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "mode": self.mode,
-            "half_life": self.half_life,
-            "learn_half_life": self.learn_half_life,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "seed": self.seed,
-        }
 
-
-@keras.utils.register_keras_serializable("tfrecs")
-class LongShortHistory(keras.layers.Layer):
+@registered
+class LongShortHistory(Configured, keras.layers.Layer):
     """Short-term interest, the last few items, joined with long-term interest, all of them.
 
         s = short(x_p, p < short_length),   l = long(x)
@@ -205,8 +194,6 @@ class LongShortHistory(keras.layers.Layer):
         if isinstance(pooling, str):
             seed = None if self.seed is None else self.seed + index
             return HistoryPooling(pooling, seed=seed, dtype=self.dtype_policy, name=name)
-        if isinstance(pooling, dict):
-            pooling = keras.layers.deserialize(pooling)
         return pooling
 
     def build(self, input_shape: Any) -> None:
@@ -236,17 +223,6 @@ class LongShortHistory(keras.layers.Layer):
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Returns None: what comes out has no positions."""
         return
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "short_length": self.short_length,
-            "short": keras.layers.serialize(self.short),
-            "long": keras.layers.serialize(self.long),
-            "fusion": self.fusion,
-            "seed": self.seed,
-        }
 
 
 def _dense(

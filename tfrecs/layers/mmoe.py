@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.cross_mixture import PerExpert, clone
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class MMoE(keras.layers.Layer):
+@registered
+class MMoE(Configured, keras.layers.Layer):
     """Multi-gate mixture of experts (Ma et al., KDD 2018): a shared bottom for several tasks.
 
         y_k = sum_i g_k(x)_i f_i(x),   g_k(x) = softmax(W_k x)
@@ -104,16 +105,3 @@ class MMoE(keras.layers.Layer):
         shape = tf.concat([tf.shape(inputs)[:-1], [self.num_tasks, self.num_experts]], 0)
         gate = tf.nn.softmax(tf.cast(tf.reshape(gate, shape), tf.float32))
         return tf.matmul(tf.cast(gate, inputs.dtype), hidden)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_tasks": self.num_tasks,
-            "num_experts": self.num_experts,
-            "expert_units": list(self.expert_units),
-            "activation": keras.activations.serialize(self.activation),
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-        }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 _SMALLEST_SQUARE = 1e-12
 
@@ -44,8 +45,8 @@ def unit_vectors(x: tf.Tensor) -> tf.Tensor:
     return compute(x)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class LayerNormalization(keras.layers.Layer):
+@registered
+class LayerNormalization(Configured, keras.layers.Layer):
     """Layer normalisation over the last axis (Ba et al., 2016).
 
         y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta
@@ -79,10 +80,6 @@ class LayerNormalization(keras.layers.Layer):
         x = tf.cast(inputs, tf.float32)
         y = _standardise(x, tf.cast(self.gamma, x.dtype), tf.cast(self.beta, x.dtype), self.epsilon)
         return tf.cast(y, self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "epsilon": self.epsilon}
 
 
 def _standardise(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.compiled import surely_positive
 
 
-class Numeric(keras.layers.Layer):
+class Numeric(Configured, keras.layers.Layer):
     """Base: the checks of inputs, and `adapt`."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -90,7 +91,7 @@ def _without_infinite(values: np.ndarray) -> list[np.ndarray]:
     return [column[np.isfinite(column)] for column in values.T]
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Squashing(Numeric):
     """Squashes each number into (0, 1) by a sigmoid whose scale and shift are learned.
 
@@ -126,7 +127,7 @@ class Squashing(Numeric):
         return tf.cast(tf.sigmoid(self.scale * x + self.shift), self.compute_dtype)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Discretization(Numeric):
     """Embeds each number by the bin that it falls into; bins are quantiles of the data.
 
@@ -198,13 +199,8 @@ class Discretization(Numeric):
         vectors = tf.gather(self.table, self.bins_of(inputs) + offsets)
         return tf.cast(vectors, self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"dim": self.dim, "num_bins": self.num_bins, "seed": self.seed}
-        return {**super().get_config(), **config}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class PeriodicEncoding(Numeric):
     """Encodes each number by cosines and sines of learned frequencies.
 
@@ -267,15 +263,6 @@ class PeriodicEncoding(Numeric):
         encoded = tf.concat([tf.cos(angle), tf.sin(angle)], axis=-1)
         encoded *= tf.cast(usable, tf.float32)[..., tf.newaxis]
         return tf.cast(encoded, self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_frequencies": self.num_frequencies,
-            "sigma": self.sigma,
-            "seed": self.seed,
-        }
 
 
 class _NormalWithin3(keras.initializers.Initializer):

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.layers.numeric import Numeric
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class PiecewiseLinearEncoding(Numeric):
     """Piecewise linear encoding (PLE) of numbers, by bins that are learned from data.
 
@@ -141,18 +142,8 @@ class PiecewiseLinearEncoding(Numeric):
         encoded.set_shape([*inputs.shape[:-1], encoded.shape[-1]])
         return tf.cast(encoded, self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_bins": self.num_bins,
-            "bins": self.bins,
-            "tree_args": None if self.tree_args is None else dict(self.tree_args),
-            "missing_indicator": self.missing_indicator,
-        }
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
     """An embedding of each number: a linear layer of its own on its piecewise linear encoding.
 
@@ -224,14 +215,3 @@ class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
         vectors = tf.einsum("...fb,fbd->...fd", encoded, kernel) + bias
         is_missing = tf.math.is_nan(tf.cast(inputs, tf.float32))[..., tf.newaxis]
         return self.activation(tf.where(is_missing, missing, vectors))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {
-            **super().get_config(),
-            "dim": self.dim,
-            "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
-        }
-        del config["missing_indicator"]
-        return config

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf, tfrs
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.hashing import buckets_of, salt_of
 
 COMBINERS = ("mean", "sum")
 Ids = Any  # [batch, num_features], or a dictionary of [batch] and [batch, length]
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class StackedEmbedding(keras.layers.Layer):
+@registered
+class StackedEmbedding(Configured, keras.layers.Layer):
     """The vectors of all categorical features of a row, side by side, from one table by one gather.
 
     Feature f has the ids 1..n_f and two more vectors, which are trained like the others: id 0 is a
@@ -329,20 +330,6 @@ class StackedEmbedding(keras.layers.Layer):
         # Padding is id 0, so that in a bag of padding the first vector is a missing value's.
         empty = ~tf.reduce_any(known, axis=1, keepdims=True)
         return tf.where(empty, tf.one_hot([0], ids.shape[1]), shares)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "sizes": dict(zip(self.names, self.sizes, strict=True)),
-            "dim": list(self.dims),
-            "hashed": list(self.hashed),
-            "combiner": self.combiner,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "regularizer": keras.regularizers.serialize(self.regularizer),
-            "seed": self.seed,
-            "tpu": self.tpu if self.tpu is None or isinstance(self.tpu, str) else dict(self.tpu),
-        }
 
 
 def _checked(ids: Any, name: str) -> tf.Tensor:

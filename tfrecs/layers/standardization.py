@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.layers.numeric import Numeric, learn_standard, standardised
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Standardization(Numeric):
     """Brings each number to mean 0 and variance 1 in the data.
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.compiled import surely_positive
 
 POOLINGS = ("mean", "sif")
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class TextEmbedding(keras.layers.Layer):
+@registered
+class TextEmbedding(Configured, keras.layers.Layer):
     """The vector of a text: the mean of its words' vectors, plain or by smooth inverse frequency.
 
         v = 1/|s| sum_{w in s} a_w v_w,   a_w = 1,   or   smoothing / (smoothing + p(w))
@@ -139,21 +140,9 @@ class TextEmbedding(keras.layers.Layer):
         vectors = tf.cast(tf.gather(self.table, rows), self.compute_dtype)
         return tf.einsum("...t,...td->...d", weights, vectors)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_words": self.num_words,
-            "dim": self.dim,
-            "pooling": self.pooling,
-            "smoothing": self.smoothing,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "seed": self.seed,
-        }
 
-
-@keras.utils.register_keras_serializable("tfrecs")
-class PretrainedEmbedding(keras.layers.Layer):
+@registered
+class PretrainedEmbedding(Configured, keras.layers.Layer):
     """Vectors of items computed once, looked up by id, and a learned projection of them.
 
         z_i = W v_i + b
@@ -207,6 +196,7 @@ class PretrainedEmbedding(keras.layers.Layer):
         if dim < 1:
             raise ValueError(f"dim must be at least 1, not {dim}.")
         self.num_items, self.size = shape
+        self.remember(vectors=[self.num_items, self.size])
         self.dim = int(dim)
         self.use_bias = use_bias
         self.fine_tune = fine_tune
@@ -243,15 +233,3 @@ class PretrainedEmbedding(keras.layers.Layer):
             rows = tf.where(known, inputs - 1, 0)
         vectors = self._projection(tf.cast(tf.gather(self.table, rows), self.compute_dtype))
         return vectors * tf.cast(known, vectors.dtype)[..., tf.newaxis]
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, with the shape in place of the vectors."""
-        return {
-            **super().get_config(),
-            "vectors": [self.num_items, self.size],
-            "dim": self.dim,
-            "use_bias": self.use_bias,
-            "fine_tune": self.fine_tune,
-            "regularizer": keras.regularizers.serialize(self.regularizer),
-            "seed": self.seed,
-        }

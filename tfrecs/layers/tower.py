@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import FeatureTable
 from tfrecs.layers.cross import CrossNetwork
 from tfrecs.layers.dropout import Dropout, StepCounter
@@ -14,8 +15,8 @@ from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.stacked_embedding import StackedEmbedding
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Tower(keras.layers.Layer):
+@registered
+class Tower(Configured, keras.layers.Layer):
     """Makes the vectors of users or items from their ids and features.
 
         x = [embedding of the id, features, what else the caller has]
@@ -66,9 +67,6 @@ class Tower(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        empty = False
-        if isinstance(features, dict):  # A config: the weights will bring the values.
-            features, empty = FeatureTable.from_config(features), True
         if features is None and not id_dim and not beside_dim:
             raise ValueError("A tower needs features where ids have no vectors (id_dim 0).")
         if features is not None and len(features) != size:
@@ -109,7 +107,7 @@ class Tower(keras.layers.Layer):
             self.encoder = FeatureEncoder(
                 features.schema, feature_dim, seed=part_seed(2), dtype=policy, name="features"
             )
-            if not empty:
+            if features.has_values:  # Else the weights will bring what was learned.
                 self.encoder.adapt(features)
         self.crosses = None
         if cross_layers:
@@ -176,21 +174,3 @@ class Tower(keras.layers.Layer):
         for layer in self.dense:
             x = layer(x)
         return x
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments; of the features what `FeatureTable` tells."""
-        lookup = self.lookup
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "dim": self.dim,
-            "features": None if lookup is None else lookup.get_config()["table"],
-            "id_dim": self.id_dim,
-            "feature_dim": self.feature_dim,
-            "beside_dim": self.beside_dim,
-            "hidden_units": list(self.hidden_units),
-            "cross_layers": self.cross_layers,
-            "dropout": self.dropout,
-            "id_dropout": self.id_dropout,
-            "seed": self.seed,
-        }

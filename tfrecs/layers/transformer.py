@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.normalization import LayerNormalization
 
@@ -34,8 +35,8 @@ def causal_mask(valid: tf.Tensor) -> tf.Tensor:
     return earlier | (position[:, tf.newaxis] == position)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class SelfAttention(keras.layers.Layer):
+@registered
+class SelfAttention(Configured, keras.layers.Layer):
     """Scaled dot-product attention with several heads (Vaswani et al., 2017, section 3.2).
 
     Queries may come from another tensor than keys and values, as SASRec's block needs. Products run
@@ -130,14 +131,9 @@ class SelfAttention(keras.layers.Layer):
         shape = tf.shape(x)
         return tf.reshape(x, [shape[0], shape[1], x.shape[2] * x.shape[3]])
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"num_heads": self.num_heads, "dropout": self.dropout, "seed": self.seed}
-        return {**super().get_config(), **config}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
-class SASRecBlock(keras.layers.Layer):
+@registered
+class SASRecBlock(Configured, keras.layers.Layer):
     """One block of SASRec (Kang and McAuley, ICDM 2018).
 
     With `norm="paper"` it orders its parts as the authors' code does, which is neither of the usual
@@ -253,18 +249,6 @@ class SASRecBlock(keras.layers.Layer):
     def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:
         hidden = self._hidden_drop(self._hidden(x), training=training)
         return self._output_drop(self._output(hidden), training=training)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "dropout": self.dropout,
-            "norm": self.norm,
-            "epsilon": self.epsilon,
-            "seed": self.seed,
-        }
 
 
 def _derive(seed: int | None, index: int) -> int | None:

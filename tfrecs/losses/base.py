@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured
 from tfrecs.losses.scores import Scores
 
 
@@ -20,7 +21,7 @@ def global_sum(x: tf.Tensor) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
-class Loss(keras.layers.Layer):
+class Loss(Configured, keras.layers.Layer):
     """Base of the losses that train a model to score its targets above other items.
 
     A loss is called with the targets, an object that computes scores, and optional weights, and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tfrecs._keras import keras
 from tfrecs._names import choose, public_classes, simplified
 from tfrecs.losses.base import Loss
 
@@ -16,7 +15,7 @@ def choose_loss(
     """Returns the loss that a model is given, or None for its default.
 
     Args:
-        given: A loss; its name as the command line takes it, such as "bpr"; its config; or None.
+        given: A loss; its name as the command line takes it, such as "bpr"; or None.
         model: Name of the model's class, for errors.
         products: Whether the model's scores are products of vectors, as some losses need.
         others: Further kinds of objects that the model takes.
@@ -31,8 +30,6 @@ def choose_loss(
     """
     if given is None:
         return None
-    if isinstance(given, dict):
-        given = keras.utils.deserialize_keras_object(given)
     if isinstance(given, str):
         classes = loss_classes()
         if simplified(given) not in classes:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.losses.base import global_sum
 from tfrecs.negatives import KnownItems
 from tfrecs.negatives.replicas import all_gather, first_row
-from tfrecs.negatives.sample import config_of, layer_of
 
 ItemVectors = Callable[[tf.Tensor], tf.Tensor]
 
@@ -30,8 +30,8 @@ class BatchLogits(NamedTuple):
     positive: tf.Tensor
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class InBatchSoftmax(keras.layers.Layer):
+@registered
+class InBatchSoftmax(Configured, keras.layers.Layer):
     """Cross-entropy of the softmax over a query's own candidate and those of other queries.
 
         loss_i = log(sum_j exp(c_ij)) - c_ii,   c_ij = <q_i, v_j> / temperature - log q_j
@@ -94,10 +94,10 @@ class InBatchSoftmax(keras.layers.Layer):
         self.learn_temperature = learn_temperature
         self.remove_accidental_hits = remove_accidental_hits
         self.num_hard_negatives = num_hard_negatives
-        self.frequency = layer_of(frequency)
-        self.negatives = layer_of(negatives)
-        self.extra_frequency = layer_of(extra_frequency)
-        self.known: KnownItems | None = layer_of(known)
+        self.frequency = frequency
+        self.negatives = negatives
+        self.extra_frequency = extra_frequency
+        self.known: KnownItems | None = known
         if learn_temperature:
             self.log_temperature = self.add_weight(
                 name="log_temperature",
@@ -304,23 +304,6 @@ class InBatchSoftmax(keras.layers.Layer):
             tf.debugging.assert_equal(tf.shape(queries)[0], tf.shape(candidates)[0], message)
         elif rows != columns:
             raise ValueError(message)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        layers = {
-            "frequency": self.frequency,
-            "negatives": self.negatives,
-            "extra_frequency": self.extra_frequency,
-            "known": self.known,
-        }
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "learn_temperature": self.learn_temperature,
-            "remove_accidental_hits": self.remove_accidental_hits,
-            "num_hard_negatives": self.num_hard_negatives,
-            **{name: config_of(layer) for name, layer in layers.items()},
-        }
 
 
 def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:

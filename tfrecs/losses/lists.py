@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 # A score of padding. Half the minimum, so that its difference to others is a number too.
 _MASKED = tf.float32.min / 2
 TARGETS = ("softmax", "proportional")
 
 
-class ListLoss(keras.losses.Loss):
+class ListLoss(Configured, keras.losses.Loss):
     """Base of the losses that judge the order of a list's scores by its graded labels.
 
     Lists are rows, `[batch, list]`; a label below 0, such as -1, is padding. In `tasks.Ranking` a
@@ -54,7 +53,7 @@ class _PairLoss(ListLoss):
         return tf.reduce_max(_pairs(tf.cast(y_true, tf.float32)), axis=[1, 2])
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class PairwiseLogistic(_PairLoss):
     """Logistic loss of pairs: RankNet (Burges et al., 2005); with one positive BPR (Rendle, 2009).
 
@@ -79,7 +78,7 @@ class PairwiseLogistic(_PairLoss):
         return tf.nn.softplus(-difference)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class PairwiseHinge(_PairLoss):
     """Hinge loss of pairs (ranking SVM; Joachims, KDD 2002).
 
@@ -107,12 +106,8 @@ class PairwiseHinge(_PairLoss):
         """Returns the loss of pairs whose better item scores higher by `difference`."""
         return tf.nn.relu(self.margin - difference)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "margin": self.margin}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class ListNet(ListLoss):
     """Cross-entropy between the list's labels and scores as distributions (Cao et al., ICML 2007).
 
@@ -159,12 +154,8 @@ class ListNet(ListLoss):
             weight *= tf.cast(tf.reduce_any(tf.cast(y_true, tf.float32) > 0, axis=1), tf.float32)
         return weight
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "targets": self.targets}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class ListMLE(ListLoss):
     """Negative log-likelihood of the labels' order under Plackett-Luce (Xia et al., ICML 2008).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.losses.scores import Scores
 from tfrecs.losses.softmax import SampledLoss
 
@@ -25,7 +26,7 @@ class _PairwiseLoss(SampledLoss):
         return tf.reduce_sum(weights * tf.math.divide_no_nan(total, count))
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class BPR(_PairwiseLoss):
     """Bayesian personalised ranking (Rendle et al., UAI 2009).
 
@@ -70,7 +71,7 @@ class BPR(_PairwiseLoss):
         return tf.nn.softplus(-difference)
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Margin(_PairwiseLoss):
     """Hinge loss of pairs: a target should score higher than a negative by a margin.
 
@@ -119,12 +120,8 @@ class Margin(_PairwiseLoss):
         """Returns the loss of targets that score higher than a negative by `difference`."""
         return tf.nn.relu(self.margin - difference)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "margin": self.margin}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class WARP(SampledLoss):
     """Weighted approximate-rank pairwise loss (Weston et al., "WSABIE", IJCAI 2011).
 
@@ -174,6 +171,8 @@ class WARP(SampledLoss):
         super().__init__(max_trials, shared, negatives, seed, **kwargs)
         _check_margin(margin)
         self.max_trials = self.num_negatives
+        if negatives is None:
+            self.remember(max_trials=self.max_trials)
         self.margin = margin
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
@@ -192,11 +191,6 @@ class WARP(SampledLoss):
         violator = tf.gather(sample.ids, first, batch_dims=0 if shared else 1)
         difference = positive - scores.of(violator)
         return tf.reduce_sum(weights * weight * tf.nn.relu(self.margin - difference))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        return {"max_trials": config.pop("num_negatives"), **config, "margin": self.margin}
 
 
 def _check_margin(margin: float) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.losses.scores import Scores
 from tfrecs.losses.softmax import SampledLoss
 from tfrecs.negatives import ItemFrequency
-from tfrecs.negatives.sample import config_of, layer_of
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class BinaryCrossEntropy(SampledLoss):
     """Binary cross-entropy of the target against k negatives (SASRec's own loss with k = 1).
 
@@ -72,7 +72,7 @@ class BinaryCrossEntropy(SampledLoss):
         super().__init__(num_negatives, shared, negatives, seed, **kwargs)
         _check_weight(negative_weight)
         self.logq = logq
-        self.popularity = layer_of(popularity)
+        self.popularity = popularity
         self.negative_weight = negative_weight
 
     def positive_weight(self, num_items: int) -> float:
@@ -96,17 +96,8 @@ class BinaryCrossEntropy(SampledLoss):
         against = tf.reduce_sum(tf.where(valid, tf.nn.softplus(negative), 0.0), axis=1)
         return tf.reduce_sum(weights * (loss + self.negative_weight * against))
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "logq": self.logq,
-            "popularity": config_of(self.popularity),
-            "negative_weight": self.negative_weight,
-        }
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class GBCE(BinaryCrossEntropy):
     """Generalised binary cross-entropy (Petrov and Macdonald, "gSASRec", RecSys 2023).
 
@@ -164,12 +155,8 @@ class GBCE(BinaryCrossEntropy):
         alpha = min(self.num_negatives / max(num_items - 1, 1), 1.0)
         return alpha * (self.t * (1 - 1 / alpha) + 1 / alpha)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "t": self.t}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class SquaredError(SampledLoss):
     """Weighted squared error of the target, which should score 1, and k negatives, which score 0.
 
@@ -222,10 +209,6 @@ class SquaredError(SampledLoss):
         loss = tf.square(1 - scores.of(targets))
         against = tf.reduce_sum(tf.where(valid, tf.square(negative), 0.0), axis=1)
         return tf.reduce_sum(weights * (loss + self.negative_weight * against))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "negative_weight": self.negative_weight}
 
 
 def _check_weight(negative_weight: float) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.losses.base import Loss
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.scores import Scores, products
 from tfrecs.negatives import ItemFrequency, Sample, Uniform
-from tfrecs.negatives.sample import config_of, layer_of
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class FullSoftmax(Loss):
     """Cross-entropy of the softmax over the whole catalogue.
 
@@ -62,7 +62,7 @@ class FullSoftmax(Loss):
             raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing!r}.")
         self.label_smoothing = label_smoothing
         self.chunk_size = chunk_size
-        self.popularity = layer_of(popularity)
+        self.popularity = popularity
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
@@ -81,15 +81,6 @@ class FullSoftmax(Loss):
             mean_scores = tf.linalg.matvec(queries, tf.reduce_mean(items, axis=0))
             loss -= self.label_smoothing * tf.reduce_sum(weights * mean_scores)
         return loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "label_smoothing": self.label_smoothing,
-            "chunk_size": self.chunk_size,
-            "popularity": config_of(self.popularity),
-        }
 
 
 class SampledLoss(Loss):
@@ -120,9 +111,7 @@ class SampledLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        negatives = layer_of(negatives)
-        # The default follows from the other arguments, also from ones changed in a config.
-        self._negatives_given = negatives is not None
+        given = negatives is not None
         if negatives is None:
             if num_negatives is None:
                 num_negatives = self.default_num_negatives
@@ -135,7 +124,7 @@ class SampledLoss(Loss):
                     f"{type(self).__name__}: {name} is {value}, and the {type(negatives).__name__} "
                     f"given as negatives has {own}. Say it there alone."
                 )
-        if self._negatives_given and seed is not None:
+        if given and seed is not None:
             raise ValueError(
                 f"{type(self).__name__}: seed is of no use beside negatives. Give it to the "
                 f"{type(negatives).__name__}."
@@ -144,6 +133,8 @@ class SampledLoss(Loss):
         self.shared = getattr(negatives, "shared", shared)
         self.seed = seed
         self.negatives = negatives
+        if not given:
+            self.remember(num_negatives=self.num_negatives, shared=self.shared)
 
     def negative_scores(
         self, targets: tf.Tensor, scores: Scores
@@ -163,19 +154,8 @@ class SampledLoss(Loss):
             valid &= sample.allowed
         return scores.sampled(sample.ids), valid, sample
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        given = self.negatives if self._negatives_given else None
-        return {
-            **super().get_config(),
-            "num_negatives": None if hasattr(given, "num_negatives") else self.num_negatives,
-            "shared": None if hasattr(given, "shared") else self.shared,
-            "negatives": config_of(given),
-            "seed": self.seed,
-        }
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class SampledSoftmax(SampledLoss):
     """Cross-entropy of the softmax over the target and k sampled negatives.
 
@@ -224,7 +204,7 @@ class SampledSoftmax(SampledLoss):
     ) -> None:
         super().__init__(num_negatives, shared, negatives, seed, **kwargs)
         self.logq = logq
-        self.popularity = layer_of(popularity)
+        self.popularity = popularity
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
@@ -239,8 +219,3 @@ class SampledSoftmax(SampledLoss):
         negative = tf.where(valid, negative, negative.dtype.min)
         logits = tf.concat([positive[:, tf.newaxis], negative], axis=1)
         return tf.reduce_sum(weights * (tf.reduce_logsumexp(logits, axis=1) - positive))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        popularity = config_of(self.popularity)
-        return {**super().get_config(), "logq": self.logq, "popularity": popularity}

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class UncertaintyWeighting(keras.layers.Layer):
+@registered
+class UncertaintyWeighting(Configured, keras.layers.Layer):
     """A sum of losses weighted by homoscedastic uncertainty (Kendall et al., CVPR 2018).
 
         loss = sum_i (exp(-s_i) L_i + s_i / 2),   s_i = log of task i's variance, a weight
@@ -61,7 +62,3 @@ class UncertaintyWeighting(keras.layers.Layer):
             given = [tf.cast(present.get(name, 1.0), tf.float32) for name in self.names]
             variance *= tf.stack(given)
         return tf.reduce_sum(tf.exp(-self.log_variance) * stacked + variance)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "names": list(self.names)}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.losses.base import Loss
 from tfrecs.losses.scores import Scores, products
 from tfrecs.negatives import ItemFrequency, KnownItems
-from tfrecs.negatives.sample import config_of, layer_of
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class WholeDataSquaredError(Loss):
     """Squared error over all pairs of users and items (Chen et al., TOIS 2020 and 2023).
 
@@ -74,9 +74,9 @@ class WholeDataSquaredError(Loss):
         if not unobserved_weight > 0:
             raise ValueError(f"unobserved_weight must be positive, not {unobserved_weight!r}.")
         self.unobserved_weight = unobserved_weight
-        self.popularity = layer_of(popularity)
+        self.popularity = popularity
         self.alpha = alpha
-        self.known = layer_of(known)
+        self.known = known
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
@@ -101,13 +101,3 @@ class WholeDataSquaredError(Loss):
             return tf.fill([num_items], tf.constant(self.unobserved_weight, tf.float32))
         share = self.alpha * self.popularity(tf.range(1, num_items + 1))
         return self.unobserved_weight * num_items * tf.nn.softmax(share)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "unobserved_weight": self.unobserved_weight,
-            "popularity": config_of(self.popularity),
-            "alpha": self.alpha,
-            "known": config_of(self.known),
-        }

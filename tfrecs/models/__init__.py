@@ -2,6 +2,7 @@
 
 from tfrecs.models.base import Model
 from tfrecs.models.deep_cross import DeepCross
+from tfrecs.models.gru4rec import GRU4Rec
 from tfrecs.models.matrix_factorization import GeneralizedMF, MatrixFactorization
 from tfrecs.models.neural_mf import MLP, NeuralMF
 from tfrecs.models.retrieve_then_rank import RetrieveThenRank
@@ -10,6 +11,7 @@ from tfrecs.models.two_tower import TwoTower
 
 __all__ = [
     "DeepCross",
+    "GRU4Rec",
     "GeneralizedMF",
     "MLP",
     "MatrixFactorization",

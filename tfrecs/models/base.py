@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecs._keras import keras, refuse_keras_3, tf, tfrs
+from tfrecs.configured import Configured, plain
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
 from tfrecs.data.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
@@ -24,7 +25,7 @@ Examples = Pairs | Sequences | Rows
 OF_THE_SPLIT = ("items", "users", "user_features", "item_features", "context")
 
 
-class Model(KerasFiles, tfrs.Model):
+class Model(Configured, KerasFiles, tfrs.Model):
     """A `tfrs.Model` whose loss, precision and validation can be relied on.
 
     Subclasses implement `compute_loss` and either `query_vectors` and `item_vectors` (models whose
@@ -66,8 +67,6 @@ class Model(KerasFiles, tfrs.Model):
 
     def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(items, dict):
-            items = Vocabulary.from_config(items)
         check_items(items, type(self).__name__)
         self.items = items if isinstance(items, Vocabulary) else None
         counted = self.items or ()
@@ -136,9 +135,7 @@ class Model(KerasFiles, tfrs.Model):
 
         As `keras.utils.serialize_keras_object`, less what it was compiled with.
         """
-        described = keras.utils.serialize_keras_object(self)
-        described.pop("compile_config", None)
-        return described
+        return plain(self)
 
     def get_build_config(self) -> None:
         """Returns None: a constructed model has all its weights."""

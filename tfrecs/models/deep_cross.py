@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import Categorical, FeatureTable, Label, Rows, RowSplit, Schema, Vocabulary
 from tfrecs.layers import CrossNetwork, FeatureEncoder, FeatureLookup
 from tfrecs.losses import global_sum
@@ -18,7 +19,7 @@ _IDS = ("user_id", "item_id")
 _ALIGNMENT = 16
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class DeepCross(Model):
     """DCN-V2 (Wang et al., "DCN V2", WWW 2021): predicts labels from the features of a row.
 
@@ -99,12 +100,6 @@ class DeepCross(Model):
         super().__init__(items, **kwargs)
         # Numbers enter in float32: Keras would cast those of `predict`, and not those of `fit`.
         self._autocast = False
-        if isinstance(context, dict):
-            context = Schema.from_config(context)
-        if isinstance(users, dict):
-            users = Vocabulary.from_config(users)
-        if isinstance(task, dict):
-            task = keras.utils.deserialize_keras_object(task)
         self._heads = Heads(task, context)
         if (user_features is not None and users is None) or (
             item_features is not None and self.items is None
@@ -121,6 +116,7 @@ class DeepCross(Model):
         self.dropout = dropout
         self.embedding_regularization = embedding_regularization
         self.task = self._heads.task
+        self.remember(task=self.task)
         self.task_experts = task_experts
         self.seed = seed
         self.label: str = self._heads.first
@@ -314,33 +310,6 @@ class DeepCross(Model):
             everybody = global_sum(self.target_count(inputs))
             loss += self.embedding_regularization * tf.math.divide_no_nan(squares, everybody)
         return loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments; of the features what `FeatureTable` tells."""
-        tables = {
-            f"{name.removesuffix('_id')}_features": self.lookups[name].get_config()["table"]
-            if name in self.lookups
-            else None
-            for name in _IDS
-        }
-        return {
-            "name": self.name,
-            "context": self.context.get_config(),
-            "items": self.items.get_config() if self.items else None,
-            "users": self.users.get_config() if self.users else None,
-            **tables,
-            "dim": self.dim,
-            "cross_layers": self.cross_layers,
-            "projection_dim": self.projection_dim,
-            "num_experts": self.num_experts,
-            "deep_units": list(self.deep_units),
-            "structure": self.structure,
-            "dropout": self.dropout,
-            "embedding_regularization": self.embedding_regularization,
-            "task": keras.utils.serialize_keras_object(self.task),
-            "task_experts": self.task_experts,
-            "seed": self.seed,
-        }
 
 
 def _qualified(id_name: str, column: str) -> str:

@@ -45,8 +45,6 @@ class FactorModel(Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
-        if isinstance(users, dict):
-            users = Vocabulary.from_config(users)
         self.users = users if isinstance(users, Vocabulary) else None
         self.num_users = users if isinstance(users, int) else len(users)
         if self.num_users < 1:
@@ -61,6 +59,7 @@ class FactorModel(Model):
         self.seed = seed
         chosen = choose_loss(loss, type(self).__name__, products=self.is_product)
         self.loss_function = chosen or self.default_loss()
+        self.remember(loss=self.loss_function)
 
         def table(size: int, index: int, name: str) -> ItemEmbedding:
             normal = keras.initializers.RandomNormal(stddev=stddev, seed=self.part_seed(index))
@@ -136,18 +135,6 @@ class FactorModel(Model):
             share = tf.math.divide_no_nan(count, global_sum(count))
             loss += self.regularization * share * penalty.of_a_target(users)
         return loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            "name": self.name,
-            "items": self.items.get_config() if self.items else self.num_items,
-            "users": self.users.get_config() if self.users else self.num_users,
-            "stddev": self.stddev,
-            "regularization": self.regularization,
-            "loss": keras.utils.serialize_keras_object(self.loss_function),
-            "seed": self.seed,
-        }
 
 
 class _Penalty:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import Vocabulary
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
 from tfrecs.models.base import Features
@@ -66,7 +67,7 @@ class _Product(FactorModel):
         )
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class MatrixFactorization(_Product):
     """Matrix factorization with biases (Koren et al., "Matrix factorization techniques", 2009).
 
@@ -124,12 +125,8 @@ class MatrixFactorization(_Product):
         bias = tf.reduce_sum(users * at_bias, axis=-1, keepdims=True)
         return tf.concat([factors + at_bias, bias + self.global_bias], axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "dim": self.dim}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class GeneralizedMF(_Product):
     """GMF (He et al., "Neural collaborative filtering", WWW 2017): factors with learned weights.
 
@@ -181,7 +178,3 @@ class GeneralizedMF(_Product):
 
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
         return tf.concat([users, tf.zeros_like(users[..., :1]) + self.global_bias], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "dim": self.dim}

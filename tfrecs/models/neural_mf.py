@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import Vocabulary
 from tfrecs.losses import Loss, SampledSoftmax, Scores
 from tfrecs.models.base import Features
@@ -98,7 +99,7 @@ class _PairModel(FactorModel):
         return scores[:, : self.num_items]
 
 
-class _Hidden(keras.layers.Layer):
+class _Hidden(Configured, keras.layers.Layer):
     """The hidden layers of a multilayer perceptron over the concatenation of two vectors.
 
     The first layer's product with the concatenation is the sum of a product of each half: it is
@@ -153,7 +154,7 @@ class _Hidden(keras.layers.Layer):
         return x
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class MLP(_PairModel):
     """The MLP of "Neural collaborative filtering" (He et al., WWW 2017): a learned similarity.
 
@@ -206,12 +207,8 @@ class MLP(_PairModel):
     def _logits(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         return self._of_hidden(self.hidden(users, items))
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "dim": self.dim, "hidden_units": self.hidden_units}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class NeuralMF(_PairModel):
     """NeuMF (He et al., "Neural collaborative filtering", WWW 2017): GMF and MLP side by side.
 
@@ -337,15 +334,6 @@ class NeuralMF(_PairModel):
         return products + self._of_hidden(
             self.hidden(users[..., self.dim :], items[..., self.dim :])
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "dim": self.dim,
-            "mlp_dim": self.mlp_dim,
-            "hidden_units": self.hidden_units,
-        }
 
 
 def _widths(dim: int, hidden_units: Sequence[int] | None) -> list[int]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import Vocabulary
 from tfrecs.models.base import Features, Model
 from tfrecs.models.deep_cross import DeepCross
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class RetrieveThenRank(Model):
     """Two trained models in one graph: the first finds candidates, the second orders them.
 
@@ -51,10 +52,6 @@ class RetrieveThenRank(Model):
         recommend_known: bool = False,
         **kwargs: Any,
     ) -> None:
-        if isinstance(retriever, dict):
-            retriever = keras.utils.deserialize_keras_object(retriever)
-        if isinstance(ranker, dict):
-            ranker = keras.utils.deserialize_keras_object(ranker)
         if retriever.items is None or ranker.items is None:
             raise ValueError("Both models need the vocabulary of their items.")
         if num_candidates < 1:
@@ -127,16 +124,6 @@ class RetrieveThenRank(Model):
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Raises: the two models are trained by themselves."""
         raise TypeError("RetrieveThenRank does not train: train its retriever and its ranker.")
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            "name": self.name,
-            "retriever": self.retriever.description(),
-            "ranker": self.ranker.description(),
-            "num_candidates": self.num_candidates,
-            "recommend_known": self.recommend_known,
-        }
 
 
 def _matched(ids: Vocabulary, others: Vocabulary) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split, Vocabulary
 from tfrecs.layers import HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
-from tfrecs.models.sasrec import SIMILARITIES
+from tfrecs.models.checks import check_similarity
 from tfrecs.negatives import StreamingFrequency, Uniform
 from tfrecs.tasks import Retrieval
 
@@ -19,7 +20,7 @@ from tfrecs.tasks import Retrieval
 _SMALL_CATALOGUE = 20_000
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class TwoTower(Model):
     """Two towers: one makes a vector of a user, the other of an item (DSSM, Huang et al., 2013).
 
@@ -94,12 +95,7 @@ class TwoTower(Model):
             raise ValueError("Without users and history there is nothing to know a user by.")
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, not {max_length}.")
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"similarity must be dot or cosine, not {similarity!r}.")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, not {temperature!r}.")
-        if isinstance(users, dict):
-            users = Vocabulary.from_config(users)
+        check_similarity(similarity, temperature)
         self.users = users if isinstance(users, Vocabulary) else None
         self.num_users = None if users is None else self._size(users)
         self.dim = dim
@@ -115,6 +111,7 @@ class TwoTower(Model):
         self.temperature = temperature
         chosen = choose_loss(loss, type(self).__name__, others=(Retrieval,))
         self.loss_function = chosen or self._default_loss(seed)
+        self.remember(loss=self.loss_function)
         self.seed = seed
 
         def tower(
@@ -299,29 +296,6 @@ class TwoTower(Model):
     def _finish(self, vectors: tf.Tensor) -> tf.Tensor:
         vectors = tf.cast(vectors, tf.float32)
         return unit_vectors(vectors) if self.similarity == "cosine" else vectors
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments; of the features what `FeatureTable` tells."""
-        towers = {"user_features": self.user_tower, "item_features": self.item_tower}
-        return {
-            "name": self.name,
-            "items": self.items.get_config() if self.items else self.num_items,
-            "users": self.users.get_config() if self.users else self.num_users,
-            **{n: None if t is None else t.get_config()["features"] for n, t in towers.items()},
-            "dim": self.dim,
-            "id_dim": self.id_dim,
-            "feature_dim": self.feature_dim,
-            "hidden_units": list(self.hidden_units),
-            "cross_layers": self.cross_layers,
-            "pooling": self.pooling,
-            "max_length": self.max_length,
-            "dropout": self.dropout,
-            "id_dropout": self.id_dropout,
-            "similarity": self.similarity,
-            "temperature": self.temperature,
-            "loss": keras.utils.serialize_keras_object(self.loss_function),
-            "seed": self.seed,
-        }
 
 
 class _Catalogue:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import Split
 from tfrecs.negatives.replicas import all_gather
 
@@ -15,8 +16,8 @@ from tfrecs.negatives.replicas import all_gather
 _PRIME = 2**31 - 1
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class ItemFrequency(keras.layers.Layer):
+@registered
+class ItemFrequency(Configured, keras.layers.Layer):
     """The share of the log's interactions that an item has: log p of a draw from the log.
 
     In-batch negatives are drawn this way, and the logQ correction of `losses.InBatchSoftmax` and
@@ -51,6 +52,7 @@ class ItemFrequency(keras.layers.Layer):
                 f"are not negative and not all 0, not {counts!r}."
             )
         self.num_items = len(counted)
+        self.remember(counts=self.num_items)
         # Row 0 is for ids out of range: padding, and items newer than the counts.
         seen = np.maximum(np.concatenate([[1.0], counted]), 1.0)
         self._log_probability = self.add_weight(
@@ -85,13 +87,9 @@ class ItemFrequency(keras.layers.Layer):
         rows = tf.where((ids > 0) & (ids <= self.num_items), ids, 0)
         return tf.gather(self._log_probability, rows)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the number of items in place of their counts, which are a weight."""
-        return {**super().get_config(), "counts": self.num_items}
 
-
-@keras.utils.register_keras_serializable("tfrecs")
-class StreamingFrequency(keras.layers.Layer):
+@registered
+class StreamingFrequency(Configured, keras.layers.Layer):
     """Estimates how likely a row of a batch is to hold an item (Yi et al., RecSys 2019).
 
     Two arrays remember, for each bucket that items are hashed to, when it was last seen (A) and a
@@ -193,12 +191,3 @@ class StreamingFrequency(keras.layers.Layer):
         for slope, shift in draw.tolist()[1:]:
             buckets.append((slope * (ids % _PRIME) + shift) % _PRIME % self.num_buckets)
         return tf.stack([cell + i * self.num_buckets for i, cell in enumerate(buckets)])
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_buckets": self.num_buckets,
-            "num_hashes": self.num_hashes,
-            "learning_rate": self.learning_rate,
-        }

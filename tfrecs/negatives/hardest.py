@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.negatives.sample import Sample, ScoresOf, config_of, layer_of
+from tfrecs.configured import Configured, registered
+from tfrecs.negatives.sample import Sample, ScoresOf
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Hardest(keras.layers.Layer):
+@registered
+class Hardest(Configured, keras.layers.Layer):
     """Keeps the candidates with the highest scores (dynamic negative sampling, Zhang et al., 2013).
 
     `candidates` draws m items for each positive, or m that all share; the first `num_easy` of them
@@ -46,7 +47,7 @@ class Hardest(keras.layers.Layer):
         self, num_negatives: int, candidates: Any, num_easy: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.candidates = layer_of(candidates)
+        self.candidates = candidates
         self.num_negatives = num_negatives
         self.num_easy = num_easy
         if not 0 <= num_easy < num_negatives:
@@ -99,12 +100,3 @@ class Hardest(keras.layers.Layer):
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids` among the candidates."""
         return self.candidates.log_probability(ids, positives, num_items, user_ids)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_negatives": self.num_negatives,
-            "candidates": config_of(self.candidates),
-            "num_easy": self.num_easy,
-        }

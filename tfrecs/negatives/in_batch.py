@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.negatives.frequency import ItemFrequency
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.replicas import all_gather
-from tfrecs.negatives.sample import Negatives, config_of, layer_of
+from tfrecs.negatives.sample import Negatives
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class InBatch(Negatives):
     """Draws negatives from the positives of the batch, those of all replicas; all share them.
 
@@ -48,7 +49,7 @@ class InBatch(Negatives):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, True, seed, known, **kwargs)
-        self.frequency = layer_of(frequency)
+        self.frequency = frequency
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
@@ -67,9 +68,3 @@ class InBatch(Negatives):
     ) -> tf.Tensor:
         """Returns what `frequency` says of `ids`; see `Negatives`."""
         return self.frequency(ids)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        del config["shared"]
-        return {**config, "frequency": config_of(self.frequency)}

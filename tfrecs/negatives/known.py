@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured, registered
 from tfrecs.data import Histories, Split, TrainSet
 from tfrecs.negatives.pair_set import PairSet
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class KnownItems(keras.layers.Layer):
+@registered
+class KnownItems(Configured, keras.layers.Layer):
     """The items that each user has interacted with: sorted, in one flat array, and as a hash set.
 
     Memory grows with the interactions, not with users times items. Every sampler takes it
@@ -141,12 +142,3 @@ class KnownItems(keras.layers.Layer):
             `[b, k]` bool.
         """
         return self._pairs(self.rows(user_ids), tf.cast(ids, tf.int32))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the sizes; the items are weights."""
-        return {
-            **super().get_config(),
-            "num_users": self.num_users,
-            "num_items": self.num_items,
-            "num_known": self.num_known,
-        }

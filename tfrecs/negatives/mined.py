@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.data import Split, TrainSet
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
@@ -14,7 +15,7 @@ from tfrecs.negatives.sample import Negatives, per_item
 from tfrecs.negatives.uniform import Uniform
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Mined(Negatives):
     """Draws negatives from a table of hard ones for each user, beside a floor of easy ones.
 
@@ -144,18 +145,6 @@ class Mined(Negatives):
         hard = tf.cast(tf.reshape(mined, tf.shape(ids)), tf.float32) / tf.maximum(count, 1.0)
         share = self.num_easy / self.num_negatives
         return tf.math.log(tf.where(count > 0, (1 - share) * hard + share * easy, easy))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        del config["shared"]
-        return {
-            **config,
-            "num_users": self.num_users,
-            "num_items": self.num_items,
-            "num_mined": self.num_mined,
-            "num_easy": self.num_easy,
-        }
 
 
 class HardNegativeMining(keras.callbacks.Callback):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.negatives.sample import Sample, ScoresOf, layer_of
+from tfrecs.configured import Configured, registered
+from tfrecs.negatives.sample import Sample, ScoresOf
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Mixed(keras.layers.Layer):
+@registered
+class Mixed(Configured, keras.layers.Layer):
     """Draws some negatives from each of several samplers.
 
     One draw, of which nobody knows where it came from, gives item j with probability
@@ -42,7 +43,7 @@ class Mixed(keras.layers.Layer):
 
     def __init__(self, samplers: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.samplers = [layer_of(sampler) for sampler in samplers]
+        self.samplers = list(samplers)
         if not self.samplers:
             raise ValueError("Mixed needs at least one sampler.")
         if len({sampler.shared for sampler in self.samplers}) > 1:
@@ -91,8 +92,3 @@ class Mixed(keras.layers.Layer):
             for sampler in self.samplers
         ]
         return tf.reduce_logsumexp(tf.stack(parts), axis=0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        samplers = [keras.utils.serialize_keras_object(sampler) for sampler in self.samplers]
-        return {**super().get_config(), "samplers": samplers}

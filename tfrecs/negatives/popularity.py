@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import Split
 from tfrecs.negatives.complement import entries, pack
 from tfrecs.negatives.guide_table import find, guide_table
@@ -19,7 +20,7 @@ _BITS = 30
 _TOTAL = 2**_BITS
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Popularity(Negatives):
     """Draws negatives with a probability that grows with how often an item stands in the log.
 
@@ -78,6 +79,7 @@ class Popularity(Negatives):
                 f"like smoothing, are not negative and not all 0, not {counts!r} and {smoothing!r}."
             )
         self.num_items = len(given)
+        self.remember(counts=self.num_items)
         self.alpha = alpha
         self.smoothing = smoothing
         if self.known is not None and self.known.num_items != self.num_items:
@@ -151,15 +153,6 @@ class Popularity(Negatives):
         if self._unknown is not None:
             total = per_item(self._unknown.sizes(self.known.rows(user_ids)), ids)
         return tf.math.log(tf.cast(mass, tf.float32)) - tf.math.log(tf.cast(total, tf.float32))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, with the number of items in place of counts."""
-        return {
-            **super().get_config(),
-            "counts": self.num_items,
-            "alpha": self.alpha,
-            "smoothing": self.smoothing,
-        }
 
 
 def _masses(counts: np.ndarray, alpha: float) -> np.ndarray:

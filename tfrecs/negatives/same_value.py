@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
@@ -16,7 +17,7 @@ from tfrecs.negatives.sample import Negatives, per_item
 _TRIES = 4
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class SameValue(Negatives):
     """Draws negatives uniformly from the other items with the positive's value: of its category.
 
@@ -67,6 +68,7 @@ class SameValue(Negatives):
                 "a column."
             )
         self.num_items = len(given)
+        self.remember(values=self.num_items)
         self.column = column
         order = np.argsort(given, kind="stable")
         ordered = given[order]
@@ -180,9 +182,3 @@ class SameValue(Negatives):
         others = tf.cast(per_item(others, ids), tf.float32)
         of_value = tf.where(same, 1 / tf.maximum(others, 1.0), 1e-30)
         return tf.math.log(tf.where(others > 0, of_value, 1 / num_items))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, with the number of items in place of values."""
-        config = super().get_config()
-        del config["shared"]
-        return {**config, "values": self.num_items, "column": self.column}

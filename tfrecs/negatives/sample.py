@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import Configured
 from tfrecs.layers import StepCounter
 from tfrecs.negatives.complement import Complement
 from tfrecs.negatives.known import KnownItems
@@ -35,7 +36,7 @@ class Sample(NamedTuple):
     allowed: tf.Tensor | None = None
 
 
-class Negatives(keras.layers.Layer):
+class Negatives(Configured, keras.layers.Layer):
     """Base of the samplers of negatives.
 
     Subclasses implement `draw` and `log_probability`. A draw is a function of the seed and of the
@@ -74,7 +75,7 @@ class Negatives(keras.layers.Layer):
         self.num_negatives = num_negatives
         self.shared = shared
         self.seed = seed
-        self.known: Any = layer_of(known)
+        self.known: Any = known
         self.counter = StepCounter(seed, name="counter")
 
     def call(
@@ -176,27 +177,7 @@ class Negatives(keras.layers.Layer):
         complement.leave_out(mass[items - 1], mass[items], histories.offsets, int(mass[-1]))
         return complement
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_negatives": self.num_negatives,
-            "shared": self.shared,
-            "seed": self.seed,
-            "known": config_of(self.known),
-        }
-
 
 def per_item(of_positives: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """Returns a value of each positive, `[num_positives]`, for each of its `ids`, `[.., k]`."""
     return of_positives if ids.shape.rank == 1 else of_positives[:, tf.newaxis]
-
-
-def layer_of(x: Any) -> Any:
-    """Returns a layer, also from its serialized form; None from None."""
-    return keras.utils.deserialize_keras_object(x) if isinstance(x, dict) else x
-
-
-def config_of(layer: keras.layers.Layer | None) -> dict[str, Any] | None:
-    """Returns the serialized form of a layer; None of None."""
-    return None if layer is None else keras.utils.serialize_keras_object(layer)

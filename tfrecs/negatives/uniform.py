@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
+from tfrecs.configured import registered
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Uniform(Negatives):
     """Draws negatives uniformly, with replacement, from all items.
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 from tfrecs.layers.compiled import compiled_by_xla
 from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
 
@@ -73,7 +74,7 @@ class Adam(keras.optimizers.Adam):
         return tf.convert_to_tensor(gradient) if self.amsgrad else gradient
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class LazyAdam(Adam):
     """Adam whose sparse gradients move and decay only their own rows.
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
 
 
-@keras.utils.register_keras_serializable("tfrecs")
+@registered
 class SGD(keras.optimizers.SGD):
     """SGD as Keras has it, at the cost of the rows that a batch touched.
 

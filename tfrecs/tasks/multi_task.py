@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
+from tfrecs.configured import Configured, registered
 from tfrecs.losses import UncertaintyWeighting, global_sum
 from tfrecs.tasks.metrics import check_names
 from tfrecs.tasks.ranking import Ranking
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
+@registered
+class MultiTask(Configured, keras.layers.Layer, tfrs.tasks.Task):
     """Several heads, such as click, rating and watch time, each with loss and metrics of its own.
 
     The loss is the weighted sum of the heads'. `layers.MMoE` makes the heads' inputs from shared
@@ -53,10 +54,7 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
-        self.heads = {
-            head: keras.utils.deserialize_keras_object(task) if isinstance(task, dict) else task
-            for head, task in heads.items()
-        }
+        self.heads = dict(heads)
         if not heads:
             raise ValueError(f"{self.name}: there must be at least one head.")
         self.loss_weights: dict[str, float] | None = None
@@ -122,14 +120,3 @@ class MultiTask(keras.layers.Layer, tfrs.tasks.Task):
                 f"{self.name}: {what} must name the heads {', '.join(sorted(self.heads))}, "
                 f"not {', '.join(sorted(given))}."
             )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        learned = None if self._weighting is None else "uncertainty"
-        return {
-            **super().get_config(),
-            "heads": {
-                head: keras.utils.serialize_keras_object(task) for head, task in self.heads.items()
-            },
-            "weights": learned if self.loss_weights is None else dict(self.loss_weights),
-        }

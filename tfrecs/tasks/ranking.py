@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from tfrecs._keras import keras, tf, tfrs
+from tfrecs.configured import Configured, registered
 from tfrecs.losses import ListLoss
-from tfrecs.tasks.metrics import check_names, serialized, task_metrics
+from tfrecs.tasks.metrics import check_names, task_metrics
 from tfrecs.tasks.reduction import keras_loss, reduce_losses
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Ranking(keras.layers.Layer, tfrs.tasks.Task):
+@registered
+class Ranking(Configured, keras.layers.Layer, tfrs.tasks.Task):
     """A ranking task: stands in for `tfrs.tasks.Ranking`, with the same call.
 
     Computes a loss of labels and predictions and updates metrics. Any Keras loss judges predictions
@@ -121,17 +122,6 @@ class Ranking(keras.layers.Layer, tfrs.tasks.Task):
             for metric in self._loss_metrics:
                 metric.update_state(reduced.reported, sample_weight=reduced.weight)
         return reduced.loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "loss": keras.losses.serialize(self._loss),
-            "metrics": serialized(self._ranking_metrics),
-            "prediction_metrics": serialized(self._prediction_metrics),
-            "label_metrics": serialized(self._label_metrics),
-            "loss_metrics": serialized(self._loss_metrics),
-        }
 
 
 def _columns(x: tf.Tensor) -> tf.Tensor:

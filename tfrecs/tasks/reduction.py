@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, refuse_keras_3, tf
@@ -55,12 +54,11 @@ def reduce_losses(
 
 
 def keras_loss(loss: Any, default: Any) -> Any:
-    """Returns the Keras loss that `loss` is or configures; `default` for None."""
+    """Returns the Keras loss that `loss` is or names; `default` for None."""
     if loss is None:
         return default
     refuse_keras_3(loss, "loss")
-    # Keras takes entries out of the config that it is given.
-    loss = keras.losses.get(copy.deepcopy(loss) if isinstance(loss, dict) else loss)
+    loss = keras.losses.get(loss)
     if not isinstance(loss, keras.losses.Loss):
         raise TypeError(
             "A task's loss must be a keras.losses.Loss, such as BinaryCrossentropy(), not "

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
+from tfrecs.configured import Configured, registered
 from tfrecs.losses import InBatchSoftmax
-from tfrecs.tasks.metrics import TaskMetric, check_names, serialized, task_metrics
+from tfrecs.tasks.metrics import TaskMetric, check_names, task_metrics
 from tfrecs.tasks.reduction import keras_loss, reduce_losses
 
 
-@keras.utils.register_keras_serializable("tfrecs")
-class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
+@registered
+class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
     """A retrieval task: stands in for `tfrs.tasks.Retrieval`, with the same call.
 
     Trains two towers to score a query's own candidate above the batch's others
@@ -100,6 +101,7 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
         self._loss_metrics = task_metrics(loss_metrics)
         self._corpus_results: list[list[TaskMetric]] = []
         self.factorized_metrics = metrics
+        self.remember(metrics=None)
 
     @property
     def factorized_metrics(self) -> Sequence[tfrs.metrics.Factorized]:
@@ -217,17 +219,3 @@ class Retrieval(keras.layers.Layer, tfrs.tasks.Task):
             )
             for result in results:
                 result.updated()
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, less the metrics over the corpus."""
-        softmax = self.softmax.get_config()
-        for key in ("name", "trainable", "dtype"):
-            softmax.pop(key)
-        return {
-            **super().get_config(),
-            **softmax,
-            "loss": keras.losses.serialize(self._loss),
-            "batch_metrics": serialized(self._batch_metrics),
-            "loss_metrics": serialized(self._loss_metrics),
-            "temperature": self.temperature,
-        }

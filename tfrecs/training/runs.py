@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import built
 from tfrecs.data import RowSplit, Split, Vocabulary
 from tfrecs.models import Model
 from tfrecs.training.allowed import read_model_config, read_settings
@@ -221,13 +222,14 @@ class Run:
     def load_items(self) -> Vocabulary:
         """The vocabulary of items that the model was trained with."""
         items = self._model_config()["config"].get("items")
-        if not isinstance(items, dict):
-            raise RunError(f"{self.folder / 'model.json'} names no items.")
         with run_errors():
             try:
-                return Vocabulary.from_config(items)
-            except TypeError as error:
+                vocabulary = built(items)
+            except (TypeError, ValueError) as error:
                 raise RunError(f"{self.folder / 'model.json'} names no items: {error}") from error
+        if not isinstance(vocabulary, Vocabulary):
+            raise RunError(f"{self.folder / 'model.json'} names no items.")
+        return vocabulary
 
     def _model_config(self) -> dict[str, Any]:
         path = self.folder / "model.json"

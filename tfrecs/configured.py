@@ -1,0 +1,154 @@
+"""Objects that remember the arguments of their constructor."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from tfrecs._keras import keras
+
+# Attributes that Keras sets at a time of its own choice, and asks for before.
+_OF_KERAS = frozenset(("loss", "metrics", "name", "dtype", "trainable"))
+C = TypeVar("C", bound=type)
+
+
+def registered(cls: C) -> C:
+    """Registers a class with Keras under the package's name, so that configs can name it."""
+    keras.utils.register_keras_serializable("tfrecs")(cls)
+    return cls
+
+
+class Configured:
+    """Gives a Keras class its `get_config`: the arguments that its constructor was given.
+
+    Stands before the Keras class among the bases. The arguments can be read as attributes too,
+    where the class sets no attribute of that name. A constructor gets objects in place of their
+    configs, so a subclass never takes configs apart. `remember` replaces an argument where the
+    config should hold something else, such as the size of an array or a default that was chosen.
+
+    Example:
+        >>> from tfrecs._keras import keras
+        >>> class Scale(Configured, keras.layers.Layer):
+        ...     def __init__(self, factor=2.0, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...
+        ...     def call(self, inputs):
+        ...         return self.factor * inputs
+        >>> Scale(3.0, name="scale").get_config()["factor"]
+        3.0
+    """
+
+    _remembered: _Remembered
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        remembered = self.__dict__.get("_remembered")
+        if remembered is None or name in _OF_KERAS or name not in remembered.arguments:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return remembered.arguments[name]
+
+    def remember(self, **arguments: Any) -> None:
+        """Replaces arguments of the constructor in the config.
+
+        Args:
+            **arguments: The new values by name. Names that the constructor lacks are left out, so
+                that a base class can do this for all its subclasses.
+        """
+        remembered = self._remembered.arguments
+        remembered.update({n: value for n, value in arguments.items() if n in remembered})
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, ready for JSON."""
+        config = {name: plain(value) for name, value in self._remembered.arguments.items()}
+        return {**config, **super().get_config(), "name": self.name}  # type: ignore[misc]
+
+
+class _Remembered:
+    """Arguments in a form that neither Keras nor TensorFlow looks into for weights."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.arguments = arguments
+
+
+def _remembering(init: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        args = tuple(built(value) for value in args)
+        kwargs = {name: built(value) for name, value in kwargs.items()}
+        if "_remembered" not in self.__dict__:  # Else this is the constructor of a base class.
+            try:
+                bound = signature.bind(self, *args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}: {error}.") from None
+            bound.apply_defaults()
+            arguments: dict[str, Any] = {}
+            for parameter in list(signature.parameters.values())[1:]:
+                value = bound.arguments[parameter.name]
+                more = parameter.kind is parameter.VAR_KEYWORD
+                arguments.update(value if more else {parameter.name: value})
+            # Past Keras, which would take what is inside for parts of this object.
+            self.__dict__["_remembered"] = _Remembered(arguments)
+        init(self, *args, **kwargs)
+
+    return wrapped
+
+
+def built(value: Any) -> Any:
+    """Returns the object that a Keras config describes, also in lists and dictionaries.
+
+    Args:
+        value: A config, a collection, or anything else, which is returned as it is.
+    """
+    if isinstance(value, dict):
+        if isinstance(value.get("class_name"), str) and "config" in value:
+            # Keras takes entries out of the config that it is given.
+            return keras.utils.deserialize_keras_object(copy.deepcopy(value))
+        return {name: built(part) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(built(part) for part in value)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Returns a value ready for JSON: objects as Keras configs, tuples as lists.
+
+    Args:
+        value: An argument of a constructor.
+    """
+    if hasattr(value, "get_config"):
+        config = keras.utils.serialize_keras_object(value)
+        for part in ("build_config", "compile_config"):  # How it was used, not how it was made.
+            config.pop(part, None)
+        return config
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if callable(value):
+        return keras.activations.serialize(value)
+    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+
+
+def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[[int], int | None]:
+    """Returns a function that gives each part of a model or layer, by its number, a seed.
+
+    Args:
+        seed: The seed of the whole; None for parts without a seed.
+        factor: What keeps the parts of two seeds apart.
+        step: What keeps two parts apart that give seeds to parts of their own.
+
+    Example:
+        >>> part_seed = part_seeds(7, step=100)
+        >>> part_seed(0), part_seed(1)
+        (7000, 7100)
+    """
+    return lambda index: None if seed is None else factor * seed + step * index

@@ -1,0 +1,84 @@
+"""GRU4Rec: recurrent sequential recommendation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.configured import part_seeds, registered
+from tfrecs.data import Vocabulary
+from tfrecs.layers import Dropout, ItemEmbedding
+from tfrecs.models.sequence import SequenceModel
+
+
+@registered
+class GRU4Rec(SequenceModel):
+    """GRU4Rec (Hidasi et al., "Session-based recommendations with RNNs", ICLR 2016).
+
+    A gated recurrent network reads a user's history and predicts the next item at every position:
+
+        h_t = GRU(h_{t-1}, Dropout(E[i_t]))
+        score(j) = <W h_t + b, E[j]>
+
+    The paper trains by ranking losses over the items of the other sessions of a batch; the default
+    here is softmax over the catalogue.
+
+    Args:
+        items: Vocabulary of the items, or their number.
+        dim: Size of item vectors.
+        hidden_dim: Size of the recurrent state; default `dim`.
+        num_layers: Recurrent layers.
+        dropout: Rate of the dropout of what enters the network.
+        seed: Seed of initial weights and dropout; None to draw them.
+        **kwargs: Arguments of `SequenceModel`, such as `max_length` and `loss`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> model = tfrecs.models.GRU4Rec(items=100, dim=16, seed=1)
+        >>> model.score({"history": tf.constant([[0, 0, 7, 3, 12]])}).shape
+        TensorShape([1, 100])
+    """
+
+    def __init__(
+        self,
+        items: Vocabulary | int,
+        dim: int = 64,
+        hidden_dim: int | None = None,
+        num_layers: int = 1,
+        dropout: float = 0.2,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(items, **kwargs)
+        if dim < 1 or num_layers < 1:
+            raise ValueError(f"dim and num_layers must be at least 1, not {dim} and {num_layers}.")
+        part_seed = part_seeds(seed, step=100)
+        self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        self.embedding_dropout = Dropout(dropout, part_seed(1), name="embedding_dropout")
+        uniform = keras.initializers.GlorotUniform
+        self.output_layer = keras.layers.Dense(
+            dim, kernel_initializer=uniform(part_seed(2)), name="output"
+        )
+        self.recurrent = [
+            keras.layers.GRU(
+                hidden_dim or dim,
+                return_sequences=True,
+                kernel_initializer=uniform(part_seed(3 + 2 * i)),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=part_seed(4 + 2 * i)),
+                name=f"gru_{i}",
+            )
+            for i in range(num_layers)
+        ]
+        self.states(tf.ones([1, 1], tf.int32))
+
+    def encode(
+        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+    ) -> tf.Tensor:
+        """Returns the state after each item; see `SequenceModel`."""
+        x = self.embedding_dropout(self.embedding(history), training=training)
+        for layer in self.recurrent:
+            x = layer(x, mask=known)  # The state passes over padding unchanged.
+        return self.output_layer(x[:, -1:] if last_only else x)

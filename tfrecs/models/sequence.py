@@ -1,0 +1,144 @@
+"""The base of models that read a history and predict the next item at every position."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tfrecs._keras import tf
+from tfrecs.data import Sequences, TrainSet, Vocabulary
+from tfrecs.layers import ItemEmbedding, unit_vectors
+from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.losses.choice import choose_loss
+from tfrecs.models.base import Features, Model
+from tfrecs.models.checks import check_similarity
+
+
+class SequenceModel(Model):
+    """Scores items by the product of a state, read from the history, and an item's vector.
+
+    A subclass makes an `embedding` of items, implements `encode`, and calls `states` once at the
+    end of its constructor, so that all weights exist from then on. Where items are scored by other
+    vectors than they are read by, it makes an `output_embedding` too.
+
+    Args:
+        items: Vocabulary of the items, or their number.
+        max_length: The most recent items of a history that are read.
+        similarity: "dot", or "cosine" for the cosine of the two vectors over `temperature`, which
+            bounds the score and regularises well.
+        temperature: Divides cosines; unused with "dot".
+        loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    default_batch_size = 32  # Histories, each of many targets.
+    embedding: ItemEmbedding
+    output_embedding: ItemEmbedding | None = None
+
+    def __init__(
+        self,
+        items: Vocabulary | int,
+        max_length: int = 50,
+        similarity: str = "dot",
+        temperature: float = 0.07,
+        loss: Loss | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(items, **kwargs)
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, not {max_length}.")
+        check_similarity(similarity, temperature)
+        self.max_length = max_length
+        self.similarity = similarity
+        self.temperature = temperature
+        self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
+        self.remember(loss=self.loss_function)
+
+    def encode(
+        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+    ) -> tf.Tensor:
+        """Returns the state after each item, `[batch, length, dim]`; at padding, anything.
+
+        Args:
+            history: `[batch, length]` item ids, padded with 0 on the left; at most `max_length`.
+            known: `[batch, length]` bool, False at padding and unknown items.
+            training: Whether dropout applies.
+            last_only: Whether the state after the last item is enough, `[batch, 1, dim]`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement encode.")
+
+    def states(
+        self, history: tf.Tensor, training: bool = False, last_only: bool = False
+    ) -> tf.Tensor:
+        """Returns the state after each of the last `max_length` items of a history.
+
+        Args:
+            history: `[batch, length]` item ids, padded with 0 on the left.
+            training: Whether dropout applies.
+            last_only: Whether to return the state after the last item only, at less cost.
+
+        Returns:
+            `[batch, min(length, max_length), dim]`, or `[batch, 1, dim]` with `last_only`; values
+            at padding mean nothing.
+        """
+        history = history[:, -self.max_length :]
+        known = (history > 0) & (history <= self.num_items)
+        return self.encode(history, known, training, last_only)
+
+    def examples(self, train: TrainSet, windows: Literal["last", "all"] = "all") -> Sequences:
+        """Returns the training sequences of a split; see `Sequences`."""
+        return train.sequences(self.max_length, windows)
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a batch of sequences, and their number of axes."""
+        return {"history": 2, "target": 2}
+
+    @property
+    def max_history(self) -> int:
+        """Number of positions of `"history"` that the model reads."""
+        return self.max_length
+
+    def query_vectors(self, features: Features) -> tf.Tensor:
+        """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`."""
+        return self._query(self.states(features["history"], last_only=True)[:, 0])
+
+    def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
+        embedding = self.output_embedding or self.embedding
+        vectors = tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)
+        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
+
+    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the scores of all items for each history: `score(inputs)`."""
+        return self.score(inputs)
+
+    def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """Returns the mean loss over the targets of a batch from `Sequences`."""
+        states = self.states(inputs["history"], training)
+        targets = inputs["target"][:, -self.max_length :]
+        users = inputs.get("user_id")
+        if users is not None:
+            users = tf.repeat(users, tf.shape(targets)[1])
+        weights = inputs.get("sample_weight")
+        if weights is not None:
+            weights = tf.reshape(weights[:, -self.max_length :], [-1])
+        states, targets, weights, users = self.valid_targets(
+            tf.reshape(states, [-1, states.shape[-1]]), tf.reshape(targets, [-1]), users, weights
+        )
+        scores = DotProductScores(
+            self._query(states), self.num_items, self.item_vectors, self.item_vectors, users
+        )
+        return self.loss_function(targets, scores, weights)
+
+    def target_count(self, features: Features) -> tf.Tensor:
+        """Returns how many targets the batch has, or the sum of their weights."""
+        if "sample_weight" in features:
+            return super().target_count(features)
+        return tf.cast(tf.math.count_nonzero(features["target"]), tf.float32)
+
+    def _query(self, states: tf.Tensor) -> tf.Tensor:
+        states = tf.cast(states, tf.float32)
+        return unit_vectors(states) / self.temperature if self.similarity == "cosine" else states
