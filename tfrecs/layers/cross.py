@@ -181,15 +181,9 @@ class CrossNetwork(Configured, keras.layers.Layer):
             raise ValueError(f"structure must be parallel or stacked, not {structure!r}.")
         if num_experts is not None and (projection_dim is None or diag_scale):
             raise ValueError("Experts need a projection_dim, and have no diag_scale.")
-        self.num_layers = num_layers
-        self.projection_dim = projection_dim
-        self.num_experts = num_experts
-        self.diag_scale = diag_scale
         self.deep_units = list(deep_units)
         self.structure = structure
-        self.dropout = dropout
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = seed
         policy = self.dtype_policy
 
         def init(index: int) -> keras.initializers.Initializer:

@@ -34,7 +34,6 @@ class StepCounter(Configured, keras.layers.Layer):
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = seed
         self._drawn = random.randrange(2**31) if seed is None else int(seed)
         self.step = self.add_weight(
             name="step",
@@ -90,8 +89,6 @@ class Dropout(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout's rate must be in [0, 1), not {rate!r}.")
-        self.rate = rate
-        self.seed = seed
         self._threshold = round(rate * 2**16)
         self.counter = StepCounter(seed, name="counter") if self._threshold else None
         self.supports_masking = True

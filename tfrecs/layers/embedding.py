@@ -48,7 +48,6 @@ class ItemEmbedding(Configured, keras.layers.Layer):
             raise ValueError(f"num_items and dim must be at least 1, not {num_items} and {dim}.")
         self.num_items = int(num_items)
         self.dim = int(dim)
-        self.seed = seed
         if initializer is None:
             initializer = keras.initializers.RandomNormal(stddev=0.02, seed=seed)
         self.initializer = keras.initializers.get(initializer)

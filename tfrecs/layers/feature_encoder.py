@@ -86,8 +86,6 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         self._autocast = False
         self.schema = schema
         self.dim = dim
-        self.num_bins = num_bins
-        self.multiple_of = multiple_of
         self.seed = seed
 
         sizes: dict[str, int] = {}

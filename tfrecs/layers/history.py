@@ -77,7 +77,6 @@ class HistoryPooling(Configured, keras.layers.Layer):
         self.learn_half_life = learn_half_life
         self.num_heads = num_heads
         self.hidden_dim = hidden_dim
-        self.seed = seed
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:

@@ -102,7 +102,6 @@ class StackedEmbedding(Configured, keras.layers.Layer):
             raise ValueError(f"combiner must be mean or sum, not {combiner!r}.")
         self.hashed = tuple(self.names[place] for place in sorted({*map(self._place, hashed)}))
         self.combiner = combiner
-        self.seed = seed
         self.tpu = tpu if tpu is None or isinstance(tpu, str) else dict(tpu)
         if initializer is None:
             initializer = keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)

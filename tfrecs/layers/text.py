@@ -71,7 +71,6 @@ class TextEmbedding(Configured, keras.layers.Layer):
         self.dim = int(dim)
         self.pooling = pooling
         self.smoothing = smoothing
-        self.seed = seed
         if initializer is None:
             initializer = keras.initializers.RandomNormal(stddev=0.02, seed=seed)
         self.initializer = keras.initializers.get(initializer)
@@ -199,7 +198,6 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
         self.remember(vectors=[self.num_items, self.size])
         self.dim = int(dim)
         self.use_bias = use_bias
-        self.fine_tune = fine_tune
         self.regularizer = keras.regularizers.get(regularizer)
         self.seed = seed
         self.table = self.add_weight(

@@ -80,16 +80,8 @@ class Tower(Configured, keras.layers.Layer):
         if not 0 <= id_dropout < 1:
             raise ValueError(f"id_dropout must be in [0, 1), not {id_dropout!r}.")
         self.size = size
-        self.dim = dim
-        self.id_dim = id_dim
-        self.feature_dim = feature_dim
-        self.beside_dim = beside_dim
         self.hidden_units = list(hidden_units)
-        self.cross_layers = cross_layers
-        self.dropout = dropout
-        self.id_dropout = id_dropout
         self._threshold = round(id_dropout * 2**16)
-        self.seed = seed
         policy = self.dtype_policy
 
         def part_seed(index: int) -> int | None:

@@ -63,7 +63,6 @@ class SelfAttention(Configured, keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
-        self.dropout = dropout
         self.seed = seed
         self._drop = Dropout(dropout, _derive(seed, 0), dtype=tf.float32, name="drop")
 

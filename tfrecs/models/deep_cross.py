@@ -107,18 +107,10 @@ class DeepCross(Model):
             raise ValueError("Features of users and items need their vocabularies.")
         self.context = context
         self.users = users
-        self.dim = dim
-        self.cross_layers = cross_layers
-        self.projection_dim = projection_dim
-        self.num_experts = num_experts
         self.deep_units = list(deep_units)
-        self.structure = structure
-        self.dropout = dropout
         self.embedding_regularization = embedding_regularization
         self.task = self._heads.task
         self.remember(task=self.task)
-        self.task_experts = task_experts
-        self.seed = seed
         self.label: str = self._heads.first
         self.monitor, self.monitor_mode = self._heads.monitor, self._heads.monitor_mode
 

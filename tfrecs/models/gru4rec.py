@@ -66,6 +66,7 @@ class GRU4Rec(SequenceModel):
             keras.layers.GRU(
                 hidden_dim or dim,
                 return_sequences=True,
+                reset_after=False,  # As in the paper; the other form exports operations of GPUs.
                 kernel_initializer=uniform(part_seed(3 + 2 * i)),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=part_seed(4 + 2 * i)),
                 name=f"gru_{i}",

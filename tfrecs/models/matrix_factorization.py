@@ -167,7 +167,6 @@ class GeneralizedMF(_Product):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, users, dim, stddev, regularization, loss, seed, **kwargs)
-        self.dim = dim
         self.factor_weights = self.add_weight(
             name="factor_weights", shape=(dim,), initializer="ones"
         )

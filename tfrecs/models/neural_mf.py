@@ -198,7 +198,6 @@ class MLP(_PairModel):
     ) -> None:
         widths = _widths(dim, hidden_units)
         super().__init__(items, users, dim, stddev, regularization, loss, seed, **kwargs)
-        self.dim = dim
         self.hidden_units = hidden_units if hidden_units is None else list(hidden_units)
         self.hidden = _Hidden(dim, widths, self.part_seed(2), name="hidden")
         self.output_weights = _output_weights(self, widths[-1])
@@ -259,7 +258,6 @@ class NeuralMF(_PairModel):
         # One row holds both vectors: one gather brings them.
         super().__init__(items, users, dim + deep, stddev, regularization, loss, seed, **kwargs)
         self.dim = dim
-        self.mlp_dim = mlp_dim
         self.hidden_units = hidden_units if hidden_units is None else list(hidden_units)
         self.factor_weights = self.add_weight(
             name="factor_weights", shape=(dim,), initializer="ones"

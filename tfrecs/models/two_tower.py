@@ -99,20 +99,14 @@ class TwoTower(Model):
         self.users = users if isinstance(users, Vocabulary) else None
         self.num_users = None if users is None else self._size(users)
         self.dim = dim
-        self.id_dim = id_dim
-        self.feature_dim = feature_dim
         self.hidden_units = list(hidden_units)
-        self.cross_layers = cross_layers
         self.pooling = pooling
         self.max_length = max_length
-        self.dropout = dropout
-        self.id_dropout = id_dropout
         self.similarity = similarity
         self.temperature = temperature
         chosen = choose_loss(loss, type(self).__name__, others=(Retrieval,))
         self.loss_function = chosen or self._default_loss(seed)
         self.remember(loss=self.loss_function)
-        self.seed = seed
 
         def tower(
             size: int, features: FeatureTable | None, beside_dim: int, index: int, name: str

@@ -46,8 +46,6 @@ class KnownItems(Configured, keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_users = num_users
-        self.num_items = num_items
-        self.num_known = num_known
         self._items = self._weight("items", num_known)
         self._offsets = self._weight("offsets", num_users + 2)
         self._pairs = PairSet(num_users + 1, num_items, num_known, name="pairs")

@@ -70,7 +70,6 @@ class Mined(Negatives):
             )
         self.num_users = num_users
         self.num_items = num_items
-        self.num_mined = num_mined
         self.num_easy = num_easy
         self.easy = Uniform(num_negatives, False, seed, self.known, name="easy")
         self._items = self.add_weight(

@@ -80,8 +80,6 @@ class Popularity(Negatives):
             )
         self.num_items = len(given)
         self.remember(counts=self.num_items)
-        self.alpha = alpha
-        self.smoothing = smoothing
         if self.known is not None and self.known.num_items != self.num_items:
             raise ValueError(
                 f"Popularity: counts are of {self.num_items} items, the known items of "

@@ -69,7 +69,6 @@ class SameValue(Negatives):
             )
         self.num_items = len(given)
         self.remember(values=self.num_items)
-        self.column = column
         order = np.argsort(given, kind="stable")
         ordered = given[order]
         start = np.searchsorted(ordered, given)

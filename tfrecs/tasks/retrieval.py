@@ -85,7 +85,6 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
     ) -> None:
         super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
         self._loss = keras_loss(loss, None)
-        self.temperature = temperature
         self.softmax = InBatchSoftmax(
             1.0 if temperature is None else temperature,
             learn_temperature,
