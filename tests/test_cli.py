@@ -431,3 +431,41 @@ def test_a_config_that_is_no_mapping(tmp_path, capsys):
     for flag in ("--config", "--recipe"):
         assert main(["train", flag, str(path), "--output", str(tmp_path / "run")]) == 2
         assert f"{path} holds no settings" in capsys.readouterr().err
+
+
+def test_a_wrong_batch_size_leaves_no_run(log_file, tmp_path, capsys):
+    run = tmp_path / "run"
+    argv = ["train", "--data", str(log_file), "--output", str(run), "--batch_size", "0"]
+    assert main(argv) == 2
+    assert "batch_size must be at least 1, not 0" in capsys.readouterr().err
+    assert not (run / "config.yaml").exists()
+
+
+def test_changed_data_are_not_tested_on(log_file, run_folder, tmp_path, capsys):
+    """The items are the same, and so a test on other rows would go unnoticed."""
+    copy, rows = tmp_path / "run", tmp_path / "log.csv"
+    rows.write_bytes(log_file.read_bytes())
+    argv = ["train", "--data", str(rows), "--output", str(copy), *TINY.split()]
+    assert main(argv) == 0
+    lines = log_file.read_text().splitlines()
+    rows.write_text("\n".join([*lines, "0,105,99"]) + "\n")
+    capsys.readouterr()
+    assert main(["evaluate", str(copy)]) == 2
+    assert "has changed since" in capsys.readouterr().err
+
+
+def test_an_unfinished_run_is_said_to_be_one(run_folder, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    metrics = json.loads((copy / "metrics.json").read_text())
+    (copy / "metrics.json").write_text(json.dumps({**metrics, "finished": False}))
+    assert main(["evaluate", str(copy)]) == 0
+    assert "is not finished: this is its best epoch so far" in capsys.readouterr().err
+    assert main(["export", str(copy), "--output", str(run_folder)]) == 2
+    assert "is the folder of a run" in capsys.readouterr().err
+
+
+def test_unknown_ids_to_exclude_are_said(exported, capsys):
+    argv = ["recommend", str(exported), "--history", "100", "--exclude", "999", "--k", "3"]
+    assert main(argv) == 0
+    assert "Ignored unknown ids to exclude: 999" in capsys.readouterr().err

@@ -430,3 +430,24 @@ def test_repeated_rows_of_features_are_counted():
     log = Interactions(frame, item_features=prices)
     assert log.dropped["repeated_item_features"] == 1
     assert log.item_features["price"].to_dict() == {1: 3.0, 2: 4.0}
+
+
+def test_what_a_format_cannot_read_is_said_with_the_format():
+    frame = pd.DataFrame({"user_id": USER, "item_id": ITEM, "timestamp": ["23/03/2023 11:30"] * N})
+    with pytest.raises(ValueError, match="read by '%d/%m/%Y'.*Leave the format out"):
+        Interactions(frame, time_format="%d/%m/%Y")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"PK\x03\x04" + bytes(99), "Excel or zip file"), (b"\x89PNG\r\n\x1a\n\0\0", "no text file")],
+)
+def test_files_that_are_no_tables(tmp_path, content, what):
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=what):
+        read(tmp_path / "log.csv")
+
+
+def test_a_frame_is_no_path():
+    with pytest.raises(TypeError, match="tfrecs.data.Interactions"):
+        read(pd.DataFrame({"user_id": [1], "item_id": [2]}))

@@ -9,7 +9,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import UserError
-from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.cli.parsing import new_parser, parse, say_if_unfinished
 from tfrecs.data import RowSplit
 from tfrecs.evaluation import Report
 from tfrecs.training import Run, evaluate_part, repeats_advice
@@ -58,6 +58,7 @@ def run(argv: Sequence[str]) -> None:
         if not Path(path).absolute().parent.is_dir():
             raise UserError(f"there is no folder {Path(path).parent} to write {path} into")
     source = Run(settings.run)
+    say_if_unfinished(source)
     model, split = source.load_model(), source.load_split()
     if settings.plot and isinstance(split, RowSplit):
         raise UserError("--plot draws reports of ranked lists; this model predicts rows")

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 
 from tfrecs import serving
 from tfrecs.cli.errors import UserError
-from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.cli.parsing import new_parser, parse, say_if_unfinished
 from tfrecs.serving.known_items import needs_known_items
 from tfrecs.training import Run
 
@@ -65,6 +65,9 @@ def run(argv: Sequence[str]) -> None:
     """
     settings = parse(make_parser(), argv)
     source = Run(settings.run)
+    if Run(settings.output).exists:
+        raise UserError(f"--output {settings.output} is the folder of a run: name another one")
+    say_if_unfinished(source)
     model, items = source.load_model(), source.load_items()
     recommend_known, known = source.recommend_known, settings.known_items
     holds_known = needs_known_items(model) and not recommend_known

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from tfrecs._names import choose, public_classes, simplified
 from tfrecs.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from tfrecs.training import Run
 
 
 class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -39,6 +43,20 @@ def new_parser(command: str, description: str, example: str) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
+
+
+def say_if_unfinished(run: Run) -> None:
+    """Says on standard error that a run was stopped, and that its best epoch so far counts.
+
+    Args:
+        run: The run that a command is about to use.
+    """
+    if run.exists and not run.finished:
+        print(
+            f"tfrecs: {run.folder} is not finished: this is its best epoch so far. Go on with it "
+            f"by: tfrecs train --resume {run.folder}",
+            file=sys.stderr,
+        )
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:

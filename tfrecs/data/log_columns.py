@@ -89,10 +89,12 @@ def times_of(
     texts = texts[texts.str.strip() != ""]
     if len(texts) > len(values) * _MOST_UNREADABLE and len(texts) > 2:
         shown = ", ".join(map(repr, forms(texts)))
+        given = "" if time_format is None else f" by {time_format!r}"
+        remedy = "Pass" if time_format is None else "Leave the format out to have it found, or pass"
         raise ValueError(
             f"{name}, column {values.name!r}: {len(texts):,} of {len(values):,} times can not be "
-            f'read, such as {shown}. Pass time_format="..." (as datetime.strptime has it), or '
-            "bring them into one form."
+            f'read{given}, such as {shown}. {remedy} time_format="..." (as datetime.strptime has '
+            "it), or bring them into one form."
         )
     _check_numbers(times[~invalid], f"{name}, column {values.name!r}")
     return times, invalid

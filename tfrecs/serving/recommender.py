@@ -83,6 +83,7 @@ class Recommender:
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
+                Or a user is given without a history, which the export reads.
         """
         if not self.k:
             raise ValueError(
@@ -111,11 +112,19 @@ class Recommender:
                 if self.reads_history
                 else "No user: give the user's id."
             )
+        if self.reads_history and not ids and not self.recommend_known:
+            warnings.warn(
+                "No history was given, and the export holds none: items that the user already has "
+                "may be among the answers.",
+                stacklevel=2,
+            )
         unknown = self.unknown(ids)
         if ids and len(unknown) == len(set(ids)) and user is None:
             raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
         if unknown:
             warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=2)
+        if unknown := self.unknown(self._parse(exclude, "exclude")):
+            warnings.warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.", stacklevel=2)
         request |= self._items_named(ids, self._parse(exclude, "exclude"))
         signature = self.manifest["signatures"]["serving_default"]
         answer = ask(self._model, "serving_default", request, signature)

@@ -57,7 +57,7 @@ def check_data(data: Any) -> None:
         f"data must be the path of a log or the name of a data set, not {type(data).__name__}: "
         "config.yaml names it, so that the run can be resumed and tested again. Write it to a file "
         '(frame.to_parquet("log.parquet"); of Interactions log.frame), or train without a run '
-        "folder, by model.fit."
+        "folder: tfrecs.data.Interactions(frame, user=..., item=...), a split of it, model.fit."
     )
 
 

@@ -158,11 +158,11 @@ def train(
     with locked_by_chief(run, strategy):
         from_chief(strategy, lambda: check_folder(run, resume))
         with run_errors(), placed(strategy, precision):
-            if epochs < 1 or not learning_rate > 0:
-                raise ValueError(
-                    f"epochs must be at least 1 and learning_rate positive, not {epochs} and "
-                    f"{learning_rate}."
-                )
+            for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+                if value is not None and value < 1:
+                    raise ValueError(f"{name} must be at least 1, not {value}.")
+            if not learning_rate > 0:
+                raise ValueError(f"learning_rate must be positive, not {learning_rate}.")
             if checkpoint_minutes is not None and not checkpoint_minutes > 0:
                 raise ValueError(
                     f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}."

@@ -19,7 +19,7 @@ from tfrecs.models import Model
 from tfrecs.training.allowed import read_model_config, read_settings
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
-from tfrecs.training.sources import DataError, load_source
+from tfrecs.training.sources import DataError, fingerprint, load_source
 
 # Settings that may differ when a run is resumed: they have no part in what it ends with.
 FREE = ("checkpoint_minutes",)
@@ -304,4 +304,22 @@ class Run:
                 f"The items of {config['data']} are not those that {self.folder} was trained on: "
                 "the data have changed. Train anew, or give the old data back."
             )
+        if self._trained_on not in (None, fingerprint(split)):
+            raise RunError(
+                f"{config['data']} has changed since {self.folder} was trained on it: what the "
+                "model learned from may be among the test. Train anew, or give the old data back. "
+                "In Python, tfrecs.evaluate(run.load_model(), part) tests on any part of a split."
+            )
         return split
+
+    @property
+    def _trained_on(self) -> str | None:
+        """The fingerprint of the split that the newest checkpoint was trained on, if it tells."""
+        checkpoints = Checkpoints(self.folder / "checkpoints", None, self._identity())
+        positions = checkpoints.positions()
+        if not positions:
+            return None
+        try:
+            return checkpoints.state(*positions[-1]).get("data")
+        except CheckpointError:  # Whoever loads the model is told.
+            return None

@@ -216,10 +216,12 @@ def left_out(parts: Split | RowSplit) -> list[str]:
         A line for each table that lost columns.
     """
     lines = []
-    for whose in ("user", "item"):
+    for whose, ids in (("user", parts.users), ("item", parts.items)):
         # Of a `Split` they are encoded when a model asks for them, and then kept.
         table = vars(parts).get(f"{whose}_features")
         if table is not None and table.schema.left_out:
             columns = ", ".join(f"{name} ({why})" for name, why in table.schema.left_out.items())
             lines.append(f"{whose} features that are left out: {columns}")
+        if table is not None and table.without_row:
+            lines.append(f"{table.without_row:,} of {len(ids):,} {whose}s have no row of features")
     return lines

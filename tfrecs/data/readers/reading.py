@@ -91,6 +91,11 @@ def read(
         >>> read(path, user="who", item="what")
         Interactions(log.csv: 2 rows, 2 users, 1 items, in time order, nothing dropped)
     """
+    if isinstance(path, pd.DataFrame):
+        raise TypeError(
+            "read takes the path of a file: tfrecs.data.Interactions(frame, user=..., item=...) "
+            "makes a log of a DataFrame."
+        )
     path = resolve(path)
     with _readable(path):
         frame, users, items = _frames(
@@ -200,5 +205,5 @@ def _readable(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not UTF-8 text (byte {error.start}: {error.reason}). Convert it, such as "
-            "by iconv -f latin1 -t utf-8."
+            "by iconv -f latin1 -t utf-8, if it is a text at all."
         ) from error

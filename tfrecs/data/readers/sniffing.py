@@ -165,7 +165,7 @@ def first_lines(path: Path, count: int = _LINES) -> list[str]:
         count: how many lines at most.
 
     Raises:
-        ValueError: for UTF-16.
+        ValueError: for UTF-16, and for what is no text.
     """
     with open_bytes(path) as file:
         content = b"".join(file.readline(_LONGEST_LINE) for _ in range(count))
@@ -174,6 +174,10 @@ def first_lines(path: Path, count: int = _LINES) -> list[str]:
             f"{path} is UTF-16 text, and UTF-8 is read. Convert it, such as by iconv -f utf-16 -t "
             "utf-8."
         )
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError(f"{path} is an Excel or zip file: save its table as CSV.")
+    if b"\0" in content[:1024]:
+        raise ValueError(f"{path} is no text file: it holds zero bytes. Name a table.")
     text = content.decode("utf-8", "replace").removeprefix("\ufeff")
     lines = re.split(r"\r\n|\n|\r", text)
     return lines[: -1 if not lines[-1] else None][:count]

@@ -289,5 +289,8 @@ def _explain(path: Path, delimiter: str, message: str) -> str:
             "Mend or remove the line, or say format= or delimiter= if the file was misread."
         )
     if "invalid UTF8" in message:
-        return f"{path} is not UTF-8 text. Convert it, such as by iconv -f latin1 -t utf-8."
+        return (
+            f"{path} is not UTF-8 text. Convert it, such as by iconv -f latin1 -t utf-8, if it is a "
+            "text at all."
+        )
     return f"{path}: can not be read as a table: {message.splitlines()[0]}"
