@@ -440,7 +440,10 @@ def test_what_a_format_cannot_read_is_said_with_the_format():
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(b"PK\x03\x04" + bytes(99), "Excel or zip file"), (b"\x89PNG\r\n\x1a\n\0\0", "no text file")],
+    [
+        (b"PK\x03\x04" + bytes(99), "Excel or zip file"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "if it is a text at all"),
+    ],
 )
 def test_files_that_are_no_tables(tmp_path, content, what):
     (tmp_path / "log.csv").write_bytes(content)

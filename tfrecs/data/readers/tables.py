@@ -290,7 +290,7 @@ def _explain(path: Path, delimiter: str, message: str) -> str:
         )
     if "invalid UTF8" in message:
         return (
-            f"{path} is not UTF-8 text. Convert it, such as by iconv -f latin1 -t utf-8, if it is a "
-            "text at all."
+            f"{path} is not UTF-8 text. Convert it, such as by iconv -f latin1 -t utf-8, if it is "
+            "a text at all."
         )
     return f"{path}: can not be read as a table: {message.splitlines()[0]}"
