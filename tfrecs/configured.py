@@ -25,9 +25,9 @@ class Configured:
     """Gives a Keras class its `get_config`: the arguments that its constructor was given.
 
     Stands before the Keras class among the bases. The arguments can be read as attributes too,
-    where the class sets no attribute of that name. A constructor gets objects in place of their
-    configs, so a subclass never takes configs apart. `remember` replaces an argument where the
-    config should hold something else, such as the size of an array or a default that was chosen.
+    where the class sets no attribute of that name. A constructor gets objects where a config
+    describes them, so a subclass never takes configs apart. `remember` replaces an argument where
+    the config should hold something else, such as an array's size or a default that was chosen.
 
     Example:
         >>> from tfrecs._keras import keras

@@ -212,7 +212,7 @@ def _forwarded(workers: list[_Worker]) -> Iterator[list[int]]:
 
 
 def _wait(workers: list[_Worker], told: list[int]) -> int:
-    """Waits for the workers' end; that of the first one to fail is everybody's."""
+    """Waits for the workers to end; when one fails, all are stopped."""
     deadline: float | None = None
     code = 0
     while any(worker.code is None for worker in workers):

@@ -10,7 +10,7 @@ from tfrecs.data.histories import Histories
 
 
 def draw_unseen(seen: Sequence[Histories], num_items: int, n: int, seed: int) -> np.ndarray:
-    """Items for each row, uniform and without repetition, none of which the row has seen.
+    """Draws distinct items for each row uniformly from those that the row has not seen.
 
     Args:
         seen: histories of the same rows; what stands in any of them is not drawn.

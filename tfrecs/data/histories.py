@@ -108,7 +108,7 @@ class Histories:
         return Histories(self.values[_positions(starts, offsets)], offsets)
 
     def keep(self, mask: np.ndarray) -> Histories:
-        """The same rows with only those of `values` that a bool array [N] marks."""
+        """The same rows with only the values that a bool array [N] marks."""
         before = np.concatenate([[0], np.cumsum(mask)])
         return Histories(self.values[mask], before[self.offsets])
 

@@ -218,7 +218,7 @@ def _files(path: Paths) -> list[Path]:
 
 
 def _mixed(chunks: Iterator[Columns], size: int, rng: np.random.Generator) -> Iterator[Columns]:
-    """Draws rows at random from a buffer of `size`, of which a half is renewed at a time."""
+    """Draws rows at random from a buffer of `size`, and refills half of it at a time."""
     held: list[Columns] = []
     count = 0
     for chunk in chunks:
@@ -239,7 +239,7 @@ def _permuted(parts: list[Columns], rng: np.random.Generator) -> Columns:
 
 
 def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
-    """Cuts columns anew, into parts of `size` rows; the last one holds what is left over."""
+    """Cuts columns into parts of `size` rows; the last part holds the rest."""
     held: list[Columns] = []
     count = 0
     for part in parts:

@@ -22,7 +22,7 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     Args:
         dataset: Batches: tensors, or structures of them, with rows along the first axis.
         strategy: The strategy. Its result repeats without end, as Keras wants it with
-            `steps_per_epoch`; each repetition iterates over `dataset` anew.
+            `steps_per_epoch`; each repetition iterates over `dataset` again.
 
     Returns:
         A `tf.distribute.DistributedDataset`.

@@ -226,7 +226,7 @@ class Sequences:
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
-        Where the log has weights, `"sample_weight"` `[B, L]` float32 has those of the targets.
+        Where the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
         follows from `seed` and the epoch's number.
 

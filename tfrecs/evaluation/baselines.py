@@ -63,7 +63,7 @@ def random_metrics(
     given a target there, is (1 + (r - 1)(m - 1) / (C - 1)) / r, hence
     MAP@k = 1/C * sum over r of it. Recall@k = min(k, C) / C and Precision@k = min(k, C) m / (C k).
 
-    Where M targets count and only m of them are in the pool, the ideal DCG is that of M, and MAP
+    Where M targets count and only m of them are in the pool, the ideal DCG counts M, and MAP
     and Recall are smaller by m / M.
 
     Args:

@@ -20,7 +20,7 @@ _COUNTERS: weakref.WeakKeyDictionary[Any, RankCounter] = weakref.WeakKeyDictiona
 
 
 def counter_of(model: Any) -> RankCounter:
-    """The `RankCounter` of a model, made once, so that evaluating it again traces nothing anew."""
+    """The `RankCounter` of a model, made once, so that a second evaluation traces nothing."""
     if model not in _COUNTERS:
         _COUNTERS[model] = RankCounter(model)
     return _COUNTERS[model]

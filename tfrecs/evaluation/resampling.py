@@ -68,7 +68,7 @@ def bounds(means: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int = 0) -> np.ndarray:
-    """Two-sided p-values of the hypothesis that which model is which makes no difference.
+    """Two-sided p-values of the hypothesis that exchanging the two models makes no difference.
 
     Under it each user's difference is as likely to be the negative. The p-value is the share of
     random sign flips whose mean is as far from 0 as the observed one, the observed one included:

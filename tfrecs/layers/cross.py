@@ -25,7 +25,7 @@ class Cross(Configured, keras.layers.Layer):
     that products run in the compute dtype under mixed precision.
 
     Args:
-        projection_dim: Rank r of W: 2 d r weights in place of d^2. None for the full matrix.
+        projection_dim: Rank r of W: 2 d r weights instead of d^2. None for the full matrix.
         diag_scale: Added to the diagonal of W, outside `preactivation`.
         use_bias: Whether there is a bias b.
         preactivation: Activation `act`; None for the identity.

@@ -151,14 +151,14 @@ def clone(initializer: keras.initializers.Initializer, index: int = 0) -> Any:
 
 
 class PerExpert(keras.initializers.Initializer):
-    """Initializes each expert's matrix by itself: fans are those of one, not of the stack."""
+    """Initializes each expert's matrix by itself, with the fans of one matrix, not of the stack."""
 
     def __init__(self, initializer: keras.initializers.Initializer, first: int) -> None:
         self.initializer = initializer
         self.first = first
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> tf.Tensor:
-        """Returns the matrices of all experts, `shape`, the first axis that of the experts."""
+        """Returns the matrices of all experts, `shape`; the first axis counts the experts."""
         return tf.stack(
             [
                 clone(self.initializer, self.first + i)(shape[1:], dtype=dtype)

@@ -66,7 +66,7 @@ class ItemEmbedding(Configured, keras.layers.Layer):
         return vectors * tf.cast(known, vectors.dtype)[..., tf.newaxis]
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the table's float32 rows of `ids`, all of which must be in 1..n."""
+        """Returns the table's float32 rows of `ids`, which must be in 1..n."""
         return tf.gather(self.table, ids - 1)
 
     def grow_from(self, smaller: ItemEmbedding) -> None:

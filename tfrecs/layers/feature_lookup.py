@@ -54,4 +54,4 @@ class FeatureLookup(Configured, keras.layers.Layer):
         return FeatureTable(self.schema, {n: c.numpy() for n, c in self.columns.items()})
 
     def grow_from(self, smaller: FeatureLookup) -> None:
-        """Keeps the features it has: those of all ids, as they are now."""
+        """Does nothing: the features of the new split stay."""

@@ -122,7 +122,7 @@ class HistoryPooling(Configured, keras.layers.Layer):
         return tf.where(filled, pooled, tf.cast(self.empty, pooled.dtype))
 
     def _logits(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`[batch, heads, length]`, or 1 in place of what all have in common, float32."""
+        """Returns `[batch, heads, length]` float32; an axis that all share has size 1."""
         if self.mode == "attention":
             scores = tf.cast(self._scores(self._hidden(inputs)), tf.float32)
             return tf.transpose(scores, [0, 2, 1])
@@ -147,7 +147,7 @@ class LongShortHistory(Configured, keras.layers.Layer):
         "gate":    g = sigmoid(W [s; l] + b),  u = g * s + (1 - g) * l
         "concat":  u = W [s; l] + b
 
-    The two kinds of interest are those of Grbovic and Cheng (KDD 2018), the gate is that of SDM (Lv
+    The two kinds of interest follow Grbovic and Cheng (KDD 2018), the gate follows SDM (Lv
     et al., CIKM 2019), one for each dimension.
 
     Args:

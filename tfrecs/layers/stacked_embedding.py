@@ -287,7 +287,7 @@ class StackedEmbedding(Configured, keras.layers.Layer):
     def _combine(
         self, vectors: tf.Tensor, ids: tf.Tensor, lengths: list[int], weights: dict[str, Any]
     ) -> tf.Tensor:
-        """Returns the vectors `[batch, sum of dims]` of features some of which are bags."""
+        """Returns the vectors `[batch, sum of dims]` of features, where some are bags."""
         # Neighbours without a bag stay together. Splits, and not slices, whose gradients would
         # each be as large as all the vectors.
         places = range(len(lengths))

@@ -1,4 +1,4 @@
-"""Texts as vectors: words pooled, and vectors computed beforehand, such as those of sentences."""
+"""Texts as vectors: pooled words, and vectors computed beforehand, such as sentence vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TextEmbedding(Configured, keras.layers.Layer):
 
         v = 1/|s| sum_{w in s} a_w v_w,   a_w = 1,   or   smoothing / (smoothing + p(w))
 
-    The second, "sif", is that of Arora et al. (ICLR 2017), without the removal of the common
+    The second, "sif", follows Arora et al. (ICLR 2017), without the removal of the common
     component: frequent words, which say little, count less. It learns the probabilities p(w) by
     `adapt`, and raises when it is called before. Words are the ids of `tfrecs.data.Tokenizer`;
     padding (0) and unknown words (n + 1) are left out, and a text without a known word is zeros.

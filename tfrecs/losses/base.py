@@ -1,4 +1,4 @@
-"""What all losses have in common: a mean over valid targets that is right under replicas."""
+"""The base of all losses: a mean over valid targets that is right under replicas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Loss(Configured, keras.layers.Layer):
     """Base of the losses that train a model to score its targets above other items.
 
     A loss is called with the targets, an object that computes scores, and optional weights, and
-    returns the weighted mean over the targets of the whole batch, that of all replicas. Subclasses
+    returns the weighted mean over the targets of the whole batch, of all replicas. Subclasses
     implement `weighted_sum`. It is a layer because what it draws (negatives) is state that
     checkpoints must hold.
     """

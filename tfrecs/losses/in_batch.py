@@ -32,7 +32,7 @@ class BatchLogits(NamedTuple):
 
 @registered
 class InBatchSoftmax(Configured, keras.layers.Layer):
-    """Cross-entropy of the softmax over a query's own candidate and those of other queries.
+    """Cross-entropy of the softmax over a query's own candidate and the other queries' candidates.
 
         loss_i = log(sum_j exp(c_ij)) - c_ii,   c_ij = <q_i, v_j> / temperature - log q_j
 
@@ -46,7 +46,7 @@ class InBatchSoftmax(Configured, keras.layers.Layer):
 
     with p from `frequency`, e from `extra_frequency` and u from `negatives`. Without a frequency
     there is no correction, and frequent items are held down: the trained score then estimates the
-    probability ratio log(p_i / q_i) in place of log(p_i), see `SampledSoftmax`. All is computed in
+    probability ratio log(p_i / q_i), not log(p_i); see `SampledSoftmax`. All is computed in
     float32.
 
     Args:
@@ -288,7 +288,7 @@ class InBatchSoftmax(Configured, keras.layers.Layer):
         if self.negatives is not None and log_probability is not None:
             raise ValueError(
                 f"{self.name}: with negatives, the probability of every drawn item is needed too: "
-                "give a frequency in place of the candidates' probabilities."
+                "give a frequency instead of the candidates' probabilities."
             )
         if self.frequency is None or log_probability is not None:
             return

@@ -34,7 +34,7 @@ class ListLoss(Configured, keras.losses.Loss):
 
 
 class _PairLoss(ListLoss):
-    """Mean, over a list's pairs of which one has the larger label, of a loss of the difference."""
+    """Averages a loss of the score difference over all pairs of a list whose labels differ."""
 
     def pair_loss(self, difference: tf.Tensor) -> tf.Tensor:
         """Returns the loss of pairs whose better item scores higher by `difference`."""

@@ -99,7 +99,7 @@ class Model(Configured, KerasFiles, tfrs.Model):
     def grown(self, split: Any) -> Model:
         """Returns this model for a split with new users and items; what was learned is kept.
 
-        Known users and items have the vectors that they had, and a new one those of an unknown
+        Known users and items keep their vectors, and a new one gets the vector of an unknown
         one, or initial ones where there is none; train on the new data from there. The split is
         one of `log.continuing(users, items)`, with the vocabularies of this model.
 

@@ -1,4 +1,4 @@
-"""Mistakes in what a model is given, each found before TensorFlow is in the middle of a step."""
+"""Finds mistakes in what a model is given, before TensorFlow is in the middle of a step."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def check_batches(model: Model, x: Any) -> None:
 
 
 def _wrong(x: Any, ranks: Mapping[str, int | None]) -> str | None:
-    """What is wrong with batches, in words; None if nothing is known to be."""
+    """Says what is wrong with batches; None if nothing is."""
     if isinstance(x, tf.data.Dataset):
         return _wrong_features(x.element_spec, ranks)
     if isinstance(x, Mapping):

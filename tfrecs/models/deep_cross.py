@@ -98,7 +98,7 @@ class DeepCross(Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
-        # Numbers enter in float32: Keras would cast those of `predict`, and not those of `fit`.
+        # Numbers enter in float32: Keras would cast them in `predict`, but not in `fit`.
         self._autocast = False
         self._heads = Heads(task, context)
         if (user_features is not None and users is None) or (

@@ -41,7 +41,7 @@ class EpochSums(keras.callbacks.Callback):
         self._resumed = state
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begins anew or, in a resumed epoch, goes on; Keras has just set the metrics to zero."""
+        """Starts from zero, or restores the sums of a resumed epoch, which Keras has just reset."""
         self._steps = 0
         self._nonfinite_before = int(self.model.nonfinite_steps.numpy())
         state, self._resumed = self._resumed, None

@@ -171,7 +171,7 @@ class _Penalty:
         return found
 
     def watch(self, scores: Scores) -> Scores:
-        """Returns `scores`, which from now on tell apart who is asked for."""
+        """Wraps `scores` to record which items the loss asks for."""
         of_negatives = scores.sampled
 
         def sampled(ids: tf.Tensor) -> tf.Tensor:

@@ -27,7 +27,7 @@ class Heads:
 
     Attributes:
         task: The task.
-        tasks: The task of each head by name, which is that of a label.
+        tasks: The task of each head by name, which is the name of its label.
         first: Name of the first one.
         several: Whether what the model gives is by name.
         kinds: Of each head "binary", for a probability, or "regression".

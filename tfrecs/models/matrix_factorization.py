@@ -32,7 +32,7 @@ class _Product(FactorModel):
         return _GLOBAL_SCALE * tf.convert_to_tensor(self.global_weight)
 
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
-        """What is made of users' rows: its last coordinate is what no item changes."""
+        """Returns the query vectors of users' rows; no item changes the last coordinate."""
         raise NotImplementedError
 
     def _candidates(self, items: tf.Tensor) -> tf.Tensor:
@@ -118,7 +118,7 @@ class MatrixFactorization(_Product):
         self.dim = dim
 
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
-        # A product with a constant in place of slices, whose gradients TensorFlow pads at ten times
+        # A product with a constant instead of slices, whose gradients TensorFlow pads at ten times
         # the cost.
         at_bias = tf.one_hot(self.dim - 1, self.dim)
         factors = users * (1 - at_bias)

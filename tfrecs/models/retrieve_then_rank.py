@@ -83,7 +83,7 @@ class RetrieveThenRank(Model):
         Args:
             features: What the retriever takes in, and columns of the ranker's context.
             items: `[batch, c]` item ids: the ranker scores these, and nothing is retrieved; None
-                for all, of which the candidates are ranked.
+                for all items, with the retrieved candidates ranked first.
         """
         if items is not None:
             return self._rank(features, items)

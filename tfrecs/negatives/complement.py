@@ -37,7 +37,7 @@ def pack(
     first_slot = np.cumsum(slots) - slots
     missing = slots * widths - sizes
 
-    # Each row gets as many runs as slots: a stopgap for what is missing, and empty ones.
+    # Pads each row with empty runs to its number of slots; one of them stands for what is missing.
     fill = slots - counts
     row = np.concatenate([np.repeat(np.arange(len(slots)), n) for n in (fill, counts)])
     start = np.concatenate([np.zeros(fill.sum(), np.int64), starts])
@@ -158,7 +158,7 @@ def entries(table: tf.Variable, rows: tf.Tensor) -> list[tf.Tensor]:
 
 
 def second_seed(seed: tf.Tensor) -> tf.Tensor:
-    """Returns another seed for the same step: that of a counter with another seed."""
+    """Returns another seed for the same step, as a counter with another seed would."""
     # Not by the upper half of the number, which XLA does not read.
     return tf.bitwise.bitwise_xor(seed, tf.constant([0x55555555, 0], tf.int64))
 

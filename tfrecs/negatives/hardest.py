@@ -18,8 +18,8 @@ class Hardest(Configured, keras.layers.Layer):
     model is thus never without easy negatives, and an item that it overrates is found soon. More
     candidates are harder negatives.
 
-    `log_probability` is that of the draw of the candidates: how likely the choice by score is has
-    no closed form, so corrections for the sampling do not undo it.
+    `log_probability` belongs to the draw of the candidates: the choice by score has no closed
+    form, so corrections for the sampling do not undo it.
 
     Args:
         num_negatives: Negatives to keep for each positive, k.

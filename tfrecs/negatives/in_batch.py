@@ -14,7 +14,7 @@ from tfrecs.negatives.sample import Negatives
 
 @registered
 class InBatch(Negatives):
-    """Draws negatives from the positives of the batch, those of all replicas; all share them.
+    """Draws negatives from the positives of the batch, of all replicas; all positives share them.
 
     Each of the k draws gives the positive of one row, any of them with equal probability, so an
     item is drawn as often as the log has it: by popularity, as in `losses.InBatchSoftmax`, but for

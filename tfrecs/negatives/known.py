@@ -101,7 +101,7 @@ class KnownItems(Configured, keras.layers.Layer):
 
     @classmethod
     def from_split(cls, split: Split, **kwargs: Any) -> KnownItems:
-        """Returns the known items of all users of a split: those of its training part.
+        """Returns what all users of a split know: the items of its training part.
 
         Args:
             split: What the model is trained on.
@@ -114,7 +114,7 @@ class KnownItems(Configured, keras.layers.Layer):
         del smaller
 
     def histories(self) -> Histories:
-        """Returns the items, sorted, a row a user; row 0 is that of users without one."""
+        """Returns the items, sorted, a row a user; users without a row have row 0."""
         offsets = self._offsets.numpy()
         # Nothing, as long as the weights of a config are not loaded.
         return Histories(self._items.numpy()[: offsets[-1]], offsets)

@@ -158,7 +158,7 @@ class HardNegativeMining(keras.callbacks.Callback):
         every: Epochs between two minings.
         skip: How many of a user's best items are passed over: the very best are often items that
             the user does like.
-        model: A model with the contract of `tfrecs.models.Model` that is asked in place of the one
+        model: A model with the contract of `tfrecs.models.Model` that is asked instead of the one
             in training.
         batch_size: Users at once; None chooses by the number of items.
 
@@ -206,7 +206,7 @@ class HardNegativeMining(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Asks the model in training, if it is its turn."""
-        # In an epoch that is resumed the table is that of its beginning, from the checkpoint.
+        # A resumed epoch has the table of its beginning, from the checkpoint.
         resumed = getattr(self.model, "first_batch", 0)
         if self.teacher is None and epoch and epoch % self.every == 0 and not resumed:
             self.mine(self.model)

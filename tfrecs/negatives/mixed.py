@@ -16,7 +16,7 @@ from tfrecs.negatives.sample import Sample, ScoresOf
 class Mixed(Configured, keras.layers.Layer):
     """Draws some negatives from each of several samplers.
 
-    One draw, of which nobody knows where it came from, gives item j with probability
+    A draw from the mixture gives item j with probability
 
         q_j = sum_m (k_m / k) q_mj,   k = sum_m k_m
 

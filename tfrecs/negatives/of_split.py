@@ -1,6 +1,6 @@
-"""Layers that hold what was counted in the training data, made anew for another split.
+"""Rebuilds layers that store training data (known items, counts) for a new split.
 
-Their configs keep sizes in place of the data. Such a class has `of_the_split`, the names of those
+Their configs store only sizes. Such a class has `of_the_split`, the names of those
 arguments of its constructor, and a class method `from_split(split, **others)`. The arguments have
 defaults, if only to be refused: a command line cannot give them.
 """
@@ -37,7 +37,7 @@ def remade(layer: keras.layers.Layer, split: Any) -> keras.layers.Layer:
 
 
 def with_split(config: Any, split: Any) -> Any:
-    """Returns a Keras config in whose place of layers of a split stand such layers of `split`.
+    """Returns the config with every data-bound layer replaced by one built from `split`.
 
     Args:
         config: What a `get_config` returned, or a part of it.

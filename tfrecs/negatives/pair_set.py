@@ -79,7 +79,7 @@ class PairSet(keras.layers.Layer):
             moving = _place(moving, places, owner, side)
             if not moving.size:
                 break
-            # Rows that cannot be placed get another number, and all their pairs begin anew.
+            # Rows that cannot be placed get another number, and all their pairs start over.
             again = np.zeros(self.num_rows, bool)
             again[rows[moving]] = True
             row_numbers[again] = rng.integers(0, 2**32, again.sum(), np.uint32) | 1

@@ -8,8 +8,8 @@ from tfrecs._keras import tf
 def all_gather(x: tf.Tensor) -> tf.Tensor:
     """Concatenates the rows of `x` of all replicas, in the replicas' order; differentiated.
 
-    Off a strategy, and with one replica, that is `x`. Replicas may hold different numbers of rows,
-    none among them, except on TPUs. The gradient of a row sums what all replicas did with it.
+    Returns `x` unchanged outside a strategy or with one replica. Except on TPUs, replicas may hold
+    different numbers of rows, also none. The gradient of a row sums what all replicas did with it.
 
     Args:
         x: `[rows, ...]`, on every replica the same but for the number of rows.

@@ -137,7 +137,7 @@ class Negatives(Configured, keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement log_probability.")
 
     def grow_from(self, smaller: Negatives) -> None:
-        """Does nothing: a grown model draws anew, and what it leaves out is of its new split."""
+        """Does nothing: a grown model starts new draws, and leaves out what its new split says."""
         del smaller
 
     def check(self, num_items: int, user_ids: tf.Tensor | None) -> None:

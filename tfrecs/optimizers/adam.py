@@ -15,7 +15,7 @@ from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
 class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
 
-    Keras's Adam writes its update as about ten operations, each of which reads and writes a whole
+    Keras's Adam writes its update as about ten operations, and each reads and writes a whole
     embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients are
     made dense: Adam moves and decays every row at every step, so they save it nothing (`LazyAdam`
     leaves the other rows alone). `amsgrad` is computed as Keras does. Takes the arguments of

@@ -1,4 +1,4 @@
-"""Answers of a server, checked: it may be another program, or a broken one."""
+"""Checks the answers of a server, which may be another program or a broken one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LARGEST = 1 << 28
 
 @contextlib.contextmanager
 def understood(where: str) -> Iterator[None]:
-    """Takes whatever goes wrong in reading an answer for a fault of the server.
+    """Turns any error in reading an answer into a fault of the server.
 
     Args:
         where: The server.
 
     Raises:
-        ServingError: If the answer has another form than that of TensorFlow Serving.
+        ServingError: If the answer does not have the form of TensorFlow Serving.
     """
     try:
         yield

@@ -11,7 +11,7 @@ from tfrecs.serving.exact_top_k import best_products
 class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
     """The k candidates of the largest inner products, as `BruteForce` of TFRS, in less time.
 
-    Answers are those of `tf.math.top_k` of all products, in its order, but the products are made
+    Answers equal `tf.math.top_k` of all products, in its order, but the products are made
     and looked at block by block: no `[batch, n]` matrix is held. It is used as TFRS's layers are,
     in `tfrs.metrics.FactorizedTopK` too, and consists of plain TensorFlow operations, so that a
     SavedModel of it needs nothing but a server.
@@ -45,7 +45,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
         self._candidates: Any = None
 
     def index(self, candidates: tf.Tensor, identifiers: tf.Tensor | None = None) -> BlockTopK:
-        """Takes up the candidates, in place of any before.
+        """Stores the candidates, and forgets any before.
 
         Args:
             candidates: `[n, dim]` vectors.
@@ -85,7 +85,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
 
         Args:
             queries: `[batch, dim]` vectors, or what the query model takes.
-            k: How many; default that of the constructor.
+            k: How many; default as in the constructor.
 
         Raises:
             ValueError: If there is no index yet, or k is more than the candidates.
@@ -114,7 +114,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
             queries: As in `call`.
             exclusions: `[batch, e]` identifiers; unknown and repeated ones are allowed. Their
                 number e must be known when the function is traced.
-            k: How many; default that of the constructor.
+            k: How many; default as in the constructor.
 
         Raises:
             ValueError: If e is not known.

@@ -37,7 +37,7 @@ class Client:
         address: `"host:8500"` for gRPC, `"http://host:8501"` or `"https://.."` for REST.
         model: The model's name on the server.
         version: Which version to ask; by default the newest that the server has.
-        label: The label of the version to ask, in place of its number.
+        label: The label of the version to ask, instead of its number.
         timeout: Seconds that a whole call may take, however many requests it makes; each method
             takes its own too.
         batch_size: The most rows of one request; more are asked for in several. A server that
@@ -106,7 +106,7 @@ class Client:
             k: How many items to recommend; at most as many as the export answers with.
             user: Raw id of who they are, for models that know users.
             exclude: Raw ids of more items that are not to be recommended.
-            timeout: Seconds to wait, in place of the client's.
+            timeout: Seconds to wait, instead of the client's.
 
         Returns:
             `(raw id, score)` of the best items outside `exclude` and, unless the export has
@@ -141,7 +141,7 @@ class Client:
             k: How many items to recommend to each.
             users: A user each, None for an unknown one.
             exclude: Items that are not to be recommended, a list each.
-            timeout: Seconds that the whole call may take, in place of the client's.
+            timeout: Seconds that the whole call may take, instead of the client's.
 
         Returns:
             What `recommend` gives, for each.
@@ -190,7 +190,7 @@ class Client:
             rows: Columns of raw values, a row each. Of users: `candidates`, lists of item ids, and
                 `history` or `user_id` or both, as far as the model reads them. Of `DeepCross`:
                 every column that the model reads.
-            timeout: Seconds that the whole call may take, in place of the client's.
+            timeout: Seconds that the whole call may take, instead of the client's.
 
         Returns:
             float32 `[rows, candidates]`, the least float32 where an item is unknown or a list was
@@ -213,7 +213,7 @@ class Client:
             rows: Columns, a user each: `user_id`, `history` (lists of item ids, oldest first) and
                 the raw features of users, as far as the model reads them. Features that are
                 missing, or a column that is not there, are those that the export has of the user.
-            timeout: Seconds that the whole call may take, in place of the client's.
+            timeout: Seconds that the whole call may take, instead of the client's.
 
         Returns:
             float32 `[rows, dim]`: the product with an item's vector is the score.
@@ -234,7 +234,7 @@ class Client:
             rows: Columns, an item each: `item_id` and the raw features of items, where the model
                 reads some. Features that are missing, or a column that is not there, are those that
                 the export has of the item.
-            timeout: Seconds that the whole call may take, in place of the client's.
+            timeout: Seconds that the whole call may take, instead of the client's.
 
         Returns:
             float32 `[rows, dim]`; zeros for an unknown item of a model without features.
@@ -259,7 +259,7 @@ class Client:
             inputs: By the names of inputs: arrays of their very types, strings as objects, or
                 lists.
             signature: The signature's name.
-            timeout: Seconds to wait, in place of the client's.
+            timeout: Seconds to wait, instead of the client's.
 
         Returns:
             Arrays by the names of outputs; strings as arrays of `str`, or of `bytes` where the
@@ -275,13 +275,13 @@ class Client:
         return self._connection.predict(signature, arrays, self._seconds(timeout))
 
     def metadata(self, *, timeout: float | None = None) -> dict[str, Any]:
-        """Returns what the server says of the model, asked anew.
+        """Asks the server about the model, also where an answer is cached.
 
         Args:
-            timeout: Seconds to wait, in place of the client's.
+            timeout: Seconds to wait, instead of the client's.
 
         Returns:
-            `{"version": .., "signatures": ..}`, of which the signatures have the form of the
+            `{"version": .., "signatures": ..}`; the signatures have the form of the
             export's manifest: `{name: {"inputs": {name: {"dtype": .., "shape": ..}}, "outputs":
             ..}}`, where None is any size.
 
@@ -296,7 +296,7 @@ class Client:
         """Returns the state of each version that the server knows of, the newest first.
 
         Args:
-            timeout: Seconds to wait, in place of the client's.
+            timeout: Seconds to wait, instead of the client's.
 
         Returns:
             `{"version": .., "state": .., "code": .., "message": ..}` each. A state of "AVAILABLE"

@@ -26,7 +26,7 @@ class Connection:
         address: `host:port` for gRPC, `http://..` or `https://..` for REST.
         model: The model's name.
         version: Which version to ask; None for the newest.
-        label: The label of the version, in place of its number.
+        label: The label of the version, instead of its number.
         batch_size: The most rows of one request.
         credentials: Of a secure channel of gRPC.
 
@@ -86,7 +86,7 @@ class Connection:
         return self._sent(name, newest, request, deadline)
 
     def metadata(self, seconds: float) -> tuple[int, Signatures]:
-        """Returns the version and its signatures, asked anew.
+        """Asks the server for the version and its signatures, also where they are cached.
 
         Args:
             seconds: How long to wait.

@@ -3,7 +3,7 @@
 Scores are made block by block, so that all of them are never held at once. Of a block only the
 highest score of each group of consecutive items is looked at, and then the groups whose highest can
 be among the k best so far: an item of the k best is in one of the k groups of the highest such
-scores. That also holds among equal scores, of which the lower row comes first, because groups are
+scores. That also holds among equal scores, where the lower row comes first, because groups are
 of consecutive rows and `tf.math.top_k` takes the first of equal groups.
 
 All is plain TensorFlow, which any server has.

@@ -65,8 +65,8 @@ def export(
     - `query_vectors`: inputs `history` and `user_id`, as far as the model reads them, and the raw
       features of the users where it has some;
     - `item_vectors`: input `item_id` `[batch]` and the raw features of the items. A feature that
-      is missing is that which the model has of the id: known ids need nothing else, and new users
-      and items get their vectors from the features that are given.
+      is missing falls back to the stored value for the id: known ids need nothing else, and new
+      users and items get their vectors from the features that are given.
 
     Of `DeepCross`, `score` takes rows: inputs `user_id` and `item_id` `[batch]` where it knows them
     and every column of its context, raw; output `score` `[batch]` float32, what the model predicts

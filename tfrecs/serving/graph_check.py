@@ -1,10 +1,10 @@
-"""A look at the graph of a SavedModel, before TensorFlow loads it: it may do nothing but compute.
+"""Checks the graph of a SavedModel before TensorFlow loads it: it may only compute.
 
 Loading a SavedModel runs its initialisers, and a graph can write files, call Python or open
-sockets. So the file is only parsed here, and every operation of every function must be one that
-computes: any that keeps no state and touches no file, a few that keep variables and tables, and
-those that TensorFlow saves and restores variables by, where nothing that runs can reach them.
-Tables are filled from assets of the export alone. How long a graph computes is not bounded.
+sockets. So this module only parses the file, and looks at every operation of every function.
+Allowed are operations without state that touch no file, a few that keep variables and tables,
+and the ones that save and restore variables where no running function reaches them. Tables may be
+filled from the export's own assets only. How long a graph computes is not bounded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# They keep variables and tables, choose what to compute, and check it.
+# Operations that keep variables and tables, branch, or check values.
 _STATEFUL = frozenset(
     {
         "Assert",
@@ -59,9 +59,9 @@ _STATEFUL = frozenset(
     }
 )
 _TABLE = "InitializeTableFromTextFileV2"
-# TensorFlow's own functions save and restore by these. They take the place from their caller.
+# TensorFlow's own functions save and restore by these, at a path that their caller gives.
 _SAVING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
-# What TensorFlow takes to keep no state, and yet reads files, calls the host or is for others.
+# TensorFlow calls these stateless, but they read files, call the host or run elsewhere.
 _TOUCHING = re.compile(
     "File|Reader|Dataset|Iterator|Summary|Checkpoint|PyFunc|Xla|TPU|TRT|Debug|Print|CopyHost|^Copy$"
     "|ImmutableConst|VocabRemapping|Proto|Remote|Infeed|Queue|Barrier|^Batch$|^BatchFunction$"
@@ -71,7 +71,7 @@ _LARGEST = 1 << 31
 
 
 def check_graph(folder: Path, library: str | None = None) -> list[str]:
-    """Names of the operations of a SavedModel, all of which a stock TensorFlow Serving has.
+    """Returns the operations of a SavedModel, if a stock TensorFlow Serving has them all.
 
     Args:
         folder: The SavedModel.
@@ -147,13 +147,13 @@ def _computes(op: str, library: str | None) -> bool:
 
 
 def _out_of_place(graph: Any, functions: dict[str, Any]) -> set[str]:
-    """What is wrong with where operations stand that read or write files."""
+    """Finds operations that read or write files at places where they could run."""
     bad = set()
     objects = graph.object_graph_def
     for asset in graph.asset_file_def:
         if not re.fullmatch(r"[^/\\]+", asset.filename) or asset.filename in (".", ".."):
             bad.add(f"an asset outside the folder, {asset.filename!r}")
-    # What is loaded runs the functions of the object graph and what these call.
+    # A loaded model runs the functions of the object graph, and the functions that these call.
     reached, pending = set(), list(objects.concrete_functions)
     while pending:
         name = pending.pop()
@@ -181,7 +181,7 @@ def _called(node: Any) -> Iterator[str]:
 
 
 def _from_asset(node: Any, name: str, function: Any, objects: Any) -> bool:
-    """Whether a table's file is an argument of the function, and that an asset of the export."""
+    """Whether a table's file is an argument of the function that is bound to an asset."""
     arguments = [argument.name for argument in function.signature.input_arg]
     concrete = objects.concrete_functions
     if len(node.input) < 2 or node.input[1] not in arguments or name not in concrete:

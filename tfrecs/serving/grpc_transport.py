@@ -28,7 +28,7 @@ class GrpcTransport:
         address: `host:port`, or another target of gRPC.
         model: The model's name.
         version: Which version to ask; None for the newest.
-        label: The version's label, in place of its number.
+        label: The version's label, instead of its number.
         credentials: Of a secure channel (`grpc.ChannelCredentials`); None for plain text.
 
     Raises:

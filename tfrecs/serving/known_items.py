@@ -64,7 +64,7 @@ def check_known_items(
         recommend_known: Whether known items may be recommended.
 
     Raises:
-        ValueError: If they are missing, or of no use, or not those of the model's users and items.
+        ValueError: If they are missing, not needed, or of other users and items than the model's.
     """
     name = type(model).__name__
     if not needs_known_items(model):

@@ -1,9 +1,8 @@
 """The manifest of an export: what it holds, what it must answer, and the sha256 of every file.
 
-TensorFlow checks neither the graph nor the assets that it loads (a flipped bit in `saved_model.pb`
-often goes unnoticed), so the checksums do, and one of the manifest itself. They tell damage, not an
-author: sign the manifest where the origin of a model matters. In golden requests null stands for
-NaN.
+TensorFlow does not check the graph and assets that it loads: a flipped bit in `saved_model.pb`
+often goes unnoticed. The checksums find such damage, also in the manifest itself. They do not prove
+who wrote an export: sign the manifest where that matters. In golden requests null stands for NaN.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         The manifest's content.
 
     Raises:
-        ValueError: There is no manifest, it cannot be read, or says what it must not; or a file is
-            missing, altered, more than was exported, or no plain file.
+        ValueError: There is no manifest, it cannot be read, or a field is wrong; or a file is
+            missing, altered, not listed, or no plain file.
     """
     path = folder / MANIFEST
     found = set(_files(folder))  # Before any is opened: a pipe would never end.

@@ -1,4 +1,4 @@
-"""What each field of a manifest may be: a file from a stranger is data, and data have types."""
+"""Checks the type of each field of a manifest: a file from a stranger is data."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import numpy as np
 # No vocabulary has it, so that it pads and stands for "nobody": exports skip unknown ids. As a time
 # it is NumPy's NaT, which they take for a missing one.
 NOBODY = -(2**63)
-# Inputs of ids, of which an unknown one may stand for a missing one.
+# Inputs of ids, where an unknown id may stand for a missing one.
 _IDS = frozenset({"history", "exclude", "user_id", "item_id", "candidates"})
 
 

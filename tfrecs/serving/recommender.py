@@ -26,7 +26,7 @@ class Recommender:
     `tfrecs.data`.
 
     Args:
-        path: An export, or the folder of its versions, of which the newest is read.
+        path: An export, or the folder of its versions, whose newest is read.
         verify: Whether to compare every file with the checksum that the export wrote.
 
     Raises:

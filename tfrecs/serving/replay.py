@@ -61,7 +61,7 @@ def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
 
 
 class _Forward(logging.Filter):
-    """Keeps back that an export has no gradients: it is for answers."""
+    """Suppresses TensorFlow's warning that the export has no gradients."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "unsaved custom gradients" not in str(record.msg)

@@ -46,7 +46,7 @@ class RestTransport:
         address: `http://host:port` or `https://..`; a path before `/v1` is kept.
         model: The model's name.
         version: Which version to ask; None for the newest.
-        label: The version's label, in place of its number.
+        label: The version's label, instead of its number.
     """
 
     def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:

@@ -16,7 +16,7 @@ _FEWEST = 1000
 class ScannIndex(tf.Module):  # type: ignore[misc]
     """TFRS's `ScaNN` layer over the item vectors, with exclusions.
 
-    A tree of about sqrt(n) leaves, of which a tenth is searched; asymmetric hashing of two
+    A tree of about sqrt(n) leaves, a tenth of them searched; asymmetric hashing of two
     dimensions a block; and an exact score for four times as many items as are asked for. What is
     excluded is asked for beforehand and left out afterwards, as far as `num_excluded` goes.
 

@@ -47,7 +47,7 @@ class RawInput:
         return tf.ensure_shape(values, self.shape)
 
     def description(self) -> dict[str, Any]:
-        """What the manifest says of it; NaN is a string there, for which JSON has no number."""
+        """Returns the entry of the manifest, with NaN as a string, which JSON lacks as a number."""
         missing = "NaN" if self.missing != self.missing else self.missing
         unknown = {} if self.unknown is None else {"unknown": self.unknown}
         return {
@@ -104,7 +104,7 @@ class Signature:
         return list(self.function.get_concrete_function().graph.variables)
 
     def description(self) -> dict[str, Any]:
-        """What the manifest says of it; a shape's null is any size."""
+        """Returns the entry of the manifest; null in a shape means any size."""
         outputs = self.function.get_concrete_function().structured_outputs
         return {
             "inputs": {name: given.description() for name, given in self.inputs.items()},

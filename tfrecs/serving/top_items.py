@@ -36,7 +36,7 @@ class TopItems(tf.Module):  # type: ignore[misc]
         num_exclusions: Width of the input `exclude`; 0 for none.
         leave_out_history: Whether the items of a request's history are never recommended.
         known: The items of each user that are never recommended; None for none.
-        scann: What searches the table in place of the exact search.
+        scann: Searches the table instead of the exact search.
     """
 
     def __init__(

@@ -84,7 +84,7 @@ def lookups(model: Model) -> tuple[Any, Any]:
 
 
 class _Features(tf.Module):  # type: ignore[misc]
-    """The features of ids: those of a request, and from the model's table where one is missing."""
+    """The features of ids: from the request, or from the model's table where one is missing."""
 
     def __init__(self, lookup: Any, files: VocabularyFiles, taken: Mapping[str, RawInput]) -> None:
         super().__init__(name="features")

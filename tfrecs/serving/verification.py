@@ -18,7 +18,7 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     rounding alone from those on the machine that exported.
 
     Args:
-        path: An export, or the folder of its versions, of which the newest is checked.
+        path: An export, or the folder of its versions, whose newest is checked.
 
     Returns:
         The manifest.

@@ -20,7 +20,7 @@ class Ranking(Configured, keras.layers.Layer, tfrs.tasks.Task):
     one by one; `losses.PairwiseLogistic`, `PairwiseHinge`, `ListNet` and `ListMLE` judge the order
     of `[batch, list]` with labels of -1 for padding. All is computed in float32.
 
-    The loss is the weighted mean over the whole batch, that of all replicas of a `tf.distribute`
+    The loss is the weighted mean over the whole batch, of all replicas of a `tf.distribute`
     strategy: the sum of weighted losses over the sum of weights. (TFRS divides by the number of
     rows, and on several replicas by each replica's own.) A loss with `reduction="sum"` gives the
     sum. A metric that is not computed reads NaN.

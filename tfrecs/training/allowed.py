@@ -1,9 +1,8 @@
-"""Which classes a config may name. A file from a stranger is data: it runs no code.
+"""The classes that a config may name. A file from a stranger is data: it runs no code.
 
-A config builds only classes on a list: those of the rooms of tfrecs and those that it registers,
-those that the running program has registered itself, and some of Keras that can do no harm. Nothing
-is imported by a name that stands in a file. The whole config is looked through before anything is
-built, at every depth.
+A config builds only classes on a list: the public classes of tfrecs, classes that the running
+program has registered itself, and harmless ones of Keras. No name in a file leads to an import. The
+whole config is checked, at every depth, before anything is built.
 """
 
 from __future__ import annotations

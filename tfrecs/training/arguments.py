@@ -1,4 +1,4 @@
-"""What `train` is given, checked before anything is read or made."""
+"""Checks the arguments of `train` before anything is read or made."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class BestWeights(keras.callbacks.Callback):
         return {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
 
     def set_state(self, state: dict[str, Any], weights: list[np.ndarray] | None) -> None:
-        """Continues from an earlier training; the next `fit` does not begin anew.
+        """Continues from an earlier training in the next `fit`.
 
         Args:
             state: What `get_state` returned.
@@ -89,7 +89,7 @@ class BestWeights(keras.callbacks.Callback):
             self.model.set_weights(self._weights)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begins anew, unless `set_state` has been called for this `fit`."""
+        """Resets the state, unless `set_state` has set one for this `fit`."""
         if not self._resumed:
             self.reset()
         self._resumed = False

@@ -164,7 +164,7 @@ class Checkpoints:
             Where in the training it is from, and its state.
 
         Raises:
-            CheckpointError: If there is none: training must not silently begin anew.
+            CheckpointError: If there is none: training must not silently start over.
         """
         problems = []
         for position in reversed(self.positions()):

@@ -80,13 +80,13 @@ def train(
     that is finished it repeats the test alone, and it refuses one that has other settings.
 
     Args:
-        output: The run folder; new, empty, or that of a run with the same settings. See `Run` for
+        output: The run folder; new, empty, or holding a run with the same settings. See `Run` for
             what it holds.
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: The class of the model, or its name, such as "sasrec"; its `from_split` makes it.
         model_args: Arguments of the model, beside what the split gives. Layers among them, such as
-            losses, are made anew: untrained, and what they hold of training data (known items,
+            losses, are rebuilt: untrained, and what they hold of training data (known items,
             counts) is that of this run. Or a function that returns the arguments for a split, used
             as they are; config.yaml does not say what it puts into such layers.
         data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
@@ -293,7 +293,7 @@ def evaluate_part(
         recommend_known: Whether known items may be in them; None as the split says.
 
     Returns:
-        The report; baselines are in that of the test alone.
+        The report; only the report of the test has baselines.
     """
     dataset, baselines = getattr(parts, part), part == "test"
     if isinstance(parts, RowSplit):
@@ -319,7 +319,7 @@ def _inner(optimizer: Any) -> Any:
 
 
 def _fresh(value: Any, parts: Any) -> Any:
-    """A layer made anew, as one used in two trainings would remember the first; others as is."""
+    """Rebuilds a layer, which would remember an earlier training; returns other values as is."""
     return remade(value, parts) if isinstance(value, keras.layers.Layer) else value
 
 
@@ -339,7 +339,7 @@ def _check_kind(model: type[Model], split: str) -> None:
 
 
 def _facts(model: Model, config: dict[str, Any], source: Source) -> dict[str, Any]:
-    """What metrics.json says that is known before the training."""
+    """Returns the entries of metrics.json that are known before the training."""
     parts = source.parts
     packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
     return {

@@ -30,8 +30,8 @@ class Recorder(keras.callbacks.Callback):
         data: Tells the training data from any others; a checkpoint of others is refused.
         checkpoint_minutes: Minutes between two checkpoints within an epoch; None leaves those at
             the ends of epochs alone.
-        agree: Makes of this process's wish that of all processes that train together. It is called
-            after the same steps in each.
+        agree: Turns this process's wish into one for all processes that train together. Each calls
+            it after the same steps.
         agree_every: Batches from one such call to the next, where it costs as much as a step.
         folder: The folder that a resumed training names, where that is not the run's own.
 
@@ -83,7 +83,7 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def begun(self) -> bool:
-        """Whether there is something to resume, were it damaged."""
+        """Whether a run exists here, even a damaged one."""
         written = ("history.csv", "metrics.json")
         done = any((self.run.folder / name).exists() for name in written)
         return done or bool(self.checkpoints.positions())

@@ -62,7 +62,7 @@ class Run:
     metrics.json    validation and test metrics, baselines, times, versions
     history.csv     each epoch's loss, validation metrics and speed
     training.png    the same as a picture
-    checkpoints/    the last two, and that of the best epoch
+    checkpoints/    the last two, and the best epoch's
     tensorboard/    logs for `tensorboard --logdir`
     ```
 

@@ -89,7 +89,7 @@ def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:
     Args:
         spec: As in `build`.
         split: Where it is given, layers that hold something of the training data, such as
-            `negatives.KnownItems`, have that of this split, and the spec need not say it.
+            `negatives.KnownItems`, are filled from this split, and the spec need not name it.
     """
     return {name: _built(value, split) for name, value in (spec.get("init_args") or {}).items()}
 
