@@ -71,32 +71,46 @@ class Configured:
 
 
 class _Remembered:
-    """Arguments in a form that neither Keras nor TensorFlow looks into for weights."""
+    """Arguments in a form that neither Keras nor TensorFlow looks into for weights.
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        self.arguments = arguments
+    Attributes:
+        arguments: The arguments by name.
+        open: Whether the constructors called so far pass further arguments on.
+    """
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, Any] = {}
+        self.open = True
 
 
 def _remembering(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
 
+    passes_on = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+
     @functools.wraps(init)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
         args = tuple(built(value) for value in args)
         kwargs = {name: built(value) for name, value in kwargs.items()}
-        if "_remembered" not in self.__dict__:  # Else this is the constructor of a base class.
-            try:
-                bound = signature.bind(self, *args, **kwargs)
-            except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {error}.") from None
-            bound.apply_defaults()
-            arguments: dict[str, Any] = {}
-            for parameter in list(signature.parameters.values())[1:]:
-                value = bound.arguments[parameter.name]
-                more = parameter.kind is parameter.VAR_KEYWORD
-                arguments.update(value if more else {parameter.name: value})
-            # Past Keras, which would take what is inside for parts of this object.
-            self.__dict__["_remembered"] = _Remembered(arguments)
+        try:
+            bound = signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}.") from None
+        given = set(bound.arguments)
+        bound.apply_defaults()
+        # Past Keras, which would take what is inside for parts of this object.
+        remembered = self.__dict__.get("_remembered")
+        outermost = remembered is None
+        if outermost:
+            remembered = self.__dict__["_remembered"] = _Remembered()
+        for parameter in list(signature.parameters.values())[1:]:
+            value = bound.arguments[parameter.name]
+            if parameter.kind is parameter.VAR_KEYWORD:
+                remembered.arguments.update(value if outermost else {})
+            elif outermost or (remembered.open and parameter.name not in given):
+                # Of a base class: defaults that could have been given to the subclass.
+                remembered.arguments.setdefault(parameter.name, value)
+        remembered.open &= passes_on
         init(self, *args, **kwargs)
 
     return wrapped
