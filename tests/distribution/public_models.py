@@ -127,7 +127,7 @@ EXAMPLES = {
     ),
     "GRU4Rec": Example(
         models.GRU4Rec,
-        lambda: {"dim": 8, "max_length": 6, "seed": 1},
+        lambda: {"dim": 8, "max_length": 6, "dropout": 0.0, "seed": 1},
         "--model gru4rec --model.dim 8 --model.max_length 6",
         WINDOWS_A_BATCH,
     ),
