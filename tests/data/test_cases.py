@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfrecs.data import Categorical, Interactions, Numeric, Schema, Timestamp, global_time, read
+from tfrecs.data.log.times import in_seconds, parse_times
 from tfrecs.data.readers.lists import parse_list
-from tfrecs.data.times import in_seconds, parse_times
 
 N = 400
 USER = np.repeat(np.arange(40), 10)

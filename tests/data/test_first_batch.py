@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.data import Histories, Numeric, ParquetRows, Rows, Schema, TrainSet, parquet_rows
-from tfrecs.data.sequences import epochs
+from tfrecs.data import Histories, Numeric, ParquetRows, Rows, Schema, TrainSet
+from tfrecs.data.batches import parquet_rows
+from tfrecs.data.batches.epochs import epochs
 
 
 def train_set():

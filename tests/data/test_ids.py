@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrecs.data.ids import parse_ids
+from tfrecs.data.log.ids import parse_ids
 
 
 @pytest.mark.parametrize(

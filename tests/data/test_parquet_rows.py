@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrecs.data import parquet_rows
-from tfrecs.data.columns import Categorical, Label, Numeric
-from tfrecs.data.parquet_rows import ParquetRows
-from tfrecs.data.schema import Schema
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.batches import parquet_rows
+from tfrecs.data.batches.parquet_rows import ParquetRows
+from tfrecs.data.features.columns import Categorical, Label, Numeric
+from tfrecs.data.features.schema import Schema
+from tfrecs.data.log.vocabulary import Vocabulary
 
 SCHEMA = Schema(
     {

@@ -5,7 +5,7 @@ import pytest
 
 import tfrecs
 from tfrecs._keras import tf
-from tfrecs.data.replicas import num_to_share, shares
+from tfrecs.data.batches.replicas import num_to_share, shares
 
 
 def taken(strategy, dataset, steps):

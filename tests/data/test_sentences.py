@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfrecs.data import sentence_vectors, sentences
-from tfrecs.data.sentence_model import SentenceModel
+from tfrecs.data import sentence_vectors
+from tfrecs.data.features import sentences
+from tfrecs.data.features.sentence_model import SentenceModel
 
 tokenizers = pytest.importorskip("tokenizers", reason="the extra `text` is not installed")
 safetensors_numpy = pytest.importorskip(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfrecs._keras import tf
 from tfrecs.data import Tokenizer
-from tfrecs.data.folding import fold, fold_table
+from tfrecs.data.features.folding import fold, fold_table
 
 WORDS = ["toy", "story", "ete", "1", "2", "фильм", "映", "が", "か", "strasse", "हिनदी", "σοφος"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecs.data.times import parse_times
+from tfrecs.data.log.times import parse_times
 
 MINUTE = "2001-09-09T01:46:40"  # 1,000,000,000 seconds since 1970
 BILLION = 10**9

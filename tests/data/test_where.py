@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecs.data.where import rows_where
+from tfrecs.data.log.where import rows_where
 
 FRAME = pd.DataFrame(
     {

@@ -1,24 +1,25 @@
 """Rows to ids to batches: logs, vocabularies, splits, and input for training."""
 
-from tfrecs.data.click_through import RowSplit, click_through
-from tfrecs.data.columns import Categorical, Column, Label, Numeric, Timestamp
-from tfrecs.data.feature_table import FeatureTable
-from tfrecs.data.histories import Histories
-from tfrecs.data.interactions import Interactions
+from tfrecs.data.batches.pairs import Pairs
+from tfrecs.data.batches.parquet_rows import ParquetRows
+from tfrecs.data.batches.rows import Rows
+from tfrecs.data.batches.sequences import Sequences, length_buckets
+from tfrecs.data.features.columns import Categorical, Column, Label, Numeric, Timestamp
+from tfrecs.data.features.feature_table import FeatureTable
+from tfrecs.data.features.schema import Schema
+from tfrecs.data.features.sentences import sentence_vectors
+from tfrecs.data.features.text import Tokenizer
+from tfrecs.data.features.wide_columns import History, Text, Vector
+from tfrecs.data.features.word_vectors import word_vectors
+from tfrecs.data.log.histories import Histories
+from tfrecs.data.log.interactions import Interactions
+from tfrecs.data.log.vocabulary import Vocabulary
 from tfrecs.data.named import cache_folder, dataset_names, load
-from tfrecs.data.pairs import Pairs
-from tfrecs.data.parquet_rows import ParquetRows
-from tfrecs.data.readers import read, read_ncf
-from tfrecs.data.rows import Rows
-from tfrecs.data.schema import Schema
-from tfrecs.data.sentences import sentence_vectors
-from tfrecs.data.sequences import Sequences, length_buckets
-from tfrecs.data.sets import EvaluationSet, Split, TrainSet
-from tfrecs.data.splits import global_time, leave_last_out, random_ratio, users_held_out
-from tfrecs.data.text import Tokenizer
-from tfrecs.data.vocabulary import Vocabulary
-from tfrecs.data.wide_columns import History, Text, Vector
-from tfrecs.data.word_vectors import word_vectors
+from tfrecs.data.readers import read
+from tfrecs.data.splits.click_through import RowSplit, click_through
+from tfrecs.data.splits.ncf import read_ncf
+from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
+from tfrecs.data.splits.protocols import global_time, leave_last_out, random_ratio, users_held_out
 
 __all__ = [
     "Interactions",

@@ -22,7 +22,7 @@ from tfrecs.data import (
     Vocabulary,
     word_vectors,
 )
-from tfrecs.data.calendar import CALENDAR
+from tfrecs.data.features.moments import CALENDAR
 from tfrecs.layers.history import HistoryPooling
 from tfrecs.layers.numeric_columns import (
     adapt_numbers,

@@ -10,7 +10,7 @@ import numpy as np
 from tfrecs._keras import keras, refuse_keras_3, tf, tfrs
 from tfrecs.configured import Configured, plain
 from tfrecs.data import EvaluationSet, Pairs, Rows, Sequences, TrainSet, Vocabulary
-from tfrecs.data.replicas import num_to_share, shares
+from tfrecs.data.batches.replicas import num_to_share, shares
 from tfrecs.evaluation import CorpusValidation, RowValidation
 from tfrecs.losses import global_sum
 from tfrecs.models.checks import check_batches, check_compile, check_items

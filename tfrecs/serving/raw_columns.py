@@ -10,8 +10,8 @@ from typing import Any
 
 from tfrecs._keras import tf
 from tfrecs.data import Categorical, Column, History, Numeric, Schema, Text, Timestamp, Vector
-from tfrecs.data.calendar import calendar_ids
-from tfrecs.data.text_graph import TokenizerModule
+from tfrecs.data.features.moments import calendar_ids
+from tfrecs.data.features.text import TokenizerModule
 from tfrecs.serving.raw_ids import RawIds, VocabularyFiles, most_recent
 from tfrecs.serving.signature import Raw, RawInput, tensor_name
 

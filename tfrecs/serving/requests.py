@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tfrecs.data import Numeric, Vector
-from tfrecs.data.columns import is_missing, listed
-from tfrecs.data.ids import id_column
-from tfrecs.data.times import in_seconds, parse_times
+from tfrecs.data.features.columns import is_missing, listed
+from tfrecs.data.log.ids import id_column
+from tfrecs.data.log.times import in_seconds, parse_times
 
 _INT64 = np.iinfo(np.int64)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecs.data.interactions import Interactions
+from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.named import movielens
 from tfrecs.data.named.download import from_url, from_wheel
 

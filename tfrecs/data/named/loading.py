@@ -8,7 +8,7 @@ from typing import Any
 
 import platformdirs
 
-from tfrecs.data.interactions import Interactions
+from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.named.catalogue import CATALOGUE, NamedDataset
 from tfrecs.data.named.download import file_sha256
 from tfrecs.data.named.movielens import is_ml_folder, ml_folder

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from tfrecs.data.interactions import Interactions
+from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.named.archives import read_members
 from tfrecs.data.readers.sniffing import read_bytes
 

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-from tfrecs.data.interactions import Duplicates, Interactions
+from tfrecs.data.log.interactions import Duplicates, Interactions
 from tfrecs.data.readers.lines import read_pairs, read_sequences
 from tfrecs.data.readers.lists import with_lists
 from tfrecs.data.readers.recbole import read_atomic, read_recbole
@@ -69,7 +69,7 @@ def read(
             not parted by commas and a column cannot be read otherwise.
         multiline: whether a quoted field may hold line breaks.
         where: keeps the rows that a condition fits, such as "quantity > 0 and rating >= 4"; see
-            `tfrecs.data.where.rows_where`.
+            `tfrecs.data.log.where.rows_where`.
         duplicates: what to do with repeated rows, see `Interactions`.
         user_features: a file with a row for each user, with the column `user`.
         item_features: a file with a row for each item, with the column `item`.

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tfrecs._keras import tf
 from tfrecs.configured import registered
-from tfrecs.data.columns import (
+from tfrecs.data.features.columns import (
     Categorical,
     Column,
     Label,
@@ -21,10 +21,10 @@ from tfrecs.data.columns import (
     Timestamp,
     holds_lists,
 )
-from tfrecs.data.durations import looks_like_durations
-from tfrecs.data.text import Tokenizer
-from tfrecs.data.times import looks_like_times
-from tfrecs.data.wide_columns import Text, Vector, vector_size
+from tfrecs.data.features.moments import looks_like_durations
+from tfrecs.data.features.text import Tokenizer
+from tfrecs.data.features.wide_columns import Text, Vector, vector_size
+from tfrecs.data.log.times import looks_like_times
 
 # An integer column of at most so many different values is taken for categories.
 _FEW = 32

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecs._keras import tf
-from tfrecs.data.log_columns import read_weights
-from tfrecs.data.rows import Rows, describe_labels
-from tfrecs.data.schema import Schema
-from tfrecs.data.sequences import Features, iterated_by_epoch
+from tfrecs.data.batches.epochs import Features, iterated_by_epoch
+from tfrecs.data.batches.rows import Rows, describe_labels
+from tfrecs.data.features.schema import Schema
+from tfrecs.data.log.checks import read_weights
 
 # Rows that are decoded and encoded at a time: enough to make what Python does for each of them
 # cheap, and a few MB of memory.

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
-from tfrecs.data.sets import TrainSet
+from tfrecs.data.batches.epochs import (
+    Features,
+    UserRows,
+    count_batches,
+    epochs,
+    places_of,
+    shuffled,
+)
 
 
 class Pairs:
@@ -29,7 +35,7 @@ class Pairs:
         [2, 1]
     """
 
-    def __init__(self, train: TrainSet, max_history: int | None = None) -> None:
+    def __init__(self, train: UserRows, max_history: int | None = None) -> None:
         if not len(train.histories.values):
             raise ValueError("Pairs: there is no interaction to learn from.")
         if max_history is not None and max_history < 1:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.columns import Label
-from tfrecs.data.feature_table import FeatureTable
-from tfrecs.data.histories import Histories
-from tfrecs.data.interactions import Interactions
-from tfrecs.data.rows import Rows
-from tfrecs.data.schema import Schema
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.batches.rows import Rows
+from tfrecs.data.features.columns import Label
+from tfrecs.data.features.feature_table import FeatureTable
+from tfrecs.data.features.schema import Schema
+from tfrecs.data.log.histories import Histories
+from tfrecs.data.log.interactions import Interactions
+from tfrecs.data.log.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

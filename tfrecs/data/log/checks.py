@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.times import forms, looks_like_times, parse_times, units_of
+from tfrecs.data.log.times import forms, looks_like_times, parse_times, units_of
 
 # Without its times a log is taken in file order; a column of such a name must not be overlooked.
 _TIME_NAMES = frozenset(

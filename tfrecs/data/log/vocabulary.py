@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs.configured import registered
-from tfrecs.data.ids import parse_ids
+from tfrecs.data.log.ids import parse_ids
 
 
 @registered
 class Vocabulary:
     """The ids 1..n that stand for n raw ids; 0 is padding and n + 1 is out of vocabulary.
 
-    Raw ids are integers or strings, by the rule of `tfrecs.data.ids`: 17 and "17" are one id.
+    Raw ids are integers or strings, by the rule of `tfrecs.data.log.ids`: 17 and "17" are one id.
 
     Args:
         ids: 1-D, distinct raw ids. `ids[i]` gets the id i + 1.

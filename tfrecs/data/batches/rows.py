@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.schema import Schema
-from tfrecs.data.sequences import Features, count_batches, epochs, places_of, shuffled
+from tfrecs.data.batches.epochs import Features, count_batches, epochs, places_of, shuffled
+from tfrecs.data.features.schema import Schema
 
 
 class Rows:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.columns import Column, is_missing, listed
-from tfrecs.data.text import Tokenizer
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.features.columns import Column, is_missing, listed
+from tfrecs.data.features.text import Tokenizer
+from tfrecs.data.log.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tfrecs.configured import registered
-from tfrecs.data.schema import Schema
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.features.schema import Schema
+from tfrecs.data.log.vocabulary import Vocabulary
 
 
 @registered

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.candidates import draw_unseen
-from tfrecs.data.feature_table import FeatureTable
-from tfrecs.data.histories import Histories
-from tfrecs.data.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from tfrecs.data.pairs import Pairs
-    from tfrecs.data.sequences import Sequences
+from tfrecs.data.batches.pairs import Pairs
+from tfrecs.data.batches.sequences import Sequences
+from tfrecs.data.features.feature_table import FeatureTable
+from tfrecs.data.log.histories import Histories
+from tfrecs.data.log.vocabulary import Vocabulary
+from tfrecs.data.splits.candidates import draw_unseen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,8 +69,6 @@ class TrainSet:
         Returns:
             `Sequences`, whose `batch` gives the input of `fit`.
         """
-        from tfrecs.data.sequences import Sequences
-
         return Sequences(self, max_length, windows)
 
     def pairs(self, max_history: int | None = None) -> Pairs:
@@ -81,8 +77,6 @@ class TrainSet:
         Args:
             max_history: items of the history, see `Pairs`.
         """
-        from tfrecs.data.pairs import Pairs
-
         return Pairs(self, max_history)
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrecs.data.histories import Histories
+from tfrecs.data.log.histories import Histories
 
 
 def draw_unseen(seen: Sequence[Histories], num_items: int, n: int, seed: int) -> np.ndarray:

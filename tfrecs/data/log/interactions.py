@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.ids import id_column, parse_ids
-from tfrecs.data.log_columns import check_breaks, check_columns, times_of, weights_of
-from tfrecs.data.vocabulary import Vocabulary
-from tfrecs.data.where import rows_where
+from tfrecs.data.log.checks import check_breaks, check_columns, times_of, weights_of
+from tfrecs.data.log.ids import id_column, parse_ids
+from tfrecs.data.log.vocabulary import Vocabulary
+from tfrecs.data.log.where import rows_where
 
 Duplicates = Literal["drop", "first", "keep"]
 
@@ -33,9 +33,9 @@ class Interactions:
     - a log without rows, or with none left: an error;
     - users with a single interaction stay: the splits keep them for training and count them.
 
-    Ids are integers when every one reads as an integer, else strings (`tfrecs.data.ids`). Times
+    Ids are integers when every one reads as an integer, else strings (`tfrecs.data.log.ids`). Times
     are numbers in the log's own unit, ISO 8601 strings and datetimes become seconds
-    (`tfrecs.data.times`). Sorting is stable: rows of equal time keep the order of the file, and
+    (`tfrecs.data.log.times`). Sorting is stable: rows of equal time keep the order of the file, and
     without a time column the order of the file is the order of time.
 
     Args:
@@ -49,7 +49,7 @@ class Interactions:
             not among the columns, all weigh the same. None takes it for a feature like others.
         time_format: the form of times that are texts, as `datetime.strptime` has it.
         where: keeps the rows that a condition fits, such as "quantity > 0"; see
-            `tfrecs.data.where`.
+            `tfrecs.data.log.where`.
         duplicates: "drop" keeps one of the rows equal in user, item and time (all rows, in a log
             without times: there a repeat is another interaction); "first" keeps the first row of
             each user and item; "keep" keeps all.

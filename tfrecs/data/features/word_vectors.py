@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecs.data.text import Tokenizer
+from tfrecs.data.features.text import Tokenizer
 
 _Source = str | Path | Mapping[str, np.ndarray]
 

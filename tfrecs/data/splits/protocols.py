@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.data.histories import Histories, offsets_of
-from tfrecs.data.interactions import Interactions
-from tfrecs.data.sets import EvaluationSet, Split, TrainSet
-from tfrecs.data.times import parse_times, unit_of
+from tfrecs.data.log.histories import Histories, offsets_of
+from tfrecs.data.log.interactions import Interactions
+from tfrecs.data.log.times import parse_times, unit_of
+from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 
 __all__ = [
     "EvaluationSet",

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfrecs.data.histories import Histories, offsets_of
+from tfrecs.data.log.histories import Histories, offsets_of
+from tfrecs.data.log.vocabulary import Vocabulary
 from tfrecs.data.readers.sniffing import open_bytes, resolve
 from tfrecs.data.readers.tables import read_text_table
-from tfrecs.data.sets import EvaluationSet, Split, TrainSet
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 
 
 def read_ncf(folder: str | Path, *, train_on_validation: bool = False, seed: int = 0) -> Split:

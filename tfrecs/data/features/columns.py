@@ -1,6 +1,6 @@
 """The kinds of columns that a schema knows, and how the values of each become numbers.
 
-Those whose rows hold many values each are in `tfrecs.data.wide_columns`.
+Those whose rows hold many values each are in `tfrecs.data.features.wide_columns`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.calendar import CALENDAR, calendar_ids
-from tfrecs.data.durations import in_seconds as durations_in_seconds
-from tfrecs.data.ids import id_column
-from tfrecs.data.text import Tokenizer
-from tfrecs.data.times import in_seconds, parse_times
-from tfrecs.data.vocabulary import Vocabulary
+from tfrecs.data.features.moments import CALENDAR, calendar_ids, duration_seconds
+from tfrecs.data.features.text import Tokenizer
+from tfrecs.data.log.ids import id_column
+from tfrecs.data.log.times import in_seconds, parse_times
+from tfrecs.data.log.vocabulary import Vocabulary
 
 
 class Column(abc.ABC):
@@ -85,7 +84,7 @@ class Categorical(Column):
     """One of a set of values, or, with `max_values`, several of them.
 
     Encoded as int32 `[rows]`, or `[rows, max_values]` with 0 after the last one. Values are strings
-    or integers by the rule of raw ids (`tfrecs.data.ids`); truth values are "False" and "True".
+    or integers by the rule of raw ids (`tfrecs.data.log.ids`); truth values are "False" and "True".
 
     Args:
         vocabulary: The values known.
@@ -308,12 +307,12 @@ def _plain(values: pd.Series) -> pd.Series:
 def _numbers(values: pd.Series) -> np.ndarray:
     """Numbers, durations and times of day as float32; NaN for everything else."""
     if values.dtype.kind == "m":
-        return durations_in_seconds(values).astype(np.float32)
+        return duration_seconds(values).astype(np.float32)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     unread = np.isnan(numbers) & values.notna().to_numpy(bool)
     if unread.any():
         numbers = numbers.copy()
-        numbers[unread] = durations_in_seconds(values[unread])
+        numbers[unread] = duration_seconds(values[unread])
     return numbers.astype(np.float32)
 
 

@@ -1,0 +1,1 @@
+"""Columns, schemas and texts: features as numbers and ids that layers read."""

@@ -1,0 +1,1 @@
+"""Logs of interactions: checked ids, times and vocabularies."""

@@ -1,0 +1,1 @@
+"""Parts of a log: what trains, what validates, what tests."""
