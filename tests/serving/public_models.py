@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tfrecs
 from tests.conformance import features
 from tfrecs.data import Histories, Vocabulary
-from tfrecs.serving.known_items import needs_known_items
+from tfrecs.serving.exports.known_items import needs_known_items
 
 ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
 USERS = Vocabulary([5, 900, 17, -1])

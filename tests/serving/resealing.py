@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tfrecs.serving.manifest import MANIFEST, _sha256, seal
+from tfrecs.serving.folder.manifest import MANIFEST, _sha256, seal
 
 
 def resealed(folder, change=lambda manifest: None):

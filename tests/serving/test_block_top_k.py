@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf, tfrs
-from tfrecs.serving import BlockTopK, exact_top_k
-from tfrecs.serving.graph_check import check_graph
+from tfrecs.serving import BlockTopK
+from tfrecs.serving.folder.graph_check import check_graph
+from tfrecs.serving.index import exact
 
 LOWEST = np.finfo(np.float32).min
 BruteForce = tfrs.layers.factorized_top_k.BruteForce
@@ -17,9 +18,9 @@ NAMES = np.array([f"item {i}" for i in RNG.permutation(70)])
 
 @pytest.fixture(autouse=True, params=[8, 1000], ids=["blocks", "one block"])
 def sizes(request, monkeypatch):
-    monkeypatch.setattr(exact_top_k, "_GROUP", 4)
-    monkeypatch.setattr(exact_top_k, "_SMALL", request.param)
-    monkeypatch.setattr(exact_top_k, "_BLOCK_SCORES", 100)
+    monkeypatch.setattr(exact, "_GROUP", 4)
+    monkeypatch.setattr(exact, "_SMALL", request.param)
+    monkeypatch.setattr(exact, "_BLOCK_SCORES", 100)
 
 
 @pytest.mark.parametrize("identifiers", [None, NAMES, np.arange(70)[::-1] + 2**40])

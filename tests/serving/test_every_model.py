@@ -65,10 +65,10 @@ def test_rows_of_queries_and_candidates_must_be_as_many(public_export):
 
 def test_a_catalogue_of_several_blocks(tmp_path, monkeypatch):
     """The exact search in an export, where it goes through blocks, with exclusions in each."""
-    from tfrecs.serving import exact_top_k
+    from tfrecs.serving.index import exact
 
-    monkeypatch.setattr(exact_top_k, "_SMALL", 64)
-    monkeypatch.setattr(exact_top_k, "_BLOCK_SCORES", 64)
+    monkeypatch.setattr(exact, "_SMALL", 64)
+    monkeypatch.setattr(exact, "_BLOCK_SCORES", 64)
     items = Vocabulary(range(1000))
     model = tfrecs.models.MatrixFactorization(items, USERS, dim=4, stddev=1.0, seed=3)
     folder = export(

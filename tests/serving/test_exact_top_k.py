@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecs._keras import tf
-from tfrecs.serving import exact_top_k
-from tfrecs.serving.exact_top_k import best_products, best_scores
+from tfrecs.serving.index import exact
+from tfrecs.serving.index.exact import best_products, best_scores
 
 LOWEST = np.finfo(np.float32).min
 
@@ -15,9 +15,9 @@ LOWEST = np.finfo(np.float32).min
 @pytest.fixture
 def tiny_blocks(monkeypatch):
     """Blocks of one to a few groups of 4, so that few items make many of them."""
-    monkeypatch.setattr(exact_top_k, "_GROUP", 4)
-    monkeypatch.setattr(exact_top_k, "_SMALL", 8)
-    monkeypatch.setattr(exact_top_k, "_BLOCK_SCORES", 40)
+    monkeypatch.setattr(exact, "_GROUP", 4)
+    monkeypatch.setattr(exact, "_SMALL", 8)
+    monkeypatch.setattr(exact, "_BLOCK_SCORES", 40)
 
 
 def nobody(count):
@@ -57,9 +57,9 @@ def test_small_numbers_with_many_ties(data):
     queries = rng.integers(-high, high + 1, (batch, 3)).astype(np.float32)
     excluded = rng.integers(-2, n + 2, (batch, draw(st.integers(0, 2 * n))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact_top_k, "_GROUP", 4)
-        patch.setattr(exact_top_k, "_SMALL", draw(st.sampled_from([8, 1000])))
-        patch.setattr(exact_top_k, "_BLOCK_SCORES", draw(st.sampled_from([8, 100])))
+        patch.setattr(exact, "_GROUP", 4)
+        patch.setattr(exact, "_SMALL", draw(st.sampled_from([8, 1000])))
+        patch.setattr(exact, "_BLOCK_SCORES", draw(st.sampled_from([8, 100])))
         best, rows = search(queries, vectors, k, excluded)
         of_scores = best_scores(tf.constant(queries @ vectors.T), k, excluded.astype(np.int32))
     want = ranked(queries @ vectors.T, k, excluded) if batch else (np.zeros((0, k)),) * 2

@@ -6,7 +6,7 @@ import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfrecs._keras import tf
-from tfrecs.serving.graph_check import check_graph
+from tfrecs.serving.folder.graph_check import check_graph
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_no_operation_that_computes_names_a_file():
     """Held for the operations that the next TensorFlow brings."""
     from tensorflow.python.framework import op_def_registry
 
-    from tfrecs.serving.graph_check import _SAVING, _TABLE, _computes
+    from tfrecs.serving.folder.graph_check import _SAVING, _TABLE, _computes
 
     names = re.compile("file|path|region|descriptor|prefix|address|url|command", re.IGNORECASE)
     harmless = {*_SAVING, _TABLE, "CTCBeamSearchDecoder"}

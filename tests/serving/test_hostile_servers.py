@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tfrecs.serving import Client, ServingError
-from tfrecs.serving import answers as answers_module
-from tfrecs.serving.answers import check_answer, check_recommendations
+from tfrecs.serving.client import answers as answers_module
+from tfrecs.serving.client.answers import check_answer, check_recommendations
 
 METADATA = {
     "model_spec": {"version": "1"},
@@ -171,7 +171,7 @@ def test_strange_descriptions(server, change):
 
 
 def test_a_flood_is_bounded(server, monkeypatch):
-    monkeypatch.setattr("tfrecs.serving.rest_transport.LARGEST", 1000)
+    monkeypatch.setattr("tfrecs.serving.client.rest.LARGEST", 1000)
     with pytest.raises(ServingError, match="more than 1,000 bytes"):
         server(http(b" " * 5000)).metadata()
     assert answers_module.LARGEST > 10**8

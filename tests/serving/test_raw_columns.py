@@ -20,10 +20,10 @@ from tfrecs.data import (
     Vector,
     Vocabulary,
 )
-from tfrecs.serving.raw_columns import MISSING_TIME, RawColumns
-from tfrecs.serving.raw_ids import VocabularyFiles
+from tfrecs.serving.exports.raw_columns import MISSING_TIME, RawColumns
+from tfrecs.serving.exports.raw_ids import VocabularyFiles
+from tfrecs.serving.exports.signature import Signature
 from tfrecs.serving.requests import request_of
-from tfrecs.serving.signature import Signature
 
 STRINGS = Vocabulary(["comedy", "Ünï 電影", " lead", "17", "tab\tin", "True"])
 # -1 is an id here, so that padding is -2 and an unknown one -3.

@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.public_models import MODELS
 from tfrecs._keras import tf
-from tfrecs.serving.manifest import read_manifest
+from tfrecs.serving.folder.manifest import read_manifest
 
 NAMES = ["MatrixFactorization", *(name for name in MODELS if name != "MatrixFactorization")]
 

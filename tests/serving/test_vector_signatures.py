@@ -149,7 +149,7 @@ def test_manifest(recommender):
 
 
 def test_a_wrong_answer_is_found_before_it_is_given_out(model, tmp_path, monkeypatch):
-    from tfrecs.serving import vector_signatures
+    from tfrecs.serving.exports import vectors as vector_signatures
 
     # Missing features are then not those of the table.
     monkeypatch.setattr(vector_signatures, "_is_missing", lambda encoded: encoded != encoded)

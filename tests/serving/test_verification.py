@@ -10,7 +10,7 @@ import pytest
 from tests.serving.resealing import resealed
 from tfrecs._keras import tf
 from tfrecs.serving import export, verify
-from tfrecs.serving.replay import difference
+from tfrecs.serving.folder.replay import difference
 
 IDS = [7, 3, 12, 5, -2, 40]
 LOWEST = float(np.finfo(np.float32).min)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tfrecs.serving import export
-from tfrecs.serving.versions import find_export, new_version, versions
+from tfrecs.serving.folder.versions import find_export, new_version, versions
 
 
 def publish(base, version=None):

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from tfrecs import serving
 from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse, say_if_unfinished
-from tfrecs.serving.known_items import needs_known_items
+from tfrecs.serving.exports.known_items import needs_known_items
 from tfrecs.training import Run
 
 EXAMPLE = "tfrecs export runs/first --output exports/sasrec"

@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> None:
     with quiet_import():
         import tensorflow  # noqa: F401
     from tfrecs.serving import verify
-    from tfrecs.serving.versions import find_export
+    from tfrecs.serving.folder.versions import find_export
 
     folder = find_export(settings.export)
     manifest = verify(folder)

@@ -10,13 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrecs.serving.block_top_k import BlockTopK
-    from tfrecs.serving.client import Client
-    from tfrecs.serving.exporter import export
+    from tfrecs.serving.client.client import Client
+    from tfrecs.serving.client.errors import ServingError
+    from tfrecs.serving.exports.exporter import export
+    from tfrecs.serving.exports.vector_files import write_vectors
+    from tfrecs.serving.folder.replay import verify
+    from tfrecs.serving.index.blocks import BlockTopK
     from tfrecs.serving.recommender import Recommender
-    from tfrecs.serving.serving_error import ServingError
-    from tfrecs.serving.vectors import write_vectors
-    from tfrecs.serving.verification import verify
 
 __all__ = [
     "BlockTopK",
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 _FILES = {
-    "BlockTopK": "block_top_k",
-    "Client": "client",
+    "BlockTopK": "index.blocks",
+    "Client": "client.client",
     "Recommender": "recommender",
-    "ServingError": "serving_error",
-    "export": "exporter",
-    "verify": "verification",
-    "write_vectors": "vectors",
+    "ServingError": "client.errors",
+    "export": "exports.exporter",
+    "verify": "folder.replay",
+    "write_vectors": "exports.vector_files",
 }
 
 

@@ -9,10 +9,10 @@ from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from tfrecs.serving.manifest import read_manifest
+from tfrecs.serving.folder.manifest import read_manifest
+from tfrecs.serving.folder.replay import ask, load
+from tfrecs.serving.folder.versions import find_export
 from tfrecs.serving.plain_requests import parse_id
-from tfrecs.serving.replay import ask, load
-from tfrecs.serving.versions import find_export
 
 if TYPE_CHECKING:
     import numpy as np

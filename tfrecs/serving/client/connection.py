@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.answers import check_answer, understood
-from tfrecs.serving.deadline import Deadline
-from tfrecs.serving.rest_transport import RestTransport
-from tfrecs.serving.served_signatures import Signatures
-from tfrecs.serving.serving_error import ServingError
+from tfrecs.serving.client.answers import Signatures, check_answer, understood
+from tfrecs.serving.client.errors import Deadline, ServingError
+from tfrecs.serving.client.rest import RestTransport
 
 Request = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
 
@@ -55,7 +53,7 @@ class Connection:
                 raise ValueError("credentials are those of gRPC; over REST an https:// is enough.")
             self.transport = RestTransport(address, model, version, label)
         else:
-            from tfrecs.serving.grpc_transport import GrpcTransport
+            from tfrecs.serving.client.grpc import GrpcTransport
 
             self.transport = GrpcTransport(address, model, version, label, credentials)
         self._signatures: Signatures = {}

@@ -14,14 +14,14 @@ from tfrecs._keras import require_scann, tf
 from tfrecs._paths import plain_path
 from tfrecs.data import Histories, Vocabulary
 from tfrecs.models import DeepCross, Model
-from tfrecs.serving import golden
-from tfrecs.serving.graph_check import check_graph
-from tfrecs.serving.known_items import check_known_items
-from tfrecs.serving.manifest import write_manifest
-from tfrecs.serving.raw_ids import VocabularyFiles
-from tfrecs.serving.served import Served, recommends
-from tfrecs.serving.versions import new_version
-from tfrecs.serving.warmup import write_warmup
+from tfrecs.serving.exports import golden
+from tfrecs.serving.exports.known_items import check_known_items
+from tfrecs.serving.exports.raw_ids import VocabularyFiles
+from tfrecs.serving.exports.served import Served, recommends
+from tfrecs.serving.exports.warmup import write_warmup
+from tfrecs.serving.folder.graph_check import check_graph
+from tfrecs.serving.folder.manifest import write_manifest
+from tfrecs.serving.folder.versions import new_version
 
 
 def export(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfrecs.serving.answers import check_recommendations
-from tfrecs.serving.client_requests import as_arrays, recommendation_request, row_request
-from tfrecs.serving.connection import Connection
-from tfrecs.serving.manifest import read_manifest
-from tfrecs.serving.versions import find_export
+from tfrecs.serving.client.answers import check_recommendations
+from tfrecs.serving.client.connection import Connection
+from tfrecs.serving.client.requests import as_arrays, recommendation_request, row_request
+from tfrecs.serving.folder.manifest import read_manifest
+from tfrecs.serving.folder.versions import find_export
 
 if TYPE_CHECKING:
     import pandas as pd

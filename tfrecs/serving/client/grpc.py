@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.answers import LARGEST, understood
-from tfrecs.serving.deadline import Deadline
-from tfrecs.serving.served_signatures import Signatures, signatures_of
-from tfrecs.serving.serving_error import ServingError
+from tfrecs.serving.client.answers import LARGEST, Signatures, signatures_of, understood
+from tfrecs.serving.client.errors import Deadline, ServingError
 
 _OPTIONS = [
     # gRPC's own limit of 4 MB is for both ways: about 5,000 rows of a hundred items and scores.

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfrecs._keras import tf
-from tfrecs.serving.item_table import ItemTable
-from tfrecs.serving.queries import RawQueries
-from tfrecs.serving.raw_columns import RawColumns
-from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.signature import Raw, RawInput, Signature
+from tfrecs.serving.exports.raw_columns import RawColumns
+from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
+from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature
+from tfrecs.serving.index.exact import ItemTable
 
 if TYPE_CHECKING:
     from tfrecs.models import Model

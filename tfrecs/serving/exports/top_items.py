@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from tfrecs._keras import tf
 from tfrecs.data import Vocabulary
-from tfrecs.serving.exact_top_k import best_products, best_scores
-from tfrecs.serving.item_table import ItemTable
-from tfrecs.serving.known_items import KnownItemsTable
-from tfrecs.serving.queries import RawQueries
-from tfrecs.serving.raw_ids import RawIds, raw_table
-from tfrecs.serving.scann_index import ScannIndex
-from tfrecs.serving.signature import Raw, RawInput, Signature
+from tfrecs.serving.exports.known_items import KnownItemsTable
+from tfrecs.serving.exports.raw_ids import RawIds, raw_table
+from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature
+from tfrecs.serving.index.exact import ItemTable, best_products, best_scores
+from tfrecs.serving.index.scann import ScannIndex
 
 if TYPE_CHECKING:
     from tfrecs.models import Model

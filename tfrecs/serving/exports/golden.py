@@ -26,10 +26,10 @@ from tfrecs.data import (
     Vector,
     Vocabulary,
 )
-from tfrecs.serving.raw_ids import padding_id, unknown_id
-from tfrecs.serving.replay import ask, difference, load
+from tfrecs.serving.exports.raw_ids import padding_id, unknown_id
+from tfrecs.serving.exports.vectors import lookups
+from tfrecs.serving.folder.replay import ask, difference, load
 from tfrecs.serving.requests import request_of
-from tfrecs.serving.vector_signatures import lookups
 
 if TYPE_CHECKING:
     from tfrecs.models import DeepCross, Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.serving.exact_top_k import best_products
+from tfrecs.serving.index.exact import best_products
 
 
 class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]

@@ -7,16 +7,15 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.data import Histories
 from tfrecs.models import DeepCross, Model
-from tfrecs.serving import golden
-from tfrecs.serving.candidate_scores import CandidateScores
-from tfrecs.serving.item_table import ItemTable
-from tfrecs.serving.known_items import KnownItemsTable
-from tfrecs.serving.queries import RawQueries
-from tfrecs.serving.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.row_scores import RowScores
-from tfrecs.serving.scann_index import ScannIndex
-from tfrecs.serving.top_items import TopItems
-from tfrecs.serving.vector_signatures import Vectors
+from tfrecs.serving.exports import golden
+from tfrecs.serving.exports.known_items import KnownItemsTable
+from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
+from tfrecs.serving.exports.scores import CandidateScores, RowScores
+from tfrecs.serving.exports.signature import RawQueries
+from tfrecs.serving.exports.top_items import TopItems
+from tfrecs.serving.exports.vectors import Vectors
+from tfrecs.serving.index.exact import ItemTable
+from tfrecs.serving.index.scann import ScannIndex
 
 
 class Served:

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from tfrecs._keras import require_scann, tf, tfrs
-from tfrecs.serving.exact_top_k import best_scores
-from tfrecs.serving.item_table import ItemTable
+from tfrecs.serving.index.exact import ItemTable, best_scores
 
 # Fewer items train no tree; exact search of them takes less than a millisecond.
 _FEWEST = 1000

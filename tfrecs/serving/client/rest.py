@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.answers import LARGEST, understood
-from tfrecs.serving.deadline import Deadline
-from tfrecs.serving.served_signatures import Signatures, signatures_of
-from tfrecs.serving.serving_error import ServingError
+from tfrecs.serving.client.answers import LARGEST, Signatures, signatures_of, understood
+from tfrecs.serving.client.errors import Deadline, ServingError
 
 # The server's own table, backwards; 400 may be FAILED_PRECONDITION or OUT_OF_RANGE as well.
 _CODES = {

@@ -1,0 +1,1 @@
+"""Asks a TensorFlow Serving server, by gRPC or REST."""

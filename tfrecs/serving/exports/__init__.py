@@ -1,0 +1,1 @@
+"""Writes exports: signatures, what they know, and the answers that they must give."""

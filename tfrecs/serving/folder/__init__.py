@@ -1,0 +1,1 @@
+"""The folder of an export: versions, manifest and graph, checked before anything is run."""

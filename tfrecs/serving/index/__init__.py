@@ -1,0 +1,1 @@
+"""Finds the best items for a query vector: exactly, in blocks, or by ScaNN."""
