@@ -168,6 +168,16 @@ def test_gradients_of_extreme_inputs_are_finite(case, scale):
             assert np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_keras_tracks_every_part(name):
+    """It tracks no layer or weight whose name the class has: that would be neither trained nor kept."""
+    instance = CASES[name].make()
+    parts = (keras.layers.Layer, tf.Variable)
+    for attribute, value in vars(instance).items():
+        if isinstance(value, parts) and not attribute.startswith("_"):
+            assert attribute in instance._trackable_children(), attribute
+
+
 def exported(case, instance):
     module = tf.Module()
     module.instance = instance

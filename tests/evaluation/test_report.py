@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecs.evaluation import Report, bootstrap_means, evaluate, randomization_test
-from tfrecs.evaluation.resampling import bounds
+from tfrecs.evaluation.comparison import bounds
 
 N, USERS = 40, 60
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.negatives.guide_table import find, guide_table
+from tfrecs.negatives.popularity import find, guide_table
 
 _BITS = 12
 

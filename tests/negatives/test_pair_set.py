@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecs._keras import tf
-from tfrecs.negatives.pair_set import PairSet
+from tfrecs.negatives.known import PairSet
 
 
 def made(pairs, num_rows, num_items):
@@ -42,7 +42,7 @@ def test_many_pairs_at_the_highest_load(num_rows, slots, jit):
 
 def test_a_row_that_cannot_be_placed_gets_another_number(monkeypatch):
     # Two rounds are seldom enough for all rows, and no row may lose a pair on the way.
-    monkeypatch.setattr("tfrecs.negatives.pair_set._MOST_ROUNDS", 2)
+    monkeypatch.setattr("tfrecs.negatives.known._MOST_ROUNDS", 2)
     rng = np.random.default_rng(1)
     flat = np.sort(rng.choice(100 * 50, 600, replace=False))
     pair_set = made({(int(x) // 50, 1 + int(x) % 50) for x in flat}, 100, 50)

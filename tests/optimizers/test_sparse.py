@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.optimizers.sparse import repeat_sums, sum_repeated_rows
+from tfrecs.optimizers.adam import repeat_sums, sum_repeated_rows
 
 
 @pytest.mark.parametrize("compiled", ["eager", "graph", "xla", "graph in xla"])

@@ -127,6 +127,16 @@ def refused(argv, capsys, what):
     assert what in error
 
 
+@pytest.mark.parametrize("name", ["model", "model.loss", "optimizer"])
+def test_a_setting_is_no_file_of_settings(name, folder, tmp_path, capsys):
+    """The parser would read it, unchecked."""
+    (tmp_path / "inner.yaml").write_text("class_path: canary_module.Loss\n")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, name: "inner.yaml"}))
+    for argv in commands(folder):
+        refused(argv, capsys, "There is no class 'inner.yaml'")
+
+
 def places(config, bad):
     """Every place in settings where a class could stand."""
     yield {**config, "model": bad}
@@ -144,8 +154,10 @@ def test_settings_of_a_stranger_run_nothing(folder, tmp_path, capsys, monkeypatc
     (tmp_path / "canary_module.py").write_text(f"open({str(canary)!r}, 'w')\nclass Loss: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    for bad in (popen(canary), {"class_path": "canary_module.Loss"}):
-        for attacked in places(config, bad):
+    for bad in (popen(canary), {"class_path": "canary_module.Loss"}, "canary_module.Loss"):
+        attacks = list(places(config, bad))
+        # Strings among these are a column's name and a seed.
+        for attacked in attacks[: -2 if isinstance(bad, str) else None]:
             (folder / "config.yaml").write_text(yaml.safe_dump(attacked))
             for argv in commands(folder):
                 refused(argv, capsys, "There is no class")
@@ -168,12 +180,19 @@ def test_settings_of_a_stranger_run_nothing(folder, tmp_path, capsys, monkeypatc
         ["--model.loss.negatives", "canary_module.Loss"],
         ["--split_args", "{test: {class_path: canary_module.Loss}}"],
         ["--model", "settings.yaml"],
+        ["--model", "name.yaml"],
+        ["--model", "'canary_module.Loss'"],
+        [
+            "--model.loss",
+            "{class_path: tfrecs.losses.BPR, init_args: {negatives: canary_module.Loss}}",
+        ],
     ],
 )
 def test_flags_import_nothing(flags, tmp_path, capsys, monkeypatch):
     canary = tmp_path / "canary"
     (tmp_path / "canary_module.py").write_text(f"open({str(canary)!r}, 'w')\nclass Loss: pass\n")
     (tmp_path / "settings.yaml").write_text("class_path: canary_module.Loss\n")
+    (tmp_path / "name.yaml").write_text("canary_module.Loss\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     refused(["train", *flags, "--output", "run"], capsys, "There is no class 'canary_module.Loss'")

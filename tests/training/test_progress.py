@@ -23,7 +23,7 @@ def run(progress, clock, epochs):
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("tfrecs.training.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("tfrecs.training.history.time.perf_counter", lambda: now[0])
     return now
 
 

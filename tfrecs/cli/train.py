@@ -10,8 +10,7 @@ from jsonargparse import ArgumentParser
 from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError
-from tfrecs.cli.foreign import check_words
-from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
+from tfrecs.cli.parsing import check_words, class_names, new_parser, parse, with_class_paths
 from tfrecs.evaluation.workers import is_chief
 from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (

@@ -3,8 +3,8 @@
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
 from tfrecs.evaluation.callback import CorpusValidation
-from tfrecs.evaluation.comparison import Comparison, Difference
-from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.comparison import Comparison, Difference, bootstrap_means, randomization_test
+from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.evaluator import Evaluator, evaluate
 from tfrecs.evaluation.label_metrics import auc, log_loss, mae, rmse
 from tfrecs.evaluation.metrics import (
@@ -20,7 +20,6 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.resampling import bootstrap_means, randomization_test
 from tfrecs.evaluation.rows import RowReport, RowValidation, evaluate_rows
 
 __all__ = [
@@ -31,7 +30,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "CorpusValidation",
-    "Recommender",
+    "ItemScorer",
     "Pools",
     "Ranks",
     "rank_targets",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from tfrecs.data import Vocabulary
 
 
-class Recommender(Protocol):
+class ItemScorer(Protocol):
     """Anything that scores items for users can be evaluated; `tfrecs.models.Model` does.
 
     `features` is `{"user_id": [B] int32, "history": [B, L] int32}`, the history padded with 0 on

@@ -12,7 +12,7 @@ import numpy as np
 from tfrecs.data import EvaluationSet, Rows, RowSplit
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
-from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.metrics import RANK_METRICS, check_k, check_metrics
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
@@ -21,7 +21,7 @@ from tfrecs.evaluation.report import Report
 
 
 def evaluate(
-    model: Recommender,
+    model: ItemScorer,
     dataset: EvaluationSet,
     ks: Sequence[int] = (10,),
     *,
@@ -38,7 +38,7 @@ def evaluate(
     one, on the same ranking task.
 
     Args:
-        model: Any model of tfrecs, or what else has the methods of `Recommender`.
+        model: Any model of tfrecs, or what else has the methods of `ItemScorer`.
         dataset: Users, what is known of them and what they are to be recommended.
         ks: Lengths of the recommended lists.
         recommend_known: Whether known items, those of a user's history, may be recommended, as
@@ -117,7 +117,7 @@ class Evaluator:
         self.batch_size = batch_size
         self.pools = Pools.of(dataset, recommend_known)
 
-    def ranks(self, model: Recommender, *, top: int = 0) -> Ranks:
+    def ranks(self, model: ItemScorer, *, top: int = 0) -> Ranks:
         """The rank of each target, and with `top` the recommended items of each user.
 
         Args:
@@ -129,9 +129,7 @@ class Evaluator:
         """
         return rank_targets(model, self.dataset, self.pools, top=top, batch_size=self.batch_size)
 
-    def metrics(
-        self, model: Recommender, names: Sequence[str] = ("HR", "NDCG")
-    ) -> dict[str, float]:
+    def metrics(self, model: ItemScorer, names: Sequence[str] = ("HR", "NDCG")) -> dict[str, float]:
         """Mean metrics alone: what validation needs each epoch.
 
         Args:
@@ -152,7 +150,7 @@ class Evaluator:
             for name in names
         }
 
-    def report(self, model: Recommender, *, baselines: bool = True) -> Report:
+    def report(self, model: ItemScorer, *, baselines: bool = True) -> Report:
         """All metrics of a model, beside the baselines'.
 
         Coverage, novelty and popularity bias are of full rankings only: lists taken from candidates
@@ -213,7 +211,7 @@ class Evaluator:
                 metrics.update({f"{name}@{k}": value for name, value in lists.items()})
         return metrics
 
-    def _protocol(self, model: Recommender) -> dict[str, Any]:
+    def _protocol(self, model: ItemScorer) -> dict[str, Any]:
         """What was ranked and how, for the report."""
         pools, sizes = self.pools, self.pools.sizes
         return {

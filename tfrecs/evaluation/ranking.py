@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfrecs.data import EvaluationSet, Histories
-from tfrecs.evaluation.contract import Recommender
+from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.counting import counter_of
 from tfrecs.evaluation.pools import NEVER, Pools
 
@@ -37,7 +37,7 @@ class Ranks:
 
 
 def rank_targets(
-    model: Recommender,
+    model: ItemScorer,
     dataset: EvaluationSet,
     pools: Pools,
     *,
@@ -174,7 +174,7 @@ def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return padded, slots
 
 
-def _check_items(model: Recommender, dataset: EvaluationSet) -> None:
+def _check_items(model: ItemScorer, dataset: EvaluationSet) -> None:
     """The model must number the items as the set does."""
     name = type(model).__name__
     if model.num_items != len(dataset.items):

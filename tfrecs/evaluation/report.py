@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.evaluation.comparison import Comparison
+from tfrecs.evaluation.comparison import Comparison, bootstrap_means, bounds
 from tfrecs.evaluation.repeats import Repeats
-from tfrecs.evaluation.resampling import bootstrap_means, bounds
-from tfrecs.evaluation.wording import protocol_lines, shown_metrics
+from tfrecs.evaluation.showing import protocol_lines, shown_metrics
 
 _LEVEL = 0.95
 _SAMPLES = 1000
@@ -147,7 +146,7 @@ class Report:
         Args:
             path: Of the picture; its ending decides the format, such as .png, .svg or .pdf.
         """
-        from tfrecs.evaluation.plotting import plot_report  # matplotlib is slow to import.
+        from tfrecs.evaluation.showing import plot_report  # matplotlib is slow to import.
 
         plot_report(self, path)
 

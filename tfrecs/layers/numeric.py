@@ -18,7 +18,7 @@ from tfrecs.configured import Configured, registered
 from tfrecs.layers.compiled import surely_positive
 
 
-class Numeric(Configured, keras.layers.Layer):
+class NumericEncoding(Configured, keras.layers.Layer):
     """Base: the checks of inputs, and `adapt`."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -92,7 +92,7 @@ def _without_infinite(values: np.ndarray) -> list[np.ndarray]:
 
 
 @registered
-class Squashing(Numeric):
+class Squashing(NumericEncoding):
     """Squashes each number into (0, 1) by a sigmoid whose scale and shift are learned.
 
         y_j = sigmoid(s_j (x_j - m_j) / d_j + t_j)
@@ -128,7 +128,7 @@ class Squashing(Numeric):
 
 
 @registered
-class Discretization(Numeric):
+class Discretization(NumericEncoding):
     """Embeds each number by the bin that it falls into; bins are quantiles of the data.
 
     A value on an edge belongs to the bin above it. Values outside of the data's range, and infinite
@@ -201,7 +201,7 @@ class Discretization(Numeric):
 
 
 @registered
-class PeriodicEncoding(Numeric):
+class PeriodicEncoding(NumericEncoding):
     """Encodes each number by cosines and sines of learned frequencies.
 
         e_j = [cos(2 pi c_j z_j), sin(2 pi c_j z_j)],   z_j = (x_j - m_j) / d_j

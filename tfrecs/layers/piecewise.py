@@ -8,11 +8,11 @@ import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
-from tfrecs.layers.numeric import Numeric
+from tfrecs.layers.numeric import NumericEncoding
 
 
 @registered
-class PiecewiseLinearEncoding(Numeric):
+class PiecewiseLinearEncoding(NumericEncoding):
     """Piecewise linear encoding (PLE) of numbers, by bins that are learned from data.
 
     (Gorishniy et al., "On embeddings for numerical features in tabular deep learning", NeurIPS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs._names import choose, public_classes, simplified
 from tfrecs.configured import Configured
 from tfrecs.losses.scores import Scores
 
@@ -61,3 +63,61 @@ class Loss(Configured, keras.layers.Layer):
         config = super().get_config()
         config.pop("dtype", None)
         return config
+
+
+def choose_loss(
+    given: Any, model: str, *, products: bool = True, others: tuple[type, ...] = ()
+) -> Any:
+    """Returns the loss that a model is given, or None for its default.
+
+    Args:
+        given: A loss; its name as the command line takes it, such as "bpr"; or None.
+        model: Name of the model's class, for errors.
+        products: Whether the model's scores are products of vectors, as some losses need.
+        others: Further kinds of objects that the model takes.
+
+    Raises:
+        TypeError: If it is no loss that the model can be trained by.
+        ValueError: If there is no loss of that name.
+
+    Example:
+        >>> choose_loss("sampled_softmax", "SASRec").num_negatives
+        256
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        classes = loss_classes()
+        if simplified(given) not in classes:
+            known = [cls.__name__ for cls in classes.values()]
+            raise ValueError(f"{model}: there is no loss {given!r}. {choose(given, known)}")
+        given = classes[simplified(given)]()
+    if not isinstance(given, (Loss, *others)):
+        what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+        kinds = [cls.__name__ for cls in loss_classes(products).values()]
+        names = [*kinds, *(f"tasks.{kind.__name__}" for kind in others)]
+        raise TypeError(
+            f"{model}: loss must be an object of tfrecs.losses or its name, not {what}. It takes "
+            f"{', '.join(names)}."
+        )
+    if not products and getattr(given, "needs_products", False):
+        kinds = [cls.__name__ for cls in loss_classes(products).values()]
+        raise TypeError(
+            f"{model}: {type(given).__name__} needs scores that are products of vectors, and those "
+            f"of {model} are not. It takes {', '.join(kinds)}."
+        )
+    return given
+
+
+def loss_classes(products: bool = True) -> dict[str, Any]:
+    """The public losses that score items, by simplified name.
+
+    Args:
+        products: Whether to name those too that need scores to be products of vectors.
+    """
+    found: dict[str, Any] = public_classes(importlib.import_module("tfrecs.losses"), base=Loss)
+    return {
+        name: cls
+        for name, cls in found.items()
+        if cls.weighted_sum is not Loss.weighted_sum and (products or not cls.needs_products)
+    }

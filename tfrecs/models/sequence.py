@@ -8,7 +8,7 @@ from tfrecs._keras import tf
 from tfrecs.data import Sequences, TrainSet, Vocabulary
 from tfrecs.layers import ItemEmbedding, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
-from tfrecs.losses.choice import choose_loss
+from tfrecs.losses.base import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
 
@@ -35,7 +35,6 @@ class SequenceModel(Model):
 
     default_batch_size = 32  # Histories, each of many targets.
     embedding: ItemEmbedding
-    output_embedding: ItemEmbedding | None = None
 
     def __init__(
         self,
@@ -53,6 +52,8 @@ class SequenceModel(Model):
         self.max_length = max_length
         self.similarity = similarity
         self.temperature = temperature
+        # Not of the class: Keras tracks no layer under a name that the class has.
+        self.output_embedding: ItemEmbedding | None = None
         self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
         self.remember(loss=self.loss_function)
 

@@ -1,11 +1,10 @@
 """Negatives: which items a positive is compared with, and how likely each was to be drawn."""
 
+from tfrecs.negatives.combined import Hardest, Mixed
 from tfrecs.negatives.frequency import ItemFrequency, StreamingFrequency
-from tfrecs.negatives.hardest import Hardest
 from tfrecs.negatives.in_batch import InBatch
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.mined import HardNegativeMining, Mined
-from tfrecs.negatives.mixed import Mixed
 from tfrecs.negatives.popularity import Popularity
 from tfrecs.negatives.replicas import all_gather
 from tfrecs.negatives.same_value import SameValue

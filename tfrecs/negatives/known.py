@@ -9,7 +9,6 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
 from tfrecs.data import Histories, Split, TrainSet
-from tfrecs.negatives.pair_set import PairSet
 
 
 @registered
@@ -140,3 +139,139 @@ class KnownItems(Configured, keras.layers.Layer):
             `[b, k]` bool.
         """
         return self._pairs(self.rows(user_ids), tf.cast(ids, tf.int32))
+
+
+# Slots a pair: with fewer than two, pairs cannot all be placed. Rounded up to a power of two.
+_SLOTS_A_PAIR = 2.2
+# Slots that are always empty, for rows without a pair.
+_EMPTY = 2
+# A placement that takes more rounds runs in a circle, and the row gets another number.
+_MOST_ROUNDS = 200
+_MOST_TRIES = 100
+
+
+class PairSet(keras.layers.Layer):
+    """Tells which pairs are in a set, by cuckoo hashing (Pagh and Rodler, 2004).
+
+    Each row has slots of its own, between two and five a pair and side by side, so that questions
+    about one row stay in the cache. A pair is in one of two of them: a question takes two look-ups,
+    however many items a row has. The slots of item i in a row are the highest bits of
+    `item_number[i] * row_number` modulo 2^32, for two random numbers of each item and a random odd
+    one of each row (multiplicative hashing: Dietzfelbinger et al., 1997).
+
+    Args:
+        num_rows: Number of rows, 0..num_rows - 1.
+        num_items: Number of items, 1..num_items.
+        num_pairs: Number of pairs in the set.
+    """
+
+    def __init__(self, num_rows: int, num_items: int, num_pairs: int, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.num_rows = num_rows
+        self.num_items = num_items
+        self.num_slots = _EMPTY + int(2 * _SLOTS_A_PAIR * num_pairs)
+        self._item_numbers = [self._weight(f"items_{i}", [num_items + 1]) for i in range(2)]
+        # A row's number, how far its products are shifted, and its first slot.
+        self._rows = self._weight("rows", [num_rows, 3])
+        self._slots = self._weight("slots", [self.num_slots], initial=-1)
+
+    def _weight(self, name: str, shape: list[int], initial: int = 0) -> tf.Variable:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype=tf.int32,
+            initializer=keras.initializers.Constant(initial),
+            trainable=False,
+        )
+
+    def fill(self, rows: np.ndarray, items: np.ndarray) -> None:
+        """Sets the pairs, all different.
+
+        Args:
+            rows: int64 `[num_pairs]`.
+            items: int64 `[num_pairs]`.
+        """
+        rng = np.random.default_rng(0)
+        item_numbers = rng.integers(0, 2**32, (2, self.num_items + 1), np.uint32)
+        row_numbers = rng.integers(0, 2**32, self.num_rows, np.uint32) | 1
+        counts = np.bincount(rows, minlength=self.num_rows)
+        bits = np.ceil(np.log2(np.maximum(_SLOTS_A_PAIR * counts, _EMPTY))).astype(np.int64)
+        sizes = np.where(counts > 0, 1 << bits, 0)
+        first = np.where(counts > 0, _EMPTY + np.cumsum(sizes) - sizes, 0)
+        shifts = (32 - bits).astype(np.uint32)
+
+        places = np.empty((2, len(rows)), np.int64)
+        owner = np.full(self.num_slots, -1)
+        side = np.zeros(len(rows), np.int64)
+        moving = np.arange(len(rows))
+        for _ in range(_MOST_TRIES):
+            row = rows[moving]
+            places[:, moving] = first[row] + (
+                item_numbers[:, items[moving]] * row_numbers[row] >> shifts[row]
+            )
+            moving = _place(moving, places, owner, side)
+            if not moving.size:
+                break
+            # Rows that cannot be placed get another number, and all their pairs start over.
+            again = np.zeros(self.num_rows, bool)
+            again[rows[moving]] = True
+            row_numbers[again] = rng.integers(0, 2**32, again.sum(), np.uint32) | 1
+            moving = np.flatnonzero(again[rows])
+            owner[(owner >= 0) & again[rows[owner]]] = -1
+            side[moving] = 0
+        else:
+            raise RuntimeError(f"{len(moving)} pairs could not be placed.")
+
+        slots = np.full(self.num_slots, -1)
+        slots[owner >= 0] = items[owner[owner >= 0]]
+        self._slots.assign(slots.astype(np.int32))
+        columns = (row_numbers.view(np.int32), shifts.astype(np.int32), first.astype(np.int32))
+        self._rows.assign(np.stack(columns, 1))
+        for weight, numbers in zip(self._item_numbers, item_numbers, strict=True):
+            weight.assign(numbers.view(np.int32))
+
+    def call(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Returns which pairs are in the set.
+
+        Args:
+            rows: `[b]`.
+            items: int32 `[k]`, asked of every row, or `[b, k]`; 0 is in no pair.
+
+        Returns:
+            `[b, k]` bool.
+        """
+        number, shift, first = tf.unstack(tf.gather(self._rows, rows)[:, tf.newaxis], axis=-1)
+        found = []
+        for numbers in self._item_numbers:
+            product = tf.bitcast(tf.gather(numbers, items) * number, tf.uint32)
+            high = tf.bitwise.right_shift(product, tf.bitcast(shift, tf.uint32))
+            found.append(tf.gather(self._slots, first + tf.bitcast(high, tf.int32)) == items)
+        return found[0] | found[1]
+
+
+def _place(
+    moving: np.ndarray, places: np.ndarray, owner: np.ndarray, side: np.ndarray
+) -> np.ndarray:
+    """Gives each pair one of its two places.
+
+    All that have none move at once: who finds its place taken takes it, and who has lost a place
+    goes to its other one.
+
+    Args:
+        moving: The pairs that have none.
+        places: int64 `[2, num_pairs]`.
+        owner: The pair in each slot, -1 for none. It is changed.
+        side: Which of its places each pair has. It is changed.
+
+    Returns:
+        The pairs that found no rest.
+    """
+    for _ in range(_MOST_ROUNDS):
+        if not moving.size:
+            break
+        to = places[side[moving], moving]
+        evicted = np.unique(owner[to])
+        owner[to] = moving  # Of several for one place the last one stays.
+        moving = np.concatenate([moving[owner[to] != moving], evicted[evicted >= 0]])
+        side[moving] ^= 1
+    return moving

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, registered
 from tfrecs.losses import ListLoss
-from tfrecs.tasks.metrics import check_names, task_metrics
-from tfrecs.tasks.reduction import keras_loss, reduce_losses
+from tfrecs.tasks.parts import check_names, keras_loss, reduce_losses, task_metrics
 
 
 @registered

@@ -8,6 +8,7 @@ whole config is checked, at every depth, before anything is built.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -38,6 +39,11 @@ _LARGEST = 2**31
 # Settings by which the size of a model grows, and the most that they may be.
 _SIZES = re.compile(r"(dim|units|blocks|heads|length|layers|experts|negatives|trials)(\[\d+\])?$")
 _LARGEST_SIZE = 10**6
+# Settings that a class is given to. The parser of command lines imports what a string there names,
+# or reads it as a file.
+_CLASSES = frozenset(
+    ("model", "optimizer", "loss", "negatives", "candidates", "samplers", "known", "popularity")
+) | frozenset(("frequency", "task"))
 # Settings alone, without vocabularies, are a few kilobytes.
 _MOST_SETTINGS = 1 << 20
 _MOST_MODEL = 1 << 31
@@ -80,6 +86,57 @@ def check_config(config: Any, where: str) -> None:
                 raise ConfigError(f"{place} is {value}, which no setting can be.")
 
 
+def check_settings(settings: Any, where: str) -> None:
+    """Refuses settings of a run that name a class off the list, also by a mere string.
+
+    Args:
+        settings: What a config.yaml or a recipe holds.
+        where: What holds it, for errors.
+
+    Raises:
+        ConfigError: At the first thing that is refused.
+    """
+    check_config(settings, where)
+    if not isinstance(settings, dict):
+        return
+    parts = ("model", "optimizer")
+    pending = [(str(n), part) for n, part in settings.items() if str(n).split(".")[0] in parts]
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, dict):
+            pending += [(str(key), part) for key, part in value.items()]
+        elif isinstance(value, list):
+            pending += [(name, part) for part in value]
+        elif isinstance(value, str) and (
+            _imports(value) or (name.split(".")[-1] in _CLASSES and re.search(r"[./\\]", value))
+        ):
+            try:
+                find_class(value)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {name}: {error}") from None
+
+
+def check_model_settings(settings: Any, where: str) -> None:
+    """Refuses a part of settings, such as a model or its loss; see `check_settings`.
+
+    Args:
+        settings: A spec, or a string that names a class.
+        where: What holds it, for errors.
+
+    Raises:
+        ConfigError: At the first thing that is refused.
+    """
+    check_settings({"model": settings}, where)
+
+
+def _imports(value: str) -> bool:
+    """Whether a string names something in a module that could be imported."""
+    top, dot, rest = value.partition(".")
+    if not dot or not all(part.isidentifier() for part in (top, *rest.split("."))):
+        return False
+    return importlib.util.find_spec(top) is not None  # Looks for a module, and runs nothing.
+
+
 def find_class(class_path: Any) -> type:
     """The class that a spec names.
 
@@ -119,11 +176,11 @@ def read_settings(path: Path) -> Any:
 
     Raises:
         ConfigError: If it is no YAML of settings, too large, uses aliases, or is refused by
-            `check_config`.
+            `check_settings`.
         OSError: If it cannot be read.
     """
     config = settings_of(_text(path, _MOST_SETTINGS), str(path))
-    check_config(config, str(path))
+    check_settings(config, str(path))
     return config
 
 

@@ -20,14 +20,13 @@ from tfrecs.models.base import OF_THE_SPLIT, Examples
 from tfrecs.negatives.of_split import remade
 from tfrecs.optimizers import Adam
 from tfrecs.training.arguments import check_data, model_class, portable, portable_args
-from tfrecs.training.callbacks import BestWeights
+from tfrecs.training.callbacks import BestWeights, Wish
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.resuming import check_folder, check_same, locked_by_chief
 from tfrecs.training.runs import Run, run_errors
-from tfrecs.training.sources import Source, SplitName, fingerprint, left_out, load_source
+from tfrecs.training.sources import RunData, SplitName, fingerprint, left_out, load_source
 from tfrecs.training.specs import describe
-from tfrecs.training.stopping import Wish
 from tfrecs.training.strategies import (
     Precision,
     StrategyName,
@@ -338,7 +337,7 @@ def _check_kind(model: type[Model], split: str) -> None:
         )
 
 
-def _facts(model: Model, config: dict[str, Any], source: Source) -> dict[str, Any]:
+def _facts(model: Model, config: dict[str, Any], source: RunData) -> dict[str, Any]:
     """Returns the entries of metrics.json that are known before the training."""
     parts = source.parts
     packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")

@@ -22,7 +22,7 @@ READ = "read_ncf"
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class RunData:
     """What a run learns from and is tested on.
 
     Attributes:
@@ -52,7 +52,7 @@ def load_source(
     split_args: Mapping[str, Any] | None = None,
     *,
     recommend_known: bool = False,
-) -> Source:
+) -> RunData:
     """Reads data and parts them.
 
     Args:
@@ -92,12 +92,12 @@ def load_source(
         count = sum(len(part.values) for part in rows)
         name = parts.test.name.removesuffix(" test")
         text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
-        return Source(name, parts, count, {}, f"{text} items")
+        return RunData(name, parts, count, {}, f"{text} items")
     log = load_log(data, data_args, k_core)
     made = make_split(log, split, split_args)
     if isinstance(made, Split):
         made = made.with_recommend_known(recommend_known)
-    return Source(log.name, made, len(log), log.dropped, str(log))
+    return RunData(log.name, made, len(log), log.dropped, str(log))
 
 
 def load_log(

@@ -14,7 +14,7 @@ _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 
 @dataclass(frozen=True)
-class Source:
+class Download:
     """One place that a data set can be had from.
 
     Args:
@@ -41,12 +41,12 @@ class NamedDataset:
         fingerprint: what the log must have, from every source; None where there is one source.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[Download, ...]
     fingerprint: str | None = None
 
 
-def _grouplens(name: str, sha256: str, read: Callable[[Path], Interactions]) -> Source:
-    return Source(f"{_GROUPLENS}{name}.zip", f"{name}.zip", sha256, read)
+def _grouplens(name: str, sha256: str, read: Callable[[Path], Interactions]) -> Download:
+    return Download(f"{_GROUPLENS}{name}.zip", f"{name}.zip", sha256, read)
 
 
 CATALOGUE = {
@@ -57,7 +57,7 @@ CATALOGUE = {
                 "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
                 movielens.ml_100k,
             ),
-            Source(
+            Download(
                 "recbole==1.2.1",
                 "recbole-1.2.1-py3-none-any.whl",
                 "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
