@@ -170,7 +170,7 @@ def test_gradients_of_extreme_inputs_are_finite(case, scale):
 
 @pytest.mark.parametrize("name", CASES)
 def test_keras_tracks_every_part(name):
-    """It tracks no layer or weight whose name the class has: that would be neither trained nor kept."""
+    """Under a name that the class has it tracks nothing: no training, no checkpoint."""
     instance = CASES[name].make()
     parts = (keras.layers.Layer, tf.Variable)
     for attribute, value in vars(instance).items():
