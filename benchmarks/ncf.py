@@ -25,7 +25,8 @@ import tfrecs
 from benchmarks import recipes
 from benchmarks.results import RESULTS, environment, write_section
 from tfrecs._keras import keras
-from tfrecs.training import BestWeights, Run, evaluate_part
+from tfrecs.evaluation import evaluate
+from tfrecs.training import BestWeights, Run
 
 RECIPES = {
     "MF": "mf-ml-1m-ncf",
@@ -81,7 +82,9 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
         verbose=2,
     )
     seconds = time.perf_counter() - began
-    reports = {part: evaluate_part(model, split, part) for part in ("validation", "test")}
+    reports = {
+        part: evaluate(model, getattr(split, part), (10, 20)) for part in ("validation", "test")
+    }
     metrics = {
         "epochs": EPOCHS,
         "best_epoch": best.best_epoch,

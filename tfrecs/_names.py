@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
+from typing import Any
 
 
 def simplified(name: str) -> str:
@@ -50,3 +53,22 @@ def choose(wrong: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(simplified(wrong), named, n=1)
     question = f"Did you mean {named[close[0]]!r}? " if close else ""
     return f"{question}Choose from: {', '.join(named.values())}."
+
+
+def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns the `__getattr__` of a module by which its old names work, with a warning.
+
+    Args:
+        module: Name of the module.
+        names: The new name of each old one.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} is now {module}.{names[name]}.", FutureWarning, stacklevel=2
+        )
+        return getattr(sys.modules[module], names[name])
+
+    return find

@@ -152,6 +152,44 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
 
 
+def bind(value: Any, split: Any) -> Any:
+    """Returns a layer, untrained, or a config whose parts hold the training data of `split`.
+
+    A class that holds training data (known items, counts) has `data_arguments`, the names of those
+    arguments of its constructor, and a class method `from_split(split, **others)`. Its config keeps
+    sizes alone. Other layers are built again as their config says.
+
+    Args:
+        value: A layer, its config, a collection of them, or anything else, which is returned as it
+            is.
+        split: The split.
+    """
+    if isinstance(value, keras.layers.Layer):
+        return built(bind(plain(value), split))
+    if isinstance(value, list | tuple):
+        return [bind(part, split) for part in value]
+    if not isinstance(value, dict):
+        return value
+    bound = {name: bind(part, split) for name, part in value.items()}
+    cls = keras.utils.get_registered_object(value.get("registered_name"))
+    holds_data = "config" in value and hasattr(cls, "data_arguments")
+    return made(cls, bound["config"], split) if holds_data else bound
+
+
+def made(cls: Any, arguments: dict[str, Any], split: Any = None) -> Any:
+    """Returns an object of a class; one that holds training data gets that of `split`.
+
+    Args:
+        cls: The class.
+        arguments: Arguments of its constructor; with a split, those that it gives are left out.
+        split: The split; None to take the arguments alone.
+    """
+    if split is None or not hasattr(cls, "data_arguments"):
+        return cls(**arguments)
+    others = {name: x for name, x in arguments.items() if name not in cls.data_arguments}
+    return cls.from_split(split, **others)
+
+
 def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[[int], int | None]:
     """Returns a function that gives each part of a model or layer, by its number, a seed.
 

@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 
 from tfrecs.data import Rows
-from tfrecs.evaluation import RowValidation, auc, evaluate_rows, log_loss, mae, rmse
+from tfrecs.evaluation import Validation, auc, evaluate_rows, log_loss, mae, rmse
 
 
 class Fixed:
@@ -126,7 +126,7 @@ def test_several_heads_and_rows_without_a_label():
     assert json.loads(report.to_json())["heads"]["rating"]["metrics"]["MAE"] == pytest.approx(
         error.mean()
     )
-    validation = RowValidation(rows)
+    validation = Validation(rows)
     validation.model = model
     logs = {}
     validation.on_epoch_end(0, logs)

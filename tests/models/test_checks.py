@@ -111,10 +111,10 @@ def test_splits_in_the_wrong_place(split):
     with pytest.raises(TypeError, match="items must be their vocabulary .split.items. or their nu"):
         tfrecs.models.SASRec(["a", "b"])
     model = model_of("MatrixFactorization", split)
-    with pytest.raises(TypeError, match="takes an EvaluationSet, not Split. Give a part"):
+    with pytest.raises(TypeError, match="takes a part of a split, not Split: split.test"):
         tfrecs.evaluate(model, split)
-    rows = tfrecs.data.Rows({"a": np.ones(3)})
-    with pytest.raises(TypeError, match="evaluate_rows"):
+    rows = tfrecs.data.Rows({"a": np.ones(3)}, "a")
+    with pytest.raises(TypeError, match="MatrixFactorization predicts no labels"):
         tfrecs.evaluate(model, rows)
 
 

@@ -46,7 +46,11 @@ def test_learns_crosses(split):
     ).history
     assert history["val_AUC"][-1] > 0.9
     assert history["val_LogLoss"][-1] < 0.35
-    report = tfrecs.evaluation.evaluate_rows(model, split.test, train=split.train)
+    assert model.examples(split.train) is split.train
+    report = tfrecs.evaluate(model, split.test)
+    by_hand = tfrecs.evaluation.evaluate_rows(model, split.test, train=split.train)
+    assert (report.metrics, report.baselines) == (by_hand.metrics, by_hand.baselines)
+    assert report.name.startswith("test, click-through: rating from 4 positive")
     assert report.metrics["AUC"] > 0.9
     assert report.baselines["items"]["AUC"] < 0.6
     assert "model" in str(report)

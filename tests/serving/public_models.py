@@ -8,7 +8,6 @@ from collections.abc import Callable
 import tfrecs
 from tests.conformance import features
 from tfrecs.data import Histories, Vocabulary
-from tfrecs.serving.exports.known_items import needs_known_items
 
 ITEMS = Vocabulary([11, 5, 300, 42, 8, 77, -6, 1, 2**40])
 USERS = Vocabulary([5, 900, 17, -1])
@@ -21,7 +20,7 @@ KNOWN = {1: [1, 4], 3: [2]}
 
 def known_items(model: tfrecs.models.Model) -> Histories | None:
     """What `export` takes for a public model."""
-    if not needs_known_items(model):
+    if not model.needs_known_items:
         return None
     return Histories.from_lists([KNOWN.get(user, []) for user in range(len(model.users) + 1)])
 

@@ -10,6 +10,7 @@ import yaml
 import tfrecs
 from tfrecs._keras import tf
 from tfrecs.cli import main
+from tfrecs.configured import bind
 from tfrecs.losses import BinaryCrossEntropy, SampledSoftmax
 from tfrecs.models import MatrixFactorization
 from tfrecs.negatives import (
@@ -22,7 +23,6 @@ from tfrecs.negatives import (
     SameValue,
     Uniform,
 )
-from tfrecs.negatives.of_split import remade
 from tfrecs.training import Run
 
 # A user and an item of another log.
@@ -147,7 +147,7 @@ def split(log_file):
     ids=lambda layer: type(layer).__name__,
 )
 def test_counts_are_the_splits_wherever_they_are(layer, split):
-    again = remade(layer, split)
+    again = bind(layer, split)
     assert type(again) is type(layer)
     (frequency,) = parts(ItemFrequency, again)
     counts = split.train.item_counts[1:-1]
@@ -160,7 +160,7 @@ def test_the_values_of_a_column(log_file):
     items = log.frame.item_id.unique()
     features = pd.DataFrame({"item_id": items, "kind": items % 2})
     split = tfrecs.data.leave_last_out(tfrecs.data.Interactions(log.frame, item_features=features))
-    sampler = remade(SameValue(4, [1, 1, 2], seed=1, column="kind"), split)
+    sampler = bind(SameValue(4, [1, 1, 2], seed=1, column="kind"), split)
     ids = tf.range(1, len(split.items) + 1)
     kinds = split.items.ids.astype(int) % 2
     drawn = sampler(ids, len(split.items)).ids.numpy()
@@ -169,9 +169,9 @@ def test_the_values_of_a_column(log_file):
 
 def test_what_a_split_cannot_say_is_an_error(split):
     with pytest.raises(ValueError, match="what was mined is lost"):
-        remade(SampledSoftmax(negatives=Mined(3, 5, 9)), split)
+        bind(SampledSoftmax(negatives=Mined(3, 5, 9)), split)
     with pytest.raises(ValueError, match="column is None and the items have no features"):
-        remade(SameValue(2, [1, 1]), split)
+        bind(SameValue(2, [1, 1]), split)
     for cls, arguments in ((Popularity, [4]), (ItemFrequency, [])):
         with pytest.raises(ValueError, match=f"{cls.__name__}.from_split counts a split"):
             cls(*arguments)

@@ -10,9 +10,8 @@ from jsonargparse import ArgumentParser
 
 from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse, say_if_unfinished
-from tfrecs.data import RowSplit
-from tfrecs.evaluation import Report
-from tfrecs.training import Run, evaluate_part, repeats_advice
+from tfrecs.evaluation import evaluate
+from tfrecs.training import Run
 
 EXAMPLE = """\
 tfrecs evaluate runs/first
@@ -60,15 +59,17 @@ def run(argv: Sequence[str]) -> None:
     source = Run(settings.run)
     say_if_unfinished(source)
     model, split = source.load_model(), source.load_split()
-    if settings.plot and isinstance(split, RowSplit):
-        raise UserError("--plot draws reports of ranked lists; this model predicts rows")
-    report = evaluate_part(
-        model, split, settings.on, ks=settings.ks, recommend_known=settings.recommend_known
+    report = evaluate(
+        model,
+        getattr(split, settings.on),
+        settings.ks,
+        baselines=settings.on == "test",
+        recommend_known=settings.recommend_known,
     )
     print(report)
-    if advice := repeats_advice(report):
+    if advice := report.advice():
         print(advice)
-    if isinstance(report, Report) and settings.plot:
+    if settings.plot:
         report.plot(settings.plot)
     if settings.json:
         Path(settings.json).write_text(report.to_json(), encoding="utf-8")

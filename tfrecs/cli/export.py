@@ -10,7 +10,6 @@ from jsonargparse import ArgumentParser
 from tfrecs import serving
 from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse, say_if_unfinished
-from tfrecs.serving.exports.known_items import needs_known_items
 from tfrecs.training import Run
 
 EXAMPLE = "tfrecs export runs/first --output exports/sasrec"
@@ -70,7 +69,7 @@ def run(argv: Sequence[str]) -> None:
     say_if_unfinished(source)
     model, items = source.load_model(), source.load_items()
     recommend_known, known = source.recommend_known, settings.known_items
-    holds_known = needs_known_items(model) and not recommend_known
+    holds_known = model.needs_known_items and not recommend_known
     if known is not None and not holds_known:
         why = (
             "the run has recommend_known: nothing is left out"
@@ -98,9 +97,8 @@ def run(argv: Sequence[str]) -> None:
             + ("the test's too." if known == "all" else "the test's not (--known_items all does).")
         )
     print(f"Exported to {folder}. Next:")
-    users = getattr(model, "users", None)
-    if model.max_history is None and users is not None:
-        who = f"--user {users.ids[0]}"
+    if model.max_history is None and model.users is not None:
+        who = f"--user {model.users.ids[0]}"
     else:
         who = f"--history {','.join(str(item) for item in items.ids[:3])}"
     print(f"  tfrecs recommend {settings.output} {who} --k {min(10, settings.k)}")

@@ -12,7 +12,6 @@ from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import check_words, class_names, new_parser, parse, with_class_paths
 from tfrecs.evaluation.workers import is_chief
-from tfrecs.models.base import OF_THE_SPLIT
 from tfrecs.training import (
     Run,
     build,
@@ -76,7 +75,7 @@ def make_parser() -> ArgumentParser:
     parser.add_subclass_arguments(
         models.Model,
         "model",
-        skip={*OF_THE_SPLIT, *_HIDDEN},
+        skip={*models.Model.split_arguments, *_HIDDEN},
         default={"class_path": "tfrecs.models.SASRec"},
         help="The model and its arguments.",
     )

@@ -1,8 +1,8 @@
 """Scores to ranks, metrics and reports that can be trusted."""
 
+from tfrecs._names import renamed
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
-from tfrecs.evaluation.callback import CorpusValidation
 from tfrecs.evaluation.comparison import Comparison, Difference, bootstrap_means, randomization_test
 from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.evaluator import Evaluator, evaluate
@@ -20,7 +20,14 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import RowReport, RowValidation, evaluate_rows
+from tfrecs.evaluation.rows import RowModel, RowReport, evaluate_rows
+from tfrecs.evaluation.validation import Validation
+
+# Names of 0.1.
+__getattr__ = renamed(
+    __name__,
+    {"CorpusValidation": "Validation", "RowValidation": "Validation", "Recommender": "ItemScorer"},
+)
 
 __all__ = [
     "evaluate",
@@ -29,7 +36,7 @@ __all__ = [
     "Repeats",
     "Comparison",
     "Difference",
-    "CorpusValidation",
+    "Validation",
     "ItemScorer",
     "Pools",
     "Ranks",
@@ -51,7 +58,7 @@ __all__ = [
     "randomization_test",
     "evaluate_rows",
     "RowReport",
-    "RowValidation",
+    "RowModel",
     "auc",
     "log_loss",
     "rmse",

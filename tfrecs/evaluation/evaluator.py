@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.data import EvaluationSet, Rows, RowSplit
+from tfrecs.data import EvaluationSet, Rows
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
 from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
 from tfrecs.evaluation.contract import ItemScorer
@@ -18,29 +18,32 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
+from tfrecs.evaluation.rows import evaluate_rows
 
 
 def evaluate(
-    model: ItemScorer,
-    dataset: EvaluationSet,
+    model: Any,
+    dataset: EvaluationSet | Rows,
     ks: Sequence[int] = (10,),
     *,
     recommend_known: bool | None = None,
     batch_size: int | None = None,
     baselines: bool = True,
     mask_seen: bool | None = None,
-) -> Report:
-    """Evaluates a model on the users of an evaluation set.
+) -> Any:
+    """Evaluates a model on a part of a split: users to recommend to, or rows with labels.
 
-    Every item of the catalogue is ranked, or the set's own candidates where it has them
+    Of users every item of the catalogue is ranked, or the set's own candidates where it has them
     (`EvaluationSet.with_candidates`); `tfrecs.evaluation.pools` states the rules. Ties count
     against the target. Beside the model stand the recommender by training popularity and the random
     one, on the same ranking task.
 
     Args:
-        model: Any model of tfrecs, or what else has the methods of `ItemScorer`.
-        dataset: Users, what is known of them and what they are to be recommended.
-        ks: Lengths of the recommended lists.
+        model: Any model of tfrecs, or what else has the methods of `ItemScorer`; of rows, of
+            `RowModel`.
+        dataset: Users, what is known of them and what they are to be recommended; or rows, of which
+            AUC and log loss, or RMSE and MAE, are measured (`evaluate_rows`).
+        ks: Lengths of the recommended lists; of no use to rows.
         recommend_known: Whether known items, those of a user's history, may be recommended, as
             where people consume an item again. If not, they leave the ranking, and a target among
             them is a miss. None as the set says (`Split.with_recommend_known`).
@@ -49,10 +52,11 @@ def evaluate(
         mask_seen: The opposite of `recommend_known`, which has replaced it.
 
     Returns:
-        Metrics, baselines, and each user's own, for confidence intervals and paired tests.
+        A `Report`: metrics, baselines, and each user's own, for confidence intervals and paired
+        tests. Of rows a `RowReport`.
 
     Raises:
-        TypeError: If `dataset` is no evaluation set, such as a whole split.
+        TypeError: If `dataset` is no part of a split, such as a whole split.
         ValueError: If the model and the set number items differently, a score is not finite, or a
             `k` is no positive whole number.
 
@@ -70,6 +74,14 @@ def evaluate(
             stacklevel=2,
         )
         recommend_known = not mask_seen
+    if isinstance(dataset, Rows):
+        return evaluate_rows(
+            model,
+            dataset,
+            train=dataset.train if baselines else None,
+            batch_size=batch_size or 4096,
+            name=dataset.name,
+        )
     evaluator = Evaluator(dataset, ks, recommend_known=recommend_known, batch_size=batch_size)
     return evaluator.report(model, baselines=baselines)
 
@@ -243,7 +255,7 @@ def _check_set(dataset: Any) -> None:
     """Refuses what is no evaluation set, and says what to give."""
     if isinstance(dataset, EvaluationSet):
         return
-    remedy = "Give a part of a split that is to be ranked: split.test or split.validation."
-    if isinstance(dataset, Rows | RowSplit):
-        remedy = "Of rows with labels: tfrecs.evaluation.evaluate_rows(model, split.test)."
-    raise TypeError(f"evaluate takes an EvaluationSet, not {type(dataset).__name__}. {remedy}")
+    raise TypeError(
+        f"evaluate takes a part of a split, not {type(dataset).__name__}: split.test or "
+        "split.validation."
+    )

@@ -182,7 +182,7 @@ def _check_items(model: ItemScorer, dataset: EvaluationSet) -> None:
             f"{name} scores {model.num_items} items, the evaluation set has {len(dataset.items)}. "
             "Evaluate a model on a split of the log whose vocabulary it was built with."
         )
-    known = getattr(model, "items", None)
+    known = model.items
     if known is not None and known is not dataset.items and known != dataset.items:
         differ = np.flatnonzero(known.ids.astype(str) != dataset.items.ids.astype(str))
         item = differ[0] if len(differ) else 0

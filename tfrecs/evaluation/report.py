@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecs.evaluation.comparison import Comparison, bootstrap_means, bounds
 from tfrecs.evaluation.repeats import Repeats
-from tfrecs.evaluation.showing import protocol_lines, shown_metrics
+from tfrecs.evaluation.showing import plot_report, protocol_lines, shown_metrics
 
 _LEVEL = 0.95
 _SAMPLES = 1000
@@ -140,14 +140,16 @@ class Report:
             seed=seed,
         )
 
+    def advice(self) -> str | None:
+        """What to tell a user of a command where many targets are repeated; None where few are."""
+        return self.repeats.advice(self.protocol["recommend_known"])
+
     def plot(self, path: str | Path) -> None:
         """Draws the model beside the baselines, with 95% confidence intervals.
 
         Args:
             path: Of the picture; its ending decides the format, such as .png, .svg or .pdf.
         """
-        from tfrecs.evaluation.showing import plot_report  # matplotlib is slow to import.
-
         plot_report(self, path)
 
     def to_json(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.data import Rows
 from tfrecs.evaluation.label_metrics import Values, intervals, measure
-from tfrecs.evaluation.workers import from_chief
 
 
 class RowModel(Protocol):
@@ -51,6 +51,17 @@ class RowReport:
     intervals: dict[str, tuple[float, float]]
     baselines: dict[str, Values]
     heads: dict[str, RowReport] = dataclasses.field(default_factory=dict)
+
+    # No user has a target here that could be repeated.
+    repeats = None
+
+    def advice(self) -> None:
+        """Returns None: of labels there is nothing to tell a user of a command."""
+
+    def plot(self, path: str | Path) -> None:
+        """Raises a ValueError: there is no picture of labels."""
+        del path
+        raise ValueError("Reports of ranked lists can be drawn, and this model predicts rows.")
 
     def to_json(self) -> str:
         """Returns the report as JSON."""
@@ -121,43 +132,33 @@ def evaluate_rows(
     )
 
 
-class RowValidation(keras.callbacks.Callback):
-    """Puts the metrics of rows into the logs of each epoch: `val_AUC`, `val_LogLoss`.
-
-    Of a number these are `val_RMSE` and `val_MAE`, and of several heads `val_click/AUC` and so on.
-    `tfrecs.models.Model.fit` puts it first when its `validation_data` is `Rows`.
+def row_metrics(model: RowModel, rows: Rows, batch_size: int = 4096) -> dict[str, float]:
+    """Returns the metrics of labels alone: what validation needs each epoch.
 
     Args:
+        model: What to evaluate.
         rows: Rows with labels.
         batch_size: Rows predicted at once.
     """
-
-    def __init__(self, rows: Rows, batch_size: int = 4096) -> None:
-        super().__init__()
-        self.rows = rows
-        self.batch_size = batch_size
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Validates, and adds the values to the logs."""
-        found = from_chief(tf.distribute.get_strategy(), self._values)
-        if logs is not None:
-            logs.update({f"val_{metric}": value for metric, value in found.items()})
-
-    def _values(self) -> dict[str, float]:
-        kinds = _kinds(self.model, self.rows)
-        predicted, several = _predict(self.model, self.rows, kinds, self.batch_size)
-        values = {}
-        for head, kind in kinds.items():
-            labels, known = _known(self.rows, head)
-            values[head] = measure(kind, labels, predicted[head][known])
-        return _joined(values) if several else next(iter(values.values()))
+    kinds = _kinds(model, rows)
+    predicted, several = _predict(model, rows, kinds, batch_size)
+    values = {}
+    for head, kind in kinds.items():
+        labels, known = _known(rows, head)
+        values[head] = measure(kind, labels, predicted[head][known])
+    return _joined(values) if several else next(iter(values.values()))
 
 
 def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
     """The kind of each label that the model predicts, by name."""
-    kinds = getattr(model, "label_kinds", None)
-    if kinds is None and rows.label is not None:
-        kinds = {rows.label: "binary"}
+    kinds: Mapping[str, str] = {} if rows.label is None else {rows.label: "binary"}
+    if hasattr(model, "label_kinds"):
+        kinds = model.label_kinds
+        if not kinds:
+            raise TypeError(
+                f"{type(model).__name__} predicts no labels: evaluate it on users, such as the "
+                "test part of tfrecs.data.leave_last_out(log)."
+            )
     absent = [head for head in kinds or () if head not in rows.columns]
     if absent or not kinds:
         raise ValueError(
@@ -174,9 +175,8 @@ def _predict(
 ) -> tuple[dict[str, np.ndarray], bool]:
     """The predictions of each label, and whether the model gives them by name."""
     batches = rows.batch(batch_size, seed=None)
-    strategy = getattr(model, "distribute_strategy", None)
     given: Any
-    if strategy is None or strategy.num_replicas_in_sync == 1:
+    if not isinstance(model, keras.Model) or model.distribute_strategy.num_replicas_in_sync == 1:
         given = model.predict(batches, verbose=0)
     else:
         given = _predict_alone(model, batches)

@@ -203,9 +203,19 @@ class DeepCross(Model):
         self._heads.adapt(columns, self.output_layer)
 
     @property
+    def row_schema(self) -> Schema:
+        """The columns of a row beside its ids, labels among them: `context`."""
+        return self.context
+
+    @property
     def label_kinds(self) -> dict[str, str]:
         """Of each label that is predicted "binary", for a probability, or "regression"."""
         return dict(self._heads.kinds)
+
+    @property
+    def predicts_by_label(self) -> bool:
+        """Whether there are several heads, whose predictions have names."""
+        return self._heads.several
 
     def logits(self, features: Features, training: bool = False) -> Given:
         """Returns the float32 log-odds of rows, or the number predicted; as `call`, by head.
@@ -285,7 +295,7 @@ class DeepCross(Model):
         ranks: dict[str, int | None] = {n: x.shape.rank for n, x in self._missing_row().items()}
         return ranks | dict.fromkeys(self.context.labels)
 
-    def examples(self, train: Rows, windows: Literal["last", "all"] = "all") -> Rows:  # type: ignore[override]
+    def examples(self, train: Rows, windows: Literal["last", "all"] = "all") -> Rows:
         """Returns the rows themselves."""
         del windows
         return train

@@ -46,7 +46,7 @@ class FactorModel(Model):
     ) -> None:
         super().__init__(items, **kwargs)
         self.users = users if isinstance(users, Vocabulary) else None
-        self.num_users = users if isinstance(users, int) else len(users)
+        self.num_users: int = users if isinstance(users, int) else len(users)
         if self.num_users < 1:
             raise ValueError("A model of users and items needs at least one user.")
         if stddev <= 0 or regularization < 0:

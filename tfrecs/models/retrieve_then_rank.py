@@ -61,7 +61,7 @@ class RetrieveThenRank(Model):
         self.ranker = ranker
         self.num_candidates = min(num_candidates, self.num_items)
         self.recommend_known = recommend_known
-        self.users = getattr(retriever, "users", None)
+        self.users = retriever.users
         self._item_ids = _matched(retriever.items, ranker.items)
         self._user_ids = None
         if self.users is not None and ranker.users is not None:

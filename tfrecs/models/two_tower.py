@@ -8,7 +8,7 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split, Vocabulary
-from tfrecs.layers import HistoryPooling, LongShortHistory, Tower, unit_vectors
+from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.base import choose_loss
 from tfrecs.models.base import Features, Model
@@ -96,8 +96,9 @@ class TwoTower(Model):
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, not {max_length}.")
         check_similarity(similarity, temperature)
-        self.users = users if isinstance(users, Vocabulary) else None
-        self.num_users = None if users is None else self._size(users)
+        if users is not None:
+            self.users = users if isinstance(users, Vocabulary) else None
+            self.num_users = self._size(users)
         self.dim = dim
         self.hidden_units = list(hidden_units)
         self.pooling = pooling
@@ -179,8 +180,7 @@ class TwoTower(Model):
     def _features_of(self, split: Split) -> dict[str, Any]:
         # Columns and categories stay those that the towers learned.
         tables = {}
-        for name, tower in (("user", self.user_tower), ("item", self.item_tower)):
-            lookup = None if tower is None else tower.lookup
+        for name, lookup in zip(("user", "item"), self.feature_lookups, strict=True):
             frame, ids = getattr(split, f"{name}_frame"), getattr(split, f"{name}s")
             if lookup is not None and frame is None:
                 raise ValueError(f"The model has features of {name}s, and the new log has none.")
@@ -188,6 +188,11 @@ class TwoTower(Model):
                 None if lookup is None else FeatureTable.from_frame(frame, ids, lookup.schema)
             )
         return tables
+
+    @property
+    def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
+        """The features that the user tower and the item tower read; None for none."""
+        return None if self.user_tower is None else self.user_tower.lookup, self.item_tower.lookup
 
     @property
     def max_history(self) -> int | None:

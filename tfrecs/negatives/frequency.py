@@ -37,7 +37,7 @@ class ItemFrequency(Configured, keras.layers.Layer):
         [0.75, 0.25]
     """
 
-    of_the_split = ("counts",)
+    data_arguments = ("counts",)
 
     def __init__(
         self, counts: Sequence[int] | np.ndarray | int | None = None, **kwargs: Any

@@ -38,7 +38,7 @@ class KnownItems(Configured, keras.layers.Layer):
         [[True, False], [False, True]]
     """
 
-    of_the_split = ("num_users", "num_items", "num_known")
+    data_arguments = ("num_users", "num_items", "num_known")
 
     def __init__(
         self, num_users: int = 0, num_items: int = 0, num_known: int = 0, **kwargs: Any

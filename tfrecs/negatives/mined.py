@@ -49,7 +49,7 @@ class Mined(Negatives):
         True
     """
 
-    of_the_split = ("num_users", "num_items")
+    data_arguments = ("num_users", "num_items")
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class HardNegativeMining(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Asks the model in training, if it is its turn."""
         # A resumed epoch has the table of its beginning, from the checkpoint.
-        resumed = getattr(self.model, "first_batch", 0)
+        resumed = hasattr(self.model, "first_batch") and self.model.first_batch
         if self.teacher is None and epoch and epoch % self.every == 0 and not resumed:
             self.mine(self.model)
 

@@ -55,7 +55,7 @@ class Popularity(Negatives):
         [0.953, 0.047]
     """
 
-    of_the_split = ("counts",)
+    data_arguments = ("counts",)
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class SameValue(Negatives):
         [[4, 4, 4], [3, 3, 3]]
     """
 
-    of_the_split = ("values",)
+    data_arguments = ("values",)
 
     def __init__(
         self,

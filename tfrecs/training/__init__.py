@@ -5,7 +5,7 @@ from tfrecs.training.callbacks import BestWeights, Interrupted, StopSignals, Wis
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.fitting import fit
 from tfrecs.training.history import EpochProgress, plot_history, write_history
-from tfrecs.training.job import evaluate_part, repeats_advice, train
+from tfrecs.training.job import train
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.runs import Run, RunError
 from tfrecs.training.sources import load_log, load_source, make_split
@@ -29,7 +29,6 @@ __all__ = [
     "built_arguments",
     "check_config",
     "describe",
-    "evaluate_part",
     "find_class",
     "fit",
     "load_log",
@@ -37,7 +36,6 @@ __all__ = [
     "make_strategy",
     "make_split",
     "plot_history",
-    "repeats_advice",
     "train",
     "write_history",
 ]

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 from rich.console import Console
 
 from tfrecs import __version__
 from tfrecs._keras import keras, tf
+from tfrecs.configured import bind
 from tfrecs.data import RowSplit, Schema, Split
-from tfrecs.evaluation import Report, RowReport, evaluate, evaluate_rows
+from tfrecs.evaluation import evaluate
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
-from tfrecs.models.base import OF_THE_SPLIT, Examples
-from tfrecs.negatives.of_split import remade
 from tfrecs.optimizers import Adam
 from tfrecs.training.arguments import check_data, model_class, portable, portable_args
 from tfrecs.training.callbacks import BestWeights, Wish
@@ -179,16 +178,16 @@ def train(
             if callable(model_args):
                 given = model_args(parts)
             else:
-                given = {name: _fresh(value, parts) for name, value in (model_args or {}).items()}
+                given = {
+                    # Layers are rebuilt: they would remember an earlier training.
+                    name: bind(value, parts) if isinstance(value, keras.layers.Layer) else value
+                    for name, value in (model_args or {}).items()
+                }
             network = model.from_split(parts, **given)
             for line in left_out(parts):
                 console.print(line)
             best = BestWeights(network.monitor, patience, network.monitor_mode)
-            examples: Examples = (
-                parts.train
-                if isinstance(parts, RowSplit)
-                else network.examples(parts.train, windows)
-            )
+            examples = network.examples(parts.train, windows)
 
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
                 return examples.batch(
@@ -207,7 +206,7 @@ def train(
             "k_core": k_core,
             "split": rule,
             "split_args": _plain(split_args) if split_args else None,
-            "model": describe(network, skip=OF_THE_SPLIT),
+            "model": describe(network, skip=network.split_arguments),
             "recommend_known": recommend_known,
             "windows": windows,
             "batch_size": size,
@@ -254,19 +253,22 @@ def train(
         )
 
         def test() -> None:
-            reports = {part: evaluate_part(network, parts, part) for part in ("validation", "test")}
+            reports = {
+                "validation": evaluate(network, parts.validation, KS, baselines=False),
+                "test": evaluate(network, parts.test, KS),
+            }
             test = reports["test"]
             if not run.finished:
                 results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
                 results["repeats"] = {
                     name: report.repeats.as_dict()
                     for name, report in reports.items()
-                    if isinstance(report, Report)
+                    if report.repeats is not None
                 }
                 run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
             console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
             console.print(str(test))
-            if advice := repeats_advice(test):
+            if advice := test.advice():
                 console.print(advice)
 
         # The others wait for the chief: the end of one worker is an error to the rest.
@@ -274,52 +276,9 @@ def train(
         return run
 
 
-def evaluate_part(
-    model: Model,
-    parts: Split | RowSplit,
-    part: Literal["validation", "test"],
-    *,
-    ks: Sequence[int] = KS,
-    recommend_known: bool | None = None,
-) -> Report | RowReport:
-    """Tests a model on a part of its split, in the way that belongs to the split.
-
-    Args:
-        model: The model.
-        parts: The split.
-        part: Which part.
-        ks: Lengths of lists, where lists are ranked.
-        recommend_known: Whether known items may be in them; None as the split says.
-
-    Returns:
-        The report; only the report of the test has baselines.
-    """
-    dataset, baselines = getattr(parts, part), part == "test"
-    if isinstance(parts, RowSplit):
-        train = parts.train if baselines else None
-        return evaluate_rows(model, dataset, train=train, name=f"{part}, {parts.protocol}")
-    return evaluate(model, dataset, ks=ks, baselines=baselines, recommend_known=recommend_known)
-
-
-def repeats_advice(report: Report | RowReport) -> str | None:
-    """What a command says of a test with many repeated targets; None where there are few.
-
-    Args:
-        report: The report of the test.
-    """
-    if isinstance(report, RowReport):
-        return None
-    return report.repeats.advice(report.protocol["recommend_known"])
-
-
 def _inner(optimizer: Any) -> Any:
     """The optimizer that was asked for, without what scales the loss under mixed_float16."""
     return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _fresh(value: Any, parts: Any) -> Any:
-    """Rebuilds a layer, which would remember an earlier training; returns other values as is."""
-    return remade(value, parts) if isinstance(value, keras.layers.Layer) else value
 
 
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:

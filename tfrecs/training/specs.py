@@ -19,8 +19,8 @@ import inspect
 from typing import Any
 
 from tfrecs._keras import keras
+from tfrecs.configured import made
 from tfrecs.data import Split
-from tfrecs.negatives.of_split import is_of_split, make_of_split
 from tfrecs.training.allowed import find_class
 
 Spec = dict[str, Any]
@@ -48,7 +48,7 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
         'tfrecs.losses.SampledSoftmax'
     """
     arguments = _arguments(type(instance)) - KERAS_ARGUMENTS - set(skip)
-    arguments -= set(getattr(instance, "of_the_split", ()))
+    arguments -= set(getattr(instance, "data_arguments", ()))
     config = instance.get_config()
     return {
         "class_path": _class_path(type(instance)),
@@ -78,9 +78,7 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
     """
     found = built_arguments(spec, split) | more
     cls = find_class(spec["class_path"])
-    if split is not None and is_of_split(cls):
-        return make_of_split(cls, split, found)
-    return cls(*arguments, **found)
+    return cls(*arguments, **found) if arguments else made(cls, found, split)
 
 
 def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class Rows:
         columns: The arrays by name.
         label_names: Names of the columns to predict.
         label: The first of them, or None.
+        name: What the rows are, for reports.
+        train: The training rows of the same split, for the baselines of reports; or None.
 
     Raises:
         ValueError: If there are no rows, columns differ in length, or a label is no column.
@@ -43,6 +45,8 @@ class Rows:
         self.columns = dict(columns)
         self.label_names = (label,) if isinstance(label, str) else tuple(label or ())
         self.label = self.label_names[0] if self.label_names else None
+        self.name = "rows"
+        self.train: Rows | None = None
         lengths = {len(column) for column in self.columns.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(
@@ -78,6 +82,17 @@ class Rows:
     def take(self, rows: np.ndarray) -> Rows:
         """Returns some of the rows: their positions, or a bool array that marks them."""
         return Rows({name: x[rows] for name, x in self.columns.items()}, self.label_names)
+
+    def described(self, name: str, train: Rows | None = None) -> Rows:
+        """Returns the same rows with what a report says of them.
+
+        Args:
+            name: What the rows are, such as "test".
+            train: The training rows of the same split, for baselines.
+        """
+        rows = Rows(self.columns, self.label_names)
+        rows.name, rows.train = name, train
+        return rows
 
     def batch(
         self,

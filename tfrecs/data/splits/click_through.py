@@ -149,20 +149,24 @@ def click_through(
         features = features.drop(columns=[name for name in skip if name in features])
         return FeatureTable.from_frame(features, ids, schema) if len(features.columns) else None
 
+    train, validated_rows, tested_rows = (
+        rows.take(part) for part in (np.sort(parts[2]), parts[1], parts[0])
+    )
     between = "" if negative_to is None else f", to {negative_to:g} negative"
+    protocol = (
+        f"click-through: {label} from {positive_from:g} positive{between}; random "
+        f"{1 - validation - test:g}, {validation:g} and {test:g}, seed {seed}"
+    )
     return RowSplit(
-        train=rows.take(np.sort(parts[2])),
-        validation=rows.take(parts[1]),
-        test=rows.take(parts[0]),
+        train=train,
+        validation=validated_rows.described(f"validation, {protocol}", train),
+        test=tested_rows.described(f"test, {protocol}", train),
         users=users,
         items=items,
         context=context,
         user_features=table(kept.user_features, users, user_schema),
         item_features=table(kept.item_features, items, item_schema),
-        protocol=(
-            f"click-through: {label} from {positive_from:g} positive{between}; random "
-            f"{1 - validation - test:g}, {validation:g} and {test:g}, seed {seed}"
-        ),
+        protocol=protocol,
         counts={
             "rows": len(rows),
             "rows_left_out": int((~used).sum()),

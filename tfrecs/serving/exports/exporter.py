@@ -12,12 +12,12 @@ from typing import Literal
 import tfrecs
 from tfrecs._keras import require_scann, tf
 from tfrecs._paths import plain_path
-from tfrecs.data import Histories, Vocabulary
-from tfrecs.models import DeepCross, Model
+from tfrecs.data import Histories
+from tfrecs.models import Model
 from tfrecs.serving.exports import golden
 from tfrecs.serving.exports.known_items import check_known_items
 from tfrecs.serving.exports.raw_ids import VocabularyFiles
-from tfrecs.serving.exports.served import Served, recommends
+from tfrecs.serving.exports.served import Served
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import write_manifest
@@ -178,14 +178,14 @@ def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
     if not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be a positive integer, not {k!r}.")
     name = type(model).__name__
-    if not isinstance(model, DeepCross):
+    if model.row_schema is None:
         if model.items is None:
             raise ValueError(
                 "The model has no vocabulary, so an export could not give raw ids. Build it with "
                 f"the vocabulary of its items ({name}(split.items, ...)), not their number."
             )
-        if not isinstance(getattr(model, "users", None), Vocabulary):
-            if getattr(model, "num_users", None) is not None:
+        if model.users is None:
+            if model.num_users is not None:
                 raise ValueError(
                     f"The model knows its users by number, so an export could not take raw ids. "
                     f"Build it with their vocabulary ({name}(split.items, split.users, ...))."
@@ -210,7 +210,7 @@ def _check_index(model: Model, index: str) -> None:
         raise ValueError(f"index must be 'exact' or 'scann', not {index!r}.")
     if index == "scann":
         require_scann()
-        if not (recommends(model) and model.is_product):
+        if not (model.recommends and model.is_product):
             raise ValueError(
                 f"index 'scann' searches vectors, and {type(model).__name__} scores without: take "
                 "index 'exact'."

@@ -27,12 +27,11 @@ from tfrecs.data import (
     Vocabulary,
 )
 from tfrecs.serving.exports.raw_ids import padding_id, unknown_id
-from tfrecs.serving.exports.vectors import lookups
 from tfrecs.serving.folder.replay import ask, difference, load
 from tfrecs.serving.requests import request_of
 
 if TYPE_CHECKING:
-    from tfrecs.models import DeepCross, Model
+    from tfrecs.models import Model
 
 _LOWEST = np.finfo(np.float32).min
 # Rows of a golden request.
@@ -160,14 +159,15 @@ def of_candidates(model: Model) -> Golden:
     return Golden("score", frame, {"score": scores}, f"{type(model).__name__}.score")
 
 
-def of_rows(model: DeepCross, names: Mapping[str, str]) -> Golden:
+def of_rows(model: Model, names: Mapping[str, str]) -> Golden:
     """Returns a request to score rows: known, unknown and missing values.
 
     Args:
         model: The model.
         names: The signature's outputs by the model's heads.
     """
-    schema = _without_labels(model.context)
+    assert model.row_schema is not None
+    schema = _without_labels(model.row_schema)
     frame = golden_frame(schema)
     both = {"user_id": model.users, "item_id": model.items}
     ids = {name: vocabulary for name, vocabulary in both.items() if vocabulary is not None}
@@ -176,7 +176,7 @@ def of_rows(model: DeepCross, names: Mapping[str, str]) -> Golden:
     rows: dict[str, Any] = schema.encode(frame)
     rows |= {name: vocabulary.encode(frame[name]) for name, vocabulary in ids.items()}
     given = model.call({name: tf.constant(values) for name, values in rows.items()})
-    heads = given if isinstance(given, dict) else {model.label: given}
+    heads = given if isinstance(given, dict) else dict.fromkeys(model.label_kinds, given)
     expected = {names[head]: np.asarray(values) for head, values in heads.items()}
     return Golden("score", frame, expected, f"{type(model).__name__}.call")
 
@@ -187,7 +187,7 @@ def of_vectors(model: Model) -> list[Golden]:
     Args:
         model: The model.
     """
-    user_lookup, item_lookup = lookups(model)
+    user_lookup, item_lookup = model.feature_lookups
     frame, features, _ = _queries(model)
     if user_lookup is not None:
         more, given = _features(user_lookup, features["user_id"].numpy())
@@ -261,7 +261,7 @@ def _some(vocabulary: Vocabulary, count: int) -> list[Any]:
 def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.ndarray]]:
     """Histories and users: as data, as the model takes them in, and what each history rules out."""
     assert model.items is not None
-    length, users = model.max_history or 0, getattr(model, "users", None)
+    length, users = model.max_history or 0, model.users
     ids = model.items.ids.tolist()
     spread = [ids[0], ids[len(ids) // 2], ids[-1]]
     long = [ids[i % len(ids)] for i in range(0, _ROWS * 7 + 7 * length, 7)]

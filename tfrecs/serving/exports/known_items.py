@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tfrecs._keras import tf
@@ -43,16 +41,6 @@ class KnownItemsTable(tf.Module):  # type: ignore[misc]
         return tf.cast(tf.where(inside, items, 0), tf.int32)
 
 
-def needs_known_items(model: Model) -> bool:
-    """Whether requests do not say what a user has: the model knows users and reads no history.
-
-    Args:
-        model: The model.
-    """
-    users = getattr(model, "users", None)
-    return model.items is not None and users is not None and model.max_history is None
-
-
 def check_known_items(
     model: Model, known_items: Histories | None, recommend_known: bool
 ) -> Histories | None:
@@ -67,7 +55,7 @@ def check_known_items(
         ValueError: If they are missing, not needed, or of other users and items than the model's.
     """
     name = type(model).__name__
-    if not needs_known_items(model):
+    if not model.needs_known_items:
         if known_items is not None:
             raise ValueError(
                 f"known_items are of no use to an export of {name}: requests say what a user has."
@@ -86,7 +74,8 @@ def check_known_items(
             "it out of the answers: give known_items=split.known_items(). Or let known items be "
             "recommended, by recommend_known=True."
         )
-    users: Any = getattr(model, "users", ())
+    users = model.users
+    assert users is not None
     if len(known_items) != len(users) + 1 or len(known_items[0]):
         raise ValueError(
             f"known_items has {len(known_items)} rows for {len(users)} users: there must be an "

@@ -9,10 +9,9 @@ from tfrecs.serving.exports.raw_columns import RawColumns
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
 from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature, tensor_name
 from tfrecs.serving.index.exact import ItemTable
-from tfrecs.tasks import MultiTask
 
 if TYPE_CHECKING:
-    from tfrecs.models import DeepCross, Model
+    from tfrecs.models import Model
 
 
 class CandidateScores(tf.Module):  # type: ignore[misc]
@@ -72,7 +71,7 @@ class RowScores(tf.Module):  # type: ignore[misc]
         output_names: Names of the outputs by the label that each predicts; "score" for one alone.
     """
 
-    def __init__(self, model: DeepCross, files: VocabularyFiles) -> None:
+    def __init__(self, model: Model, files: VocabularyFiles) -> None:
         super().__init__(name="row_scores")
         # A method, not the model itself: `tf.Module` would save all that hangs on it.
         self._predict = model.call
@@ -81,9 +80,10 @@ class RowScores(tf.Module):  # type: ignore[misc]
             for name, ids in (("user_id", model.users), ("item_id", model.items))
             if ids is not None
         }
-        self._columns = RawColumns(model.context, files, taken=self._ids)
+        assert model.row_schema is not None
+        self._columns = RawColumns(model.row_schema, files, taken=self._ids)
         self._id_inputs = {n: RawInput.of_ids(n, "Id", ids) for n, ids in self._ids.items()}
-        several = isinstance(model.task, MultiTask)
+        several = model.predicts_by_label
         self.output_names: dict[str, str] = {}
         for head in model.label_kinds:
             taken = list(self.output_names.values())

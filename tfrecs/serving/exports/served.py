@@ -6,7 +6,7 @@ from typing import Any
 
 from tfrecs._keras import tf
 from tfrecs.data import Histories
-from tfrecs.models import DeepCross, Model
+from tfrecs.models import Model
 from tfrecs.serving.exports import golden
 from tfrecs.serving.exports.known_items import KnownItemsTable
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
@@ -48,11 +48,11 @@ class Served:
         self._recommend_known, self._known_items = recommend_known, known_items
         self._items = self._users = self._rows = None
         parts: list[Any] = []
-        if recommends(model):
+        if model.recommends:
             assert model.items is not None
             self._items = RawIds(model.items, files, "items")
-            users = getattr(model, "users", None)
-            self._users = None if users is None else RawIds(users, files, "users")
+            if model.users is not None:
+                self._users = RawIds(model.users, files, "users")
             queries = RawQueries(self._items, self._users, model.max_history or 0)
             table = ItemTable(model) if model.is_product else None
             known = None if known_items is None else KnownItemsTable(known_items)
@@ -77,11 +77,11 @@ class Served:
                     scann=scann,
                 )
             )
-            if not isinstance(model, DeepCross):  # It scores rows, which say more.
+            if model.row_schema is None:  # Else it scores rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
             if table is not None:
                 parts.append(Vectors(model, self._items, queries, table, files))
-        if isinstance(model, DeepCross):
+        if model.row_schema is not None:
             self._rows = RowScores(model, files)
             parts.append(self._rows)
         self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
@@ -148,9 +148,3 @@ class Served:
         if self._rows is not None:
             goldens.append(golden.of_rows(model, self._rows.output_names))
         return goldens
-
-
-def recommends(model: Model) -> bool:
-    """Whether there is something to recommend, and something that a request can name."""
-    knows_users = getattr(model, "users", None) is not None
-    return model.items is not None and (model.max_history is not None or knows_users)

@@ -44,7 +44,7 @@ class Vectors(tf.Module):  # type: ignore[misc]
         self._of_items: Callable[..., tf.Tensor] = model.item_vectors
         self._items, self._queries, self._table = items, queries, table
         about_users = dict(queries.inputs)
-        user_lookup, item_lookup = lookups(model)
+        user_lookup, item_lookup = model.feature_lookups
         self._user_features = self._item_features = None
         if user_lookup is not None:
             self._user_features = _Features(user_lookup, files, about_users)
@@ -73,13 +73,6 @@ class Vectors(tf.Module):  # type: ignore[misc]
             vectors = self._of_items(ids, features=self._item_features(ids, raw))
             return {"vector": tf.cast(vectors, tf.float32)}
         return {"vector": self._table.of(ids)}
-
-
-def lookups(model: Model) -> tuple[Any, Any]:
-    """The tables of features of a two-tower model's users and of its items, or None."""
-    towers = (getattr(model, name, None) for name in ("user_tower", "item_tower"))
-    users, items = (None if tower is None else tower.lookup for tower in towers)
-    return users, items
 
 
 class _Features(tf.Module):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Corpus metrics in the logs of each epoch of a Keras training."""
+"""Metrics of a validation part in the logs of each epoch of a Keras training."""
 
 from __future__ import annotations
 
@@ -6,26 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import EvaluationSet
+from tfrecs.data import EvaluationSet, Rows
 from tfrecs.evaluation.evaluator import Evaluator
 from tfrecs.evaluation.metrics import check_metrics
+from tfrecs.evaluation.rows import row_metrics
 from tfrecs.evaluation.workers import from_chief
 
 
-class CorpusValidation(keras.callbacks.Callback):
-    """Puts metrics of the whole catalogue into the epoch's logs, such as "val_NDCG@10".
+class Validation(keras.callbacks.Callback):
+    """Puts the metrics of a part of a split into each epoch's logs, such as "val_NDCG@10".
+
+    Of rows with labels these are "val_AUC" and "val_LogLoss", of a number "val_RMSE" and "val_MAE",
+    and of several heads "val_click/AUC" and so on.
 
     Callbacks after it in the list, and Keras's progress bar and history, see them as they see
     "val_loss", so it stands first. `tfrecs.models.Model.fit` puts it there itself when its
-    `validation_data` is an `EvaluationSet`.
+    `validation_data` is a part of a split.
 
     It runs on the first epoch, on every `every`-th and on the last. In between the logs repeat the
     latest values: early stopping still counts epochs, and a repeated value is never a new best one.
     Of several workers the chief evaluates, and the others get its values.
 
     Args:
-        dataset: The users to validate on.
-        ks: Lengths of the recommended lists.
+        dataset: The users, or the rows with labels, to validate on.
+        ks: Lengths of the recommended lists; this and what follows `prefix` are of no use to rows.
         every: Run on epochs `every`, 2 `every`, ..., counted from 1.
         prefix: Of the names in the logs.
         metrics: Of "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
@@ -37,7 +41,7 @@ class CorpusValidation(keras.callbacks.Callback):
 
     Example:
         ```python
-        validation = tfrecs.evaluation.CorpusValidation(split.validation, ks=(10, 20), every=2)
+        validation = tfrecs.evaluation.Validation(split.validation, ks=(10, 20), every=2)
         stopping = keras.callbacks.EarlyStopping("val_NDCG@10", mode="max", patience=6)
         model.fit(batches, epochs=50, callbacks=[validation, stopping])
         ```
@@ -45,7 +49,7 @@ class CorpusValidation(keras.callbacks.Callback):
 
     def __init__(
         self,
-        dataset: EvaluationSet,
+        dataset: EvaluationSet | Rows,
         ks: Sequence[int] = (10,),
         every: int = 1,
         prefix: str = "val_",
@@ -56,11 +60,15 @@ class CorpusValidation(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if every < 1:
-            raise ValueError(f"CorpusValidation: every must be at least 1, got {every}.")
+            raise ValueError(f"Validation: every must be at least 1, got {every}.")
         check_metrics(metrics)
-        self.evaluator = Evaluator(
-            dataset, ks, recommend_known=recommend_known, batch_size=batch_size
-        )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.evaluator = None
+        if not isinstance(dataset, Rows):
+            self.evaluator = Evaluator(
+                dataset, ks, recommend_known=recommend_known, batch_size=batch_size
+            )
         self.every = every
         self.prefix = prefix
         self.metrics = tuple(metrics)
@@ -72,12 +80,15 @@ class CorpusValidation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validates where it is due and adds the values to the logs."""
-        last = epoch + 1 == (self.params or {}).get("epochs")
+        last = epoch + 1 == (getattr(self, "params", None) or {}).get("epochs")
         if not self._latest or (epoch + 1) % self.every == 0 or last:
-            metrics = from_chief(
-                tf.distribute.get_strategy(),
-                lambda: self.evaluator.metrics(self.model, self.metrics),
-            )
+            metrics = from_chief(tf.distribute.get_strategy(), self._measured)
             self._latest = {self.prefix + name: value for name, value in metrics.items()}
         if logs is not None:
             logs.update(self._latest)
+
+    def _measured(self) -> dict[str, float]:
+        if isinstance(self.dataset, Rows):
+            return row_metrics(self.model, self.dataset, self.batch_size or 4096)
+        assert self.evaluator is not None
+        return self.evaluator.metrics(self.model, self.metrics)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import keras, tf
-from tfrecs.evaluation import CorpusValidation, Evaluator
+from tfrecs.evaluation import Evaluator, Validation
 
 N, USERS = 12, 20
 
@@ -70,7 +70,7 @@ class Watch(keras.callbacks.Callback):
 
 def test_metrics_are_in_the_logs_for_everyone(data, batches):
     watch = Watch()
-    validation = CorpusValidation(data, ks=(3, 10))
+    validation = Validation(data, ks=(3, 10))
     model, history = _fit(batches, [validation, watch], epochs=8)
     names = ["val_HR@3", "val_NDCG@3", "val_HR@10", "val_NDCG@10"]
     assert set(history) == {"loss", *names}
@@ -86,7 +86,7 @@ def test_epochs_between_repeat_the_latest_value(data, batches, monkeypatch):
     ran = []
     metrics = Evaluator.metrics
     monkeypatch.setattr(Evaluator, "metrics", lambda self, *a: ran.append(0) or metrics(self, *a))
-    validation = CorpusValidation(data, every=3, prefix="corpus_", metrics=("MRR",))
+    validation = Validation(data, every=3, prefix="corpus_", metrics=("MRR",))
     _, history = _fit(batches, [validation], epochs=8)
     values = history["corpus_MRR@10"]
     assert len(ran) == 4  # Epochs 1, 3, 6 and the last one, 8.
@@ -97,7 +97,7 @@ def test_epochs_between_repeat_the_latest_value(data, batches, monkeypatch):
 
 
 def test_early_stopping_and_best_weights_on_ndcg(data, batches):
-    validation = CorpusValidation(data)
+    validation = Validation(data)
     stopping = keras.callbacks.EarlyStopping(
         "val_NDCG@10", mode="max", patience=2, restore_best_weights=True
     )
@@ -119,10 +119,10 @@ def test_early_stopping_and_best_weights_on_ndcg(data, batches):
 
 @pytest.mark.slow
 def test_a_second_training_starts_anew(data, batches):
-    validation = CorpusValidation(data, every=5)
+    validation = Validation(data, every=5)
     _fit(batches, [validation], epochs=3)
     _, history = _fit(batches, [validation], epochs=4)
-    _, alone = _fit(batches, [CorpusValidation(data, every=5)], epochs=4)
+    _, alone = _fit(batches, [Validation(data, every=5)], epochs=4)
     assert history["val_HR@10"] == alone["val_HR@10"]
     assert history["val_NDCG@10"] == pytest.approx(alone["val_NDCG@10"])
 
@@ -132,12 +132,12 @@ def test_fit_under_a_strategy(data, batches):
     with strategy.scope():
         model = Factors()
         model.compile(keras.optimizers.Adam(0.05), "mse")
-    history = model.fit(batches, epochs=2, callbacks=[CorpusValidation(data)], verbose=0).history
+    history = model.fit(batches, epochs=2, callbacks=[Validation(data)], verbose=0).history
     assert history["val_HR@10"][-1] == Evaluator(data).metrics(model, ("HR",))["HR@10"]
 
 
 def test_wrong_arguments_are_refused(data):
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
-        CorpusValidation(data, every=0)
+        Validation(data, every=0)
     with pytest.raises(ValueError, match="'AUC' is no ranking metric; there are HR, NDCG"):
-        CorpusValidation(data, metrics=("AUC",))
+        Validation(data, metrics=("AUC",))

@@ -1,0 +1,39 @@
+"""The contract of a model: nothing outside of `models` asks which model it has."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tfrecs
+
+PACKAGE = Path(tfrecs.__file__).parent
+MODELS = set(tfrecs.models.__all__) - {"Model"}
+FILES = [p for p in PACKAGE.rglob("*.py") if "models" not in p.relative_to(PACKAGE).parts]
+
+
+def asked(tree):
+    """Calls that tell one model from another."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        words = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        words |= {name.attr for name in ast.walk(node) if isinstance(name, ast.Attribute)}
+        if node.func.id in ("isinstance", "issubclass") and words & MODELS:
+            yield ast.unparse(node)
+        subject = ast.unparse(node.args[0]).rpartition(".")[2] if node.args else ""
+        if node.func.id == "getattr" and subject in ("model", "_model", "network"):
+            attribute = node.args[1]
+            of_keras = isinstance(attribute, ast.Constant) and attribute.value == "optimizer"
+            if len(node.args) == 3 and not of_keras:
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_model_is_known_by_sight(path):
+    assert list(asked(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+def test_the_check_finds_what_it_looks_for():
+    source = "isinstance(x, models.DeepCross)\ngetattr(self.model, 'users', None)"
+    assert len(list(asked(ast.parse(source)))) == 2
