@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -10,9 +11,10 @@ from jsonargparse import ArgumentParser
 from tfrecs import losses, models, negatives, optimizers, recipes
 from tfrecs._keras import keras
 from tfrecs.cli.errors import UserError
-from tfrecs.cli.parsing import check_words, class_names, new_parser, parse, with_class_paths
+from tfrecs.cli.parsing import class_names, new_parser, parse, with_class_paths
 from tfrecs.evaluation.workers import is_chief
 from tfrecs.training import (
+    ConfigError,
     Run,
     build,
     built_arguments,
@@ -21,6 +23,7 @@ from tfrecs.training import (
     make_strategy,
     train,
 )
+from tfrecs.training.allowed import check_model_settings, read_settings, settings_of
 from tfrecs.training.strategies import StrategyName
 
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
@@ -108,7 +111,7 @@ def run(argv: Sequence[str]) -> None:
         ("negatives", "candidates", "known", "popularity", "frequency"), samplers
     )
     words = with_class_paths(_expanded(argv), names)
-    check_words(words, {*names, "task"})
+    _check_words(words, {*names, "task"})
     settings = parse(make_parser(), words).as_dict()
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
@@ -159,3 +162,51 @@ def _expanded(argv: Sequence[str]) -> list[str]:
             first += ["--config", str(config), "--output", value]
             rest += ["--resume", "true"]
     return first + rest
+
+
+def _check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
+    """Refuses classes that a config may not name: the parser would import them.
+
+    Args:
+        argv: The arguments, class names replaced by paths.
+        kinds: The last parts of the names of options that take a class.
+
+    Raises:
+        ConfigError: At the first class that is off the list, or a file that cannot be read.
+        OSError: If a file cannot be read.
+    """
+    words = list(argv)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if not option.startswith("--"):
+            continue
+        if not equals:
+            if not words or words[0].startswith("--"):
+                continue
+            value = words.pop(0)
+        name = option.removeprefix("--").removesuffix(".help")
+        if name == "config":
+            if not Path(value).is_file():
+                raise ConfigError(f"--config: there is no file {value}")
+            if not isinstance(read_settings(Path(value)), dict):
+                raise ConfigError(f"{value} holds no settings, such as the config.yaml of a run.")
+        elif name.rpartition(".")[2] in {*kinds, "class_path"}:
+            _check_value(option, value)
+        elif re.match(r"\s*[{\[]", value):
+            of_class = name.split(".")[0] in ("model", "optimizer")
+            check = check_model_settings if of_class else check_config
+            check(settings_of(value, option), option)
+
+
+def _check_value(option: str, value: str) -> None:
+    """Checks what stands for a class: its path, a file, or a spec as YAML."""
+    if value in ("null", "None"):
+        return
+    if re.fullmatch(r"[\w.]+", value) and not Path(value).is_file():
+        try:
+            find_class(value)
+        except ConfigError as error:
+            raise ConfigError(f"{option}: {error}") from None
+        return
+    content = read_settings(Path(value)) if Path(value).exists() else settings_of(value, option)
+    check_model_settings(content, option)

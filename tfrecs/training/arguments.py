@@ -61,6 +61,29 @@ def check_data(data: Any) -> None:
     )
 
 
+def check_numbers(
+    epochs: int, batch_size: int | None, learning_rate: float, checkpoint_minutes: float | None
+) -> None:
+    """Refuses numbers that are out of their range.
+
+    Args:
+        epochs: As for `train`, like the others.
+        batch_size: None for the model's own.
+        learning_rate: The learning rate.
+        checkpoint_minutes: None for none within an epoch.
+
+    Raises:
+        ValueError: At the first one.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}.")
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, not {learning_rate}.")
+    if checkpoint_minutes is not None and not checkpoint_minutes > 0:
+        raise ValueError(f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}.")
+
+
 def portable(data: str | os.PathLike[str]) -> str:
     """A path that works from any folder; a name, also one within TFRECS_DATA, stays as it is.
 

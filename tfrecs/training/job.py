@@ -18,7 +18,13 @@ from tfrecs.evaluation import evaluate
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
 from tfrecs.optimizers import Adam
-from tfrecs.training.arguments import check_data, model_class, portable, portable_args
+from tfrecs.training.arguments import (
+    check_data,
+    check_numbers,
+    model_class,
+    portable,
+    portable_args,
+)
 from tfrecs.training.callbacks import BestWeights, Wish
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
@@ -156,38 +162,20 @@ def train(
     with locked_by_chief(run, strategy):
         from_chief(strategy, lambda: check_folder(run, resume))
         with run_errors(), placed(strategy, precision):
-            for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-                if value is not None and value < 1:
-                    raise ValueError(f"{name} must be at least 1, not {value}.")
-            if not learning_rate > 0:
-                raise ValueError(f"learning_rate must be positive, not {learning_rate}.")
-            if checkpoint_minutes is not None and not checkpoint_minutes > 0:
-                raise ValueError(
-                    f"checkpoint_minutes must be positive or null, not {checkpoint_minutes}."
-                )
-            size = model.default_batch_size if batch_size is None else batch_size
+            check_numbers(epochs, batch_size, learning_rate, checkpoint_minutes)
             rule = cast(SplitName, split or model.default_split)
             _check_kind(model, rule)
             source = load_source(
                 data, data_args, k_core, rule, split_args, recommend_known=recommend_known
             )
-            parts = source.parts
             console.print(source.description)
-            console.print(_describe_split(parts))
+            console.print(_describe_split(source.parts))
             keras.utils.set_random_seed(seed)
-            if callable(model_args):
-                given = model_args(parts)
-            else:
-                given = {
-                    # Layers are rebuilt: they would remember an earlier training.
-                    name: bind(value, parts) if isinstance(value, keras.layers.Layer) else value
-                    for name, value in (model_args or {}).items()
-                }
-            network = model.from_split(parts, **given)
-            for line in left_out(parts):
+            network = _built(model, model_args, source.parts)
+            for line in left_out(source.parts):
                 console.print(line)
-            best = BestWeights(network.monitor, patience, network.monitor_mode)
-            examples = network.examples(parts.train, windows)
+            examples = network.examples(source.parts.train, windows)
+            size = batch_size or model.default_batch_size
 
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
                 return examples.batch(
@@ -228,14 +216,12 @@ def train(
         else:
             with run_errors():
                 record.begin(config, network)
-
-        facts = _facts(network, config, source)
         recorder = Recorder(
             record,
             record.checkpoints(network),
-            best,
-            facts,
-            data=fingerprint(parts),
+            BestWeights(network.monitor, patience, network.monitor_mode),
+            _facts(network, config, source),
+            data=fingerprint(source.parts),
             checkpoint_minutes=checkpoint_minutes,
             agree=lambda wish: Wish(largest(strategy, wish)),
             agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,
@@ -244,36 +230,57 @@ def train(
         fit(
             recorder,
             network,
-            parts.validation,
+            source.parts.validation,
             batches_from,
             epochs=epochs,
             targets=examples.num_targets,
             resume=resume,
             console=console,
         )
-
-        def test() -> None:
-            reports = {
-                "validation": evaluate(network, parts.validation, KS, baselines=False),
-                "test": evaluate(network, parts.test, KS),
-            }
-            test = reports["test"]
-            if not run.finished:
-                results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
-                results["repeats"] = {
-                    name: report.repeats.as_dict()
-                    for name, report in reports.items()
-                    if report.repeats is not None
-                }
-                run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
-            console.print(f"best epoch {best.best_epoch}, {recorder.seconds:.0f} s of training")
-            console.print(str(test))
-            if advice := test.advice():
-                console.print(advice)
-
         # The others wait for the chief: the end of one worker is an error to the rest.
-        from_chief(strategy, test)
+        from_chief(strategy, lambda: _test(network, source.parts, run, recorder, console))
         return run
+
+
+def _built(
+    model: type[Model],
+    model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None,
+    parts: Split | RowSplit,
+) -> Model:
+    """The model for a split, of arguments that are given as such or by a function of the split."""
+    if callable(model_args):
+        return model.from_split(parts, **model_args(parts))
+    # Layers are rebuilt: they would remember an earlier training.
+    return model.from_split(
+        parts,
+        **{
+            name: bind(value, parts) if isinstance(value, keras.layers.Layer) else value
+            for name, value in (model_args or {}).items()
+        },
+    )
+
+
+def _test(
+    model: Model, parts: Split | RowSplit, run: Run, recorder: Recorder, console: Console
+) -> None:
+    """Tests the best weights, once a run, and shows the report."""
+    reports = {
+        "validation": evaluate(model, parts.validation, KS, baselines=False),
+        "test": evaluate(model, parts.test, KS),
+    }
+    test = reports["test"]
+    if not run.finished:
+        results: dict[str, Any] = {name: report.metrics for name, report in reports.items()}
+        results["repeats"] = {
+            name: report.repeats.as_dict()
+            for name, report in reports.items()
+            if report.repeats is not None
+        }
+        run.write_metrics(recorder.metrics(**results, baselines=test.baselines))
+    console.print(f"best epoch {recorder.best.best_epoch}, {recorder.seconds:.0f} s of training")
+    console.print(str(test))
+    if advice := test.advice():
+        console.print(advice)
 
 
 def _inner(optimizer: Any) -> Any:
