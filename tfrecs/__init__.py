@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tfrecs.evaluation import evaluate
     from tfrecs.training import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "__version__",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -18,9 +18,29 @@ from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import evaluate_rows
+from tfrecs.evaluation.rows import RowModel, RowReport, evaluate_rows
 
 
+@overload
+def evaluate(
+    model: ItemScorer,
+    dataset: EvaluationSet,
+    ks: Sequence[int] = ...,
+    *,
+    recommend_known: bool | None = ...,
+    batch_size: int | None = ...,
+    baselines: bool = ...,
+    mask_seen: bool | None = ...,
+) -> Report: ...
+@overload
+def evaluate(
+    model: RowModel,
+    dataset: Rows,
+    ks: Sequence[int] = ...,
+    *,
+    batch_size: int | None = ...,
+    baselines: bool = ...,
+) -> RowReport: ...
 def evaluate(
     model: Any,
     dataset: EvaluationSet | Rows,
@@ -30,7 +50,7 @@ def evaluate(
     batch_size: int | None = None,
     baselines: bool = True,
     mask_seen: bool | None = None,
-) -> Any:
+) -> Report | RowReport:
     """Evaluates a model on a part of a split: users to recommend to, or rows with labels.
 
     Of users every item of the catalogue is ranked, or the set's own candidates where it has them
