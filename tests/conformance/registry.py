@@ -13,6 +13,7 @@ import numpy as np
 
 import tfrecs
 from tests.conformance import features
+from tests.public_models import MODELS
 from tfrecs._keras import keras, tf
 
 RNG = np.random.default_rng(0)
@@ -214,23 +215,25 @@ def _pretrained():
     return tfrecs.models.NeuralMF.from_pretrained(gmf, mlp, seed=1)
 
 
-def _factor_cases(name: str, **arguments) -> dict[str, Case]:
-    def make():
-        return _factors(name, **arguments)
-
-    return {
-        f"models.{name}": Case(make, (USERS,), _user_items, float32=True),
-        f"models.{name}, loss": Case(make, (USERS, TARGETS), _user_item_loss, float32=True),
-    }
-
-
 def _sasrec(**arguments):
     arguments = {"items": 9, "dim": 8, "max_length": 5, "num_heads": 2, "seed": 1, **arguments}
     return tfrecs.models.SASRec(**arguments)
 
 
-def _gru4rec():
-    return tfrecs.models.GRU4Rec(items=9, dim=8, hidden_dim=6, num_layers=2, max_length=5, seed=1)
+def _of_models() -> dict[str, Case]:
+    """Scores and losses of the public models that read sequences or pairs."""
+    inputs = {
+        "sequences": (((HISTORY,), _score), ((HISTORY, TARGET), _loss)),
+        "pairs": (((USERS,), _user_items), ((USERS, TARGETS), _user_item_loss)),
+    }
+    cases = {}
+    for name, entry in MODELS.items():
+        if entry.conforming is None:
+            continue
+        (queries, score), (examples, loss) = inputs[entry.reads]
+        cases[f"models.{name}"] = Case(entry.conforming, queries, score, float32=True)
+        cases[f"models.{name}, loss"] = Case(entry.conforming, examples, loss, float32=True)
+    return cases
 
 
 layers, losses = tfrecs.layers, tfrecs.losses
@@ -548,18 +551,11 @@ CASES: dict[str, Case] = {
         float32=True,
         adapted=True,
     ),
-    **_factor_cases("MatrixFactorization"),
-    **_factor_cases("GeneralizedMF"),
-    **_factor_cases("MLP", hidden_units=[6, 4]),
-    **_factor_cases("NeuralMF", mlp_dim=6),
+    **_of_models(),
     "models.NeuralMF, pretrained": Case(
         _pretrained, (USERS,), _user_items, float32=True, adapted=True
     ),
-    "models.SASRec": Case(_sasrec, (HISTORY,), _score, float32=True),
     "models.SASRec, cosine and untied": Case(
         lambda: _sasrec(similarity="cosine", tied=False), (HISTORY,), _score, float32=True
     ),
-    "models.SASRec, loss": Case(_sasrec, (HISTORY, TARGET), _loss, float32=True),
-    "models.GRU4Rec": Case(_gru4rec, (HISTORY,), _score, float32=True),
-    "models.GRU4Rec, loss": Case(_gru4rec, (HISTORY, TARGET), _loss, float32=True),
 }

@@ -1,4 +1,4 @@
-"""Every public model on a small log: what is trained on several devices, by XLA, and by name."""
+"""Public models on a small log: what is trained on several devices, by XLA, and by name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import numpy as np
 import pandas as pd
 
 import tfrecs
+from tests.public_models import MODELS
 from tfrecs import losses, models, negatives, tasks
 from tfrecs.data import Interactions, RowSplit, Split
-
-# Some batch of an epoch has one row: a replica of two gets none of it.
-PAIRS_A_BATCH, ROWS_A_BATCH, WINDOWS_A_BATCH = 31, 113, 2
-# Has nothing to train of its own.
-UNTRAINED = {"RetrieveThenRank"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Example:
     model: type[models.Model]
     arguments: Callable[[], dict[str, Any]]
     flags: str
-    batch_size: int = PAIRS_A_BATCH
+    batch_size: int
 
     def make(self) -> models.Model:
         """A new model, the same each time."""
@@ -81,27 +77,6 @@ def counts() -> np.ndarray:
     return split_of(models.SASRec).train.item_counts[1:-1]
 
 
-SASREC = {"dim": 8, "num_blocks": 1, "num_heads": 2, "max_length": 6, "dropout": 0.0, "seed": 1}
-TWO_TOWER = {
-    "dim": 8,
-    "hidden_units": [8],
-    "feature_dim": 4,
-    "max_length": 5,
-    "dropout": 0.0,
-    "id_dropout": 0.0,
-    "temperature": 0.5,
-    "seed": 1,
-}
-DEEP_CROSS = {
-    "dim": 4,
-    "cross_layers": 1,
-    "deep_units": [8],
-    "dropout": 0.0,
-    "embedding_regularization": 0.01,
-    "seed": 1,
-}
-
-
 def _retrieval() -> tasks.Retrieval:
     return tasks.Retrieval(
         remove_accidental_hits=True,
@@ -116,58 +91,22 @@ def _in_batch() -> losses.SampledSoftmax:
 
 
 EXAMPLES = {
-    "SASRec": Example(
-        models.SASRec,
-        lambda: SASREC,
-        "--model sasrec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
-        WINDOWS_A_BATCH,
-    ),
-    "SASRec, negatives of the batch": Example(
-        models.SASRec, lambda: {**SASREC, "loss": _in_batch()}, "", WINDOWS_A_BATCH
-    ),
-    "GRU4Rec": Example(
-        models.GRU4Rec,
-        lambda: {"dim": 8, "max_length": 6, "dropout": 0.0, "seed": 1},
-        "--model gru4rec --model.dim 8 --model.max_length 6",
-        WINDOWS_A_BATCH,
-    ),
-    "TwoTower": Example(
-        models.TwoTower,
-        lambda: TWO_TOWER,
-        "--model two-tower --model.dim 8 --model.hidden_units [8] --model.max_length 5",
-    ),
-    "TwoTower, negatives of the batch": Example(
-        models.TwoTower, lambda: {**TWO_TOWER, "loss": _retrieval()}, ""
-    ),
-    "DeepCross": Example(
-        models.DeepCross,
-        lambda: DEEP_CROSS,
-        "--model deep-cross --model.dim 4 --model.cross_layers 1 --model.deep_units [8]",
-        ROWS_A_BATCH,
-    ),
-    "MatrixFactorization": Example(
-        models.MatrixFactorization,
-        lambda: {"dim": 8, "regularization": 0.01, "seed": 1},
-        "--model matrix-factorization --model.dim 8",
-    ),
-    "MatrixFactorization, negatives of the batch": Example(
-        models.MatrixFactorization,
-        lambda: {"dim": 8, "regularization": 0.01, "seed": 1, "loss": _in_batch()},
-        "",
-    ),
-    "GeneralizedMF": Example(
-        models.GeneralizedMF,
-        lambda: {"dim": 8, "regularization": 0.01, "seed": 1},
-        "--model generalized-mf --model.dim 8",
-    ),
-    "MLP": Example(
-        models.MLP,
-        lambda: {"dim": 8, "hidden_units": [8, 4], "regularization": 0.01, "seed": 1},
-        "--model mlp --model.dim 8 --model.hidden_units [8,4]",
-    ),
-    "NeuralMF": Example(
-        models.NeuralMF,
-        lambda: {"dim": 4, "mlp_dim": 4, "regularization": 0.01, "seed": 1},
-        "--model neural-mf --model.dim 4 --model.mlp_dim 4",
-    ),
+    name: Example(entry.model, entry.replicas, entry.flags, entry.batch_size)
+    for name, entry in MODELS.items()
+    if entry.replicas is not None
+}
+
+
+def _with_loss(name: str, loss: Callable[[], Any]) -> Example:
+    """The same model with another loss."""
+    plain = EXAMPLES[name]
+    return dataclasses.replace(
+        plain, arguments=lambda: {**plain.arguments(), "loss": loss()}, flags=""
+    )
+
+
+EXAMPLES |= {
+    "SASRec, negatives of the batch": _with_loss("SASRec", _in_batch),
+    "TwoTower, negatives of the batch": _with_loss("TwoTower", _retrieval),
+    "MatrixFactorization, negatives of the batch": _with_loss("MatrixFactorization", _in_batch),
 }

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tfrecs
-from tests.distribution.public_models import EXAMPLES, UNTRAINED, Example
+from tests.distribution.public_models import EXAMPLES, Example
 from tests.distribution.training import CASES, OPTIMIZERS, STEPS, trained
 from tfrecs._keras import tf
 from tfrecs.cli.launch import free_addresses, worker_variables
@@ -37,11 +36,6 @@ def assert_same(got, want):
     assert len(got) == len(want)
     for ours, theirs in zip(got, want, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
-
-
-def test_every_public_model_is_here():
-    named = {name.split(",")[0] for name in EXAMPLES}
-    assert named == set(tfrecs.models.__all__) - {"Model"} - UNTRAINED
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tfrecs
-from tests.distribution.public_models import EXAMPLES, UNTRAINED
+from tests.distribution.public_models import EXAMPLES
 from tfrecs._keras import tf
 
 # How many rows they give depends on the data; or Python or the host's files take part.
@@ -19,11 +19,6 @@ OPTIMIZERS = {
     "Adam": lambda: tfrecs.optimizers.Adam(0.01),
     "LazyAdam": lambda: tfrecs.optimizers.LazyAdam(0.01),
 }
-
-
-def test_every_public_model_is_here():
-    named = {name.split(",")[0] for name in EXAMPLES}
-    assert named == set(tfrecs.models.__all__) - {"Model"} - UNTRAINED
 
 
 # Each takes seconds to trace and to compile, several times.

@@ -9,22 +9,19 @@ import numpy as np
 import pytest
 
 import tfrecs
+from tests.public_models import MODELS
 from tests.training.resume_checks import history, signal_at, variables
 from tfrecs._keras import keras
 from tfrecs.data import Histories, TrainSet
-from tfrecs.losses import BPR, BinaryCrossEntropy, SampledSoftmax
+from tfrecs.losses import BPR, BinaryCrossEntropy
 from tfrecs.models import (
-    MLP,
     DeepCross,
-    GeneralizedMF,
-    GRU4Rec,
     MatrixFactorization,
-    NeuralMF,
     SASRec,
     TwoTower,
 )
-from tfrecs.negatives import HardNegativeMining, Mined, Uniform
-from tfrecs.optimizers import SGD, Adam, LazyAdam
+from tfrecs.negatives import HardNegativeMining, Mined
+from tfrecs.optimizers import Adam, LazyAdam
 from tfrecs.training import Checkpoints, Interrupted
 
 EPOCHS = 2
@@ -52,27 +49,19 @@ def _clicks(**metrics):
 
 # By the name of the model; what comes after a comma tells several apart.
 CASES = {
-    "SASRec": Case(
-        SASRec,
-        {"num_blocks": 1, "max_length": 6, "dropout": 0.3, "loss": SampledSoftmax(4)},
-        {"schedule": "linear", "batch_size": 6},
-    ),
+    name: Case(entry.model, entry.resumed, entry.settings)
+    for name, entry in MODELS.items()
+    if entry.resumed is not None
+} | {
     "SASRec, LazyAdam": Case(
         SASRec,
         {"num_blocks": 1, "max_length": 6, "loss": BinaryCrossEntropy(2)},
         {"optimizer": LazyAdam, "batch_size": 6},
     ),
-    "GRU4Rec": Case(GRU4Rec, {"max_length": 6, "dropout": 0.3}, {"batch_size": 6}),
-    "TwoTower": Case(TwoTower, {"hidden_units": [8], "max_length": 5, "id_dropout": 0.3}),
     "TwoTower, attention": Case(
         TwoTower,
         {"hidden_units": [8], "max_length": 5, "pooling": "attention", "cross_layers": 1},
         {"schedule": "linear", "optimizer": LazyAdam},
-    ),
-    "DeepCross": Case(
-        DeepCross,
-        {"dim": 4, "cross_layers": 1, "deep_units": [8], "dropout": 0.3},
-        {"schedule": "linear"},
     ),
     "DeepCross, metrics of the epoch": Case(
         DeepCross,
@@ -83,20 +72,7 @@ CASES = {
             "task": _clicks(metrics=[keras.metrics.AUC(name="auc", from_logits=True)]),
         },
     ),
-    "MatrixFactorization": Case(
-        MatrixFactorization, {"loss": BPR(3), "regularization": 0.01}, {"optimizer": SGD}
-    ),
-    "GeneralizedMF": Case(GeneralizedMF, {"loss": BinaryCrossEntropy(2)}, {"schedule": "linear"}),
-    "MLP": Case(MLP, {"loss": BPR(negatives=Uniform(3, False))}, {"optimizer": LazyAdam}),
-    "NeuralMF": Case(NeuralMF, {"loss": BinaryCrossEntropy(2)}),
 }
-# Put together from trained models, it has no training to resume.
-NOT_TRAINED = {"RetrieveThenRank"}
-
-
-def test_no_model_is_missing():
-    resumed = {name.split(",")[0] for name in CASES}
-    assert resumed | NOT_TRAINED == set(tfrecs.models.__all__) - {"Model"}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tfrecs
-from tests.distribution.public_models import EXAMPLES, UNTRAINED, frame
+from tests.distribution.public_models import EXAMPLES, frame
 from tfrecs._keras import keras, tf
 from tfrecs.cli import main
 from tfrecs.training import Run, RunError, make_strategy
@@ -28,10 +28,6 @@ def rated(tmp_path_factory):
 def train(rated, folder, name, *flags, batch_size=16):
     argv = [*COMMANDS[name].split(), "--data", str(rated), "--output", str(folder)]
     return main(["train", *argv, "--epochs", "1", "--batch_size", str(batch_size), *flags])
-
-
-def test_every_public_model_is_here():
-    assert set(COMMANDS) == set(tfrecs.models.__all__) - {"Model"} - UNTRAINED
 
 
 @pytest.mark.parametrize(
