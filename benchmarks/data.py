@@ -8,10 +8,7 @@ its section of RESULTS.md. The aim is 4 GB and 60 s on 2 cores.
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command
+from benchmarks.machine import call
+from benchmarks.report import environment, publish, table
 
 _LENGTH, _BATCH = 50, 128
 
@@ -42,7 +41,7 @@ def make_log(path: Path, rows: int, users: int, items: int, seed: int = 0) -> No
 
 
 def run(path: str, kind: str) -> dict[str, float]:
-    """Reads, splits and batches; seconds of each step and the peak memory of this process."""
+    """Reads, splits and batches; returns seconds of each step and this process's peak memory."""
     clock = [time.perf_counter()]
 
     def lap() -> float:
@@ -60,13 +59,10 @@ def run(path: str, kind: str) -> dict[str, float]:
     figures["split"] = lap()
     if kind == "sequences":
         batches = split.train.sequences(_LENGTH, windows="all").batch(_BATCH)
-        key = "target"
     else:
         batches = split.train.pairs().batch(4096)
-        key = "item_id"
-    targets = 0
-    for batch in batches:
-        targets += int(np.count_nonzero(batch[key]))
+    key = "target" if kind == "sequences" else "item_id"
+    targets = sum(int(np.count_nonzero(batch[key])) for batch in batches)
     figures["one epoch of batches"] = lap()
     figures["targets"] = targets
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -77,44 +73,32 @@ def run(path: str, kind: str) -> dict[str, float]:
 
 def main() -> None:
     """Measures and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Command("data", __doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--run", nargs=2, metavar=("PATH", "KIND"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.run:
-        print(json.dumps(run(*options.run)))
-        return
-
-    results = {}
+    options = parser.read(None, "rows", "users", "items")
+    kinds = ("sequences", "pairs")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "log.parquet")
         make_log(path, options.rows, options.users, options.items)
-        for kind in ("sequences", "pairs"):
-            command = [sys.executable, "-m", "benchmarks.data", "--run", str(path), kind]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            results[kind] = json.loads(done.stdout.splitlines()[-1])
-
-    lines = ["| step | sequences | pairs |", "|---|---|---|"]
+        results = [call("benchmarks.data:run", str(path), kind) for kind in kinds]
     steps = ("import", "read", "split", "one epoch of batches")
-    rows = [(f"{step}, s", [f"{r[step]:.1f}" for r in results.values()]) for step in steps]
-    total = [f"**{sum(r[step] for step in steps):.1f}**" for r in results.values()]
-    rows.append(("all, s", total))
-    rows.append(("all, CPU s", [f"{r['cpu']:.1f}" for r in results.values()]))
-    rows.append(("targets of the epoch", [f"{r['targets']:,.0f}" for r in results.values()]))
-    rows.append(("peak memory, GB", [f"**{r['peak'] / 1e9:.2f}**" for r in results.values()]))
-    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows]
-    table = "\n".join(lines)
-    print(table)
-    write_section(
-        "data",
-        f"## Input: {options.rows:,} interactions from Parquet to batches\n\n"
-        f"`python -m benchmarks.data`: {options.users:,} users, {options.items:,} items by Zipf's "
-        f"law, leave-last-out. Sequences: every interaction a target, windows of {_LENGTH}, "
-        f"batches of {_BATCH}. Pairs: batches of 4,096. Aim: 60 s and 4 GB on 2 cores.\n\n"
-        f"{table}\n\n{environment()}",
+    rows = [[f"{step}, s", *(f"{r[step]:.1f}" for r in results)] for step in steps]
+    rows += [
+        ["all, s", *(f"**{sum(r[step] for step in steps):.1f}**" for r in results)],
+        ["all, CPU s", *(f"{r['cpu']:.1f}" for r in results)],
+        ["targets of the epoch", *(f"{r['targets']:,.0f}" for r in results)],
+        ["peak memory, GB", *(f"**{r['peak'] / 1e9:.2f}**" for r in results)],
+    ]
+    text = (
+        f"`{options.command}`: {options.users:,} users, {options.items:,} items by Zipf's law, "
+        f"leave-last-out. Sequences: every interaction a target, windows of {_LENGTH}, batches of "
+        f"{_BATCH}. Pairs: batches of 4,096. Aim: 60 s and 4 GB on 2 cores."
     )
+    heading = f"## Input: {options.rows:,} interactions from Parquet to batches"
+    parts = [heading, text, table(["step", *kinds], rows), environment()]
+    publish("data", parts, options.output)
 
 
 if __name__ == "__main__":

@@ -8,23 +8,20 @@ times as fast as FactorizedTopK.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfrecs
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command, in_turns
+from benchmarks.report import environment, publish, table
 from tfrecs._keras import tf, tfrs
 from tfrecs.data import EvaluationSet
 from tfrecs.evaluation import Evaluator
 
+_FILE = "amazon-beauty.txt.gz"
 _QUERIES = 4096  # Batch of TFRS's own tutorials, which give its Streaming layer 128 items at once.
 _KS = (1, 5, 10, 50, 100)  # Its default.
 
@@ -48,7 +45,7 @@ class Ready:
 
 
 def query_vectors(model: tfrecs.models.SASRec, dataset: EvaluationSet) -> np.ndarray:
-    """The vectors of all users by user id."""
+    """Returns the vectors of all users by user id."""
     vectors = np.zeros((int(dataset.user_ids.max()) + 1, model.dim), np.float32)
     encode = tf.function(lambda batch: model.query_vectors({"history": batch}))
     for rows in np.array_split(np.arange(len(dataset)), 50):
@@ -64,17 +61,14 @@ def factorized_top_k(
     index: str | int,
     ks: tuple[int, ...] = (10,),
 ) -> Callable[[], float]:
-    """A run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from vectors that are ready.
+    """Returns a run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from ready vectors.
 
     Args:
         queries: Vectors of the users by user id.
         items: Vectors of the items.
         dataset: The targets.
         index: "brute force", or the batch size of the items that Streaming is given.
-        ks: Lengths of the lists.
-
-    Returns:
-        What runs it and gives HR@10, or HR of the one length.
+        ks: Lengths of the lists. The run returns HR@10, or HR of the one length.
     """
     layers = tfrs.layers.factorized_top_k
     if index == "brute force":
@@ -99,32 +93,12 @@ def factorized_top_k(
     return run
 
 
-def measure(runs: dict[str, Callable[[], float]], times: int) -> dict[str, np.ndarray]:
-    """Elapsed and processor seconds `[times, 2]`, in turns, after a first turn that also traces."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for _ in range(times + 1):
-        for name, run in runs.items():
-            start, worked = time.perf_counter(), time.process_time()
-            value = run()
-            turn = (time.perf_counter() - start, time.process_time() - worked)
-            seconds[name].append(turn)
-            print(f"{name}: {turn[0]:.2f} s, {turn[1]:.2f} s of CPU, HR@10 {value:.5f}", flush=True)
-    return {name: np.array(turns[1:]) for name, turns in seconds.items()}
-
-
-def main() -> int:
+def main() -> None:
     """Measures and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Command("evaluation", __doc__, data=True)
     parser.add_argument("--times", type=int, default=3, help="timed runs of each (%(default)s)")
-    options = parser.parse_args()
-    path = Path(os.environ.get("TFRECS_DATA", ""), "amazon-beauty.txt.gz")
-    if "TFRECS_DATA" not in os.environ or not path.exists():
-        print(
-            "benchmarks.evaluation: set TFRECS_DATA to the folder of amazon-beauty.txt.gz.",
-            file=sys.stderr,
-        )
-        return 2
-    split = tfrecs.data.leave_last_out(tfrecs.data.read(path))
+    options = parser.read(None, "times")
+    split = tfrecs.data.leave_last_out(tfrecs.data.read(parser.folder(options.data, _FILE) / _FILE))
     test = split.test
     model = tfrecs.models.SASRec(split.items, dim=64, max_length=50, seed=0)
     queries, items = query_vectors(model, test), model.item_vectors().numpy()
@@ -137,51 +111,44 @@ def main() -> int:
     if abs(found - expected) > 3 / len(test):
         raise SystemExit(f"HR@{k} differs: {found} by tfrecs, {expected} by TFRS.")
 
-    ours = "tfrecs `Evaluator(test).metrics`, vectors ready, seen masked"
-    whole = "tfrecs `Evaluator(test).metrics`, histories encoded by SASRec, seen masked"
-    report = "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines"
-    tutorials = "TFRS `FactorizedTopK(items.batch(128))`, vectors ready"
-    streaming = "the same with `Streaming`, k = 10, {} items a batch"
-    brute = "the same with `BruteForce`, k = 10"
-    seconds = measure(
-        {
-            whole: lambda: Evaluator(test).metrics(model)["HR@10"],
-            report: lambda: tfrecs.evaluate(model, test).metrics["HR@10"],
-            ours: lambda: Evaluator(test).metrics(ready)["HR@10"],
-            tutorials: factorized_top_k(queries, items, test, 128, _KS),
-            streaming.format(128): factorized_top_k(queries, items, test, 128),
-            streaming.format("4,096"): factorized_top_k(queries, items, test, 4096),
-            brute: factorized_top_k(queries, items, test, "brute force"),
-        },
-        options.times,
-    )
+    def metric(index: str | int, *ks: tuple[int, ...]) -> Callable[[], float]:
+        return factorized_top_k(queries, items, test, index, *ks)
+
+    ours = "tfrecs `Evaluator(test).metrics`"
+    runs = {
+        f"{ours}, histories encoded by SASRec, seen masked": lambda: Evaluator(test).metrics(model)[
+            "HR@10"
+        ],
+        "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines": lambda: tfrecs.evaluate(
+            model, test
+        ).metrics["HR@10"],
+        f"{ours}, vectors ready, seen masked": lambda: Evaluator(test).metrics(ready)["HR@10"],
+        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": metric(128, _KS),
+        "the same with `Streaming`, k = 10, 128 items a batch": metric(128),
+        "the same with `Streaming`, k = 10, 4,096 items a batch": metric(4096),
+        "the same with `BruteForce`, k = 10": metric("brute force"),
+    }
+    seconds = in_turns(runs, options.times)
     medians = {name: statistics.median(turns[:, 0]) for name, turns in seconds.items()}
-    lines = [
-        "| evaluation | median, s | all, s | least CPU, s | of tfrecs, vectors ready |",
-        "|---|---|---|---|---|",
-    ]
+    header = ["evaluation", "median, s", "all, s", "least CPU, s", "of tfrecs, vectors ready"]
+    rows = []
     for name, turns in seconds.items():
         every = ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0])
-        lines.append(
-            f"| {name} | **{medians[name]:.2f}** | {every} | {turns[:, 1].min():.2f} | "
-            f"{medians[name] / medians[ours]:.1f} x |"
-        )
-    table = "\n".join(lines)
-    print(table)
-    write_section(
-        "evaluation",
-        "## Evaluation of all users over all items\n\n"
-        f"`python -m benchmarks.evaluation`: Amazon Beauty, {len(test):,} users, "
-        f"{len(split.items):,} items, untrained SASRec of dim 64, k = 10; in turns in one process, "
-        f"after a first turn that traces; median of {options.times}. Every row of tfrecs starts "
-        "from the evaluation set. TFRS starts from vectors that are ready, gives HR alone and "
-        f"cannot mask (HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first "
-        f"row is how its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in "
-        f"batches of {_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long.\n\n"
-        f"{table}\n\n{environment()}",
+        ratio = medians[name] / medians[f"{ours}, vectors ready, seen masked"]
+        cells = [f"**{medians[name]:.2f}**", every, f"{turns[:, 1].min():.2f}", f"{ratio:.1f} x"]
+        rows.append([name, *cells])
+    text = (
+        f"`{options.command}`: Amazon Beauty, {len(test):,} users, {len(split.items):,} items, "
+        "untrained SASRec of dim 64, k = 10; in turns in one process, after a first turn that "
+        f"traces; median of {options.times}. Every row of tfrecs starts from the evaluation set. "
+        "TFRS starts from vectors that are ready, gives HR alone and cannot mask "
+        f"(HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first row is how "
+        f"its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in batches of "
+        f"{_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long."
     )
-    return 0
+    heading = "## Evaluation of all users over all items"
+    publish("evaluation", [heading, text, table(header, rows), environment()], options.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

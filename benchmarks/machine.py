@@ -1,18 +1,35 @@
-"""The machine that benchmarks run on: its processors, its peak, and who else uses it."""
+"""The machine of a benchmark: its processors, its peak, other load, and the peers' environments."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.turns import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 # GPUs are hidden from every trainer.
 CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
+# Matrix products, two of them those of a full softmax over 12,101 items.
+SHAPES = (
+    *((1024, 64, 12101), (1024, 256, 12101), (1024, 12101, 256)),
+    *((2048, 2048, 2048), (4096, 4096, 4096)),
+)
+# The virtual environment of each peer; the others run in tfrecs's own.
+ENVIRONMENTS = {
+    **dict.fromkeys(("recbole", "rectools", "replay"), "peers"),
+    **dict.fromkeys(("implicit", "lightfm"), "factorization"),
+    "deepctr": "deepctr",
+    "faiss": "serving",
+}
+# The Pythons that all pinned releases have wheels for.
+PYTHONS = ("3.11", "3.10")
 
 
 def pin(threads: int) -> None:
@@ -21,13 +38,46 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
+def call(function: str, *arguments: Any, **variables: str) -> Any:
+    """Calls a function "module:name" in a process of its own.
+
+    Args:
+        function: The function. Its arguments and result travel as JSON.
+        *arguments: Its arguments.
+        **variables: Environment variables to add.
+    """
+    command = [sys.executable, "-m", "benchmarks", function, json.dumps(arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def measure_peak(best: dict[str, float]) -> None:
     """Measures matrix products in a process of their own; keeps the best rate of each shape."""
-    run = [sys.executable, "-m", "benchmarks.utilisation"]
-    variables = {**os.environ, **CPU_ONLY}
-    output = subprocess.run(run, cwd=ROOT, env=variables, capture_output=True, check=True).stdout
-    for shape, rate in json.loads(output.splitlines()[-1]).items():
+    for shape, rate in call("benchmarks.machine:matmul_rates", **CPU_ONLY).items():
         best[shape] = max(rate, best.get(shape, 0))
+
+
+def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
+    """Returns the best rate of a float32 matrix product of each shape, in GFLOP/s.
+
+    Each shape is tried for that long, at least five times.
+    """
+    import tensorflow as tf
+
+    rates = {}
+    for rows, inner, columns in SHAPES:
+        left, right = tf.random.normal([rows, inner]), tf.random.normal([inner, columns])
+        product = tf.function(tf.matmul, autograph=False)
+        product(left, right)
+        best, tries, stop = float("inf"), 0, time.perf_counter() + seconds
+        while tries < 5 or time.perf_counter() < stop:
+            start = time.perf_counter()
+            product(left, right)
+            best, tries = min(best, time.perf_counter() - start), tries + 1
+        rates[f"{rows}x{inner}x{columns}"] = 2 * rows * inner * columns / best / 1e9
+    return rates
 
 
 class OtherLoad:
@@ -42,14 +92,12 @@ class OtherLoad:
         except OSError:  # Not Linux.
             return None
         ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
-        usage = [
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
+        usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         own = sum(part.ru_utime + part.ru_stime for part in usage)
         return sum(ticks) - ticks[3] - ticks[4], sum(ticks), own
 
     def share(self) -> float:
-        """The share since this was made; children count once they have ended. NaN if unknown."""
+        """Returns the share so far, NaN if unknown; children count once they have ended."""
         end = self._now()
         if self._start is None or end is None:
             return float("nan")
@@ -57,8 +105,96 @@ class OtherLoad:
         return max(busy - own, 0) / total if total else 0.0
 
 
-def peers_folder(name: str) -> Path:
-    """Where an environment of peers is made if no place is named: in tfrecs's cache folder."""
-    from tfrecs.data import cache_folder
+def environment_of(trainer: str) -> str | None:
+    """Returns the name of a trainer's environment, None for tfrecs's own."""
+    module = trainer.partition(":")[0]
+    return ENVIRONMENTS.get(module.removeprefix("benchmarks.peers."))
 
-    return Path(cache_folder()) / name
+
+def variables_of(environment: str | None, threads: int) -> dict[str, str]:
+    """Returns what a trainer's process gets: peers get as many threads, TensorFlow chooses."""
+    limit = str(threads)
+    return {
+        "peers": {"OMP_NUM_THREADS": limit, "MKL_NUM_THREADS": limit},
+        # implicit starts its own threads, which those of the linear algebra would slow down.
+        "factorization": {"OMP_NUM_THREADS": limit, "OPENBLAS_NUM_THREADS": "1"},
+        "serving": {"OMP_NUM_THREADS": limit},
+        # DeepCTR needs Keras 2, as TFRS does.
+        "deepctr": {"TF_USE_LEGACY_KERAS": "1"},
+    }.get(environment or "", {}) | CPU_ONLY
+
+
+def requirements(environment: str) -> list[Path]:
+    """Returns the files to install, the one to install with --no-deps, if any, last."""
+    names = (f"{environment}-requirements{kind}.txt" for kind in ("", "-no-deps"))
+    return [file for name in names if (file := Path(__file__).with_name(name)).exists()]
+
+
+def requirements_hash(files: list[Path]) -> str:
+    """Returns the sha256 of requirements; comments and empty lines do not count."""
+    texts = [file.read_text(encoding="utf-8").splitlines() for file in files]
+    lines = [line.partition("#")[0].strip() for text in texts for line in text]
+    return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()
+
+
+def python_of(folder: Path) -> Path:
+    """Returns the interpreter of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def is_current(folder: Path, wanted: str) -> bool:
+    """Returns whether the environment was completed from requirements of that hash."""
+    marker = folder / "requirements.sha256"
+    return marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted
+
+
+def find_python() -> str:
+    """Returns a Python that the peers have wheels for.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
+        return sys.executable
+    for version in PYTHONS:
+        if found := shutil.which(f"python{version}"):
+            return found
+    raise RuntimeError(
+        f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH: install one, or "
+        "name it with --peers-python."
+    )
+
+
+def ensure(environment: str, folder: Path | None = None, python: str | None = None) -> str:
+    """Makes a peers' environment, or finds it complete.
+
+    Args:
+        environment: Its name, with which its requirements' files begin.
+        folder: Where to make it or bring it up to date; in tfrecs's cache folder if None.
+        python: The interpreter to make it with; found if None.
+
+    Returns:
+        The environment's own interpreter.
+
+    Raises:
+        RuntimeError: pip failed, or no Python fits.
+    """
+    if folder is None:
+        from tfrecs.data import cache_folder
+
+        folder = Path(cache_folder()) / f"benchmark-{environment}"
+    files = requirements(environment)
+    wanted, interpreter = requirements_hash(files), str(python_of(folder))
+    if is_current(folder, wanted):
+        return interpreter
+    print(f"Installing the peers into {folder}: they are large, this takes minutes.")
+    if not Path(interpreter).exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([python or find_python(), "-m", "venv", str(folder)], check=True)
+    install = [interpreter, "-m", "pip", "install", "--quiet"]
+    for file in files:
+        arguments = ["--no-deps"] if file.name.endswith("-no-deps.txt") else []
+        if subprocess.run([*install, *arguments, "-r", str(file)], check=False).returncode:
+            raise RuntimeError(f"pip could not install {file}; its message is above.")
+    (folder / "requirements.sha256").write_text(wanted, encoding="utf-8")
+    return interpreter

@@ -10,11 +10,8 @@ not trained again but read.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +20,10 @@ import yaml
 
 import tfrecs
 from benchmarks import recipes
-from benchmarks.results import RESULTS, environment, write_section
+from benchmarks.harness import Command, fit_best
+from benchmarks.report import environment, fours, mean_sd, pair, publish, table
 from tfrecs._keras import keras
-from tfrecs.training import BestWeights, Run, evaluate_part
+from tfrecs.training import Run, evaluate_part
 
 RECIPES = {
     "MF": "mf-ml-1m-ncf",
@@ -70,21 +68,12 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     steps = EPOCHS * -(-pairs.num_targets // BATCH_SIZE)
     rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps, 0.0)
     model.compile(tfrecs.optimizers.SGD(rate))
-    best = BestWeights(patience=None)
-    best.set_model(model)
-    began = time.perf_counter()
-    model.fit(
-        pairs.batch(BATCH_SIZE, seed=seed),
-        epochs=EPOCHS,
-        validation_data=split.validation,
-        callbacks=[best],
-        verbose=2,
-    )
-    seconds = time.perf_counter() - began
+    batches = pairs.batch(BATCH_SIZE, seed=seed)
+    epoch, seconds = fit_best(model, batches, split, EPOCHS)
     reports = {part: evaluate_part(model, split, part) for part in ("validation", "test")}
     metrics = {
         "epochs": EPOCHS,
-        "best_epoch": best.best_epoch,
+        "best_epoch": epoch,
         "train_seconds": sum(run.metrics["train_seconds"] for run in (gmf, mlp)) + seconds,
         **{part: report.metrics for part, report in reports.items()},
     }
@@ -97,20 +86,27 @@ def section(
     seeds: Sequence[int],
     found: Mapping[str, Sequence[Mapping[str, Any]]],
     once: Sequence[str] = (),
-) -> str:
-    """The section of RESULTS.md: means over seeds.
+) -> list[str]:
+    """Returns the section: means over seeds.
 
     Args:
         seeds: The seeds.
         found: The metrics of each model's runs.
         once: Models that were trained with the first seed alone.
     """
-    command = f"python -m benchmarks.ncf --seeds {' '.join(map(str, seeds))}"
-    if once:
-        command = shlex.join([*command.split(), "--once", *once])
-    lines = [
+    words = ["python", "-m", "benchmarks.ncf", "--seeds", *map(str, seeds)]
+    command = shlex.join([*words, "--once", *once] if once else words)
+    rows = []
+    for name, runs in found.items():
+        seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
+        means = [mean_sd([run["test"][metric] for run in runs]) for metric in METRICS]
+        rows.append([name, str(len(runs)), str(runs[0]["epochs"]), seconds, *means])
+    first = next(iter(found.values()))[0]
+    fixed = {name: [*map(m.get, METRICS)] for name, m in first["baselines"].items()}
+    fixed |= {f"published: {name}": values for name, values in PUBLISHED.items()}
+    rows += [[name, "", "", "", *fours(values)] for name, values in fixed.items()]
+    return [
         "## Dot products and learned similarities on the NCF split",
-        "",
         f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
         "99 given ones (156 of which are the test item itself, and dropped), ties against it. "
         "Settings and the number of epochs were chosen with one random training item of each user "
@@ -119,29 +115,9 @@ def section(
         "training file, as the published results do, so their validation tells nothing. Mean "
         "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
         "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
-        "",
-        "| model | seeds | epochs | training, s | test HR@10 | test NDCG@10 |",
-        "|---|---|---|---|---|---|",
+        table(["model", "seeds", "epochs", "training, s", "test HR@10", "test NDCG@10"], rows),
+        environment(),
     ]
-    for name, runs in found.items():
-        seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
-        cells = [_mean([run["test"][metric] for run in runs]) for metric in METRICS]
-        cells = [name, str(len(runs)), str(runs[0]["epochs"]), seconds, *cells]
-        lines.append(f"| {' | '.join(cells)} |")
-    first = next(iter(found.values()))[0]
-    for baseline, metrics in first["baselines"].items():
-        cells = [f"{metrics[metric]:.4f}" for metric in METRICS]
-        lines.append(f"| {baseline} | | | | {' | '.join(cells)} |")
-    for name, values in PUBLISHED.items():
-        cells = [f"{value:.4f}" for value in values]
-        lines.append(f"| published: {name} | | | | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", environment()])
-
-
-def _mean(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
 def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
@@ -165,31 +141,22 @@ def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int
     return found
 
 
-def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
-    """The section of RESULTS.md that says in numbers what the figure shows."""
+def sizes_section(seed: int, curves: Curves, figure: Path) -> list[str]:
+    """Returns the section that says in numbers what the figure shows."""
     sizes = sorted(next(iter(curves.values())))
     command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
     if sizes != sorted(SIZES):
         command += f" --sizes {' '.join(map(str, sizes))}"
-    lines = [
+    rows = [[str(n), *(pair(runs[n]["test"]) for runs in curves.values())] for n in sizes]
+    return [
         "## Dot product and MLP by the size of the embedding",
-        "",
         f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
         "half and a quarter of it) with vectors of other sizes, all else as in the table above; "
         f"seed {seed}. Test HR@10 / NDCG@10.",
-        "",
         f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
-        "",
-        "| embedding size | " + " | ".join(curves) + " |",
-        "|---" * (1 + len(curves)) + "|",
+        table(["embedding size", *curves], rows),
+        environment(),
     ]
-    for size in sizes:
-        cells = [
-            " / ".join(f"{runs[size]['test'][metric]:.4f}" for metric in METRICS)
-            for runs in curves.values()
-        ]
-        lines.append(f"| {size} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", environment()])
 
 
 def plot(curves: Curves, path: Path) -> None:
@@ -220,20 +187,15 @@ def plot(curves: Curves, path: Path) -> None:
     pyplot.close(figure)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, and writes the section or the figure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ncf",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Command("ncf", __doc__)
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")
     add("--once", nargs="+", default=[], choices=MODELS, help="models of the first seed alone")
     add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file instead")
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
-    add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
     options = parser.parse_args(arguments)
     # It goes on from the other two.
     if {"GMF", "MLP"} & {*options.once} and PRETRAINED not in options.once:
@@ -242,9 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed = options.seeds[0]
         curves = {label: curve(label, options.sizes, seed, options.runs) for label in LINES}
         plot(curves, options.plot)
-        text = sizes_section(seed, curves, options.plot)
-        print(text)
-        write_section("ncf-sizes", text, options.output)
+        publish("ncf-sizes", sizes_section(seed, curves, options.plot), options.output)
         return
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in MODELS}
     for seed in options.seeds:
@@ -257,9 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
             gmf, mlp = (Run(folders[name]) for name in ("GMF", "MLP"))
             folder = options.runs / f"neumf-pretrained-ml-1m-ncf-{seed}"
             found[PRETRAINED].append(pretrained(gmf, mlp, seed, folder))
-    text = section(options.seeds, found, options.once)
-    print(text)
-    write_section("ncf", text, options.output)
+    publish("ncf", section(options.seeds, found, options.once), options.output)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfrecs
-from benchmarks.results import RESULTS, environment, write_section
+from benchmarks.harness import Command, fit_best
+from benchmarks.report import environment, publish, table
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
 from tfrecs.evaluation import Report
@@ -33,7 +33,6 @@ from tfrecs.negatives import (
     SameValue,
     Uniform,
 )
-from tfrecs.training import BestWeights
 
 MODELS: dict[str, Callable[..., tfrecs.models.Model]] = {
     "MF": lambda split, loss, seed: tfrecs.models.MatrixFactorization.from_split(
@@ -50,7 +49,7 @@ FIRST = f"uniform, {K} each"
 
 
 def kinds(split: Split, seed: int) -> dict[str, Any]:
-    """A sampler of each kind; None where the loss is over all items."""
+    """Returns a sampler of each kind; None where the loss is over all items."""
     users, items = len(split.users), len(split.items)
 
     def known() -> KnownItems:
@@ -90,26 +89,20 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
 def trained(
     name: str, split: Split, sampler: Any, seed: int, options: argparse.Namespace
 ) -> tuple[Report, float, int]:
-    """The test of the best epoch on validation, the median seconds of an epoch, and that epoch."""
+    """Returns the test of the best epoch on validation, median seconds of an epoch, that epoch."""
     keras.utils.set_random_seed(seed)
     losses = tfrecs.losses
     loss = losses.FullSoftmax() if sampler is None else losses.SampledSoftmax(negatives=sampler)
     model = MODELS[name](split, loss, seed)
     model.compile(tfrecs.optimizers.Adam(LEARNING_RATES[name]))
-    best = BestWeights("val_NDCG@10", patience=options.patience)
-    best.set_model(model)
     clock = _Clock()
     mining = [HardNegativeMining(sampler, split.train)] if isinstance(sampler, Mined) else []
-    model.fit(
-        model.examples(split.train).batch(BATCH_SIZES[name], seed=seed),
-        epochs=options.epochs,
-        validation_data=split.validation,
-        callbacks=[clock, *mining, best],
-        verbose=0,
-    )
+    batches = model.examples(split.train).batch(BATCH_SIZES[name], seed=seed)
+    given = {"patience": options.patience, "callbacks": [clock, *mining]}
+    epoch, _ = fit_best(model, batches, split, options.epochs, **given)
     report = tfrecs.evaluate(model, split.test, ks=(10,), baselines=False)
     # The first epoch compiles.
-    return report, statistics.median(clock.seconds[1:] or clock.seconds), best.best_epoch
+    return report, statistics.median(clock.seconds[1:] or clock.seconds), epoch
 
 
 class _Clock(keras.callbacks.Callback):
@@ -132,59 +125,55 @@ class _Clock(keras.callbacks.Callback):
         self.seconds.append(self._last - self._begun)
 
 
-def table(name: str, found: dict[str, list[tuple[Report, float, int]]]) -> str:
-    """A model's table: means of the seeds, and the difference to the first kind."""
-    first = found[FIRST]
-    lines = [
-        f"### {name}",
-        "",
-        "| negatives | s an epoch | best epoch | test HR@10 | test NDCG@10 | "
-        f"NDCG@10 less that of {FIRST} |",
-        "|---|---|---|---|---|---|",
-    ]
+def rows(found: dict[str, list[tuple[Report, float, int]]]) -> list[list[str]]:
+    """Returns a model's table: means of the seeds, and the difference to the first kind."""
+    result = []
     for kind, runs in found.items():
-        values = [
-            [report.metrics[metric] for report, _, _ in runs] for metric in ("HR@10", "NDCG@10")
-        ]
+        reports, seconds, epochs = zip(*runs, strict=True)
         change = ""
         if kind != FIRST:
-            low, mean, high = difference(
-                [report for report, _, _ in runs], [report for report, _, _ in first]
-            )
+            low, mean, high = difference(reports, [report for report, _, _ in found[FIRST]])
             change = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-        lines.append(
-            f"| {kind} | {statistics.median(seconds for _, seconds, _ in runs):.2f} | "
-            f"{', '.join(str(epoch) for _, _, epoch in runs)} | "
-            f"{statistics.mean(values[0]):.4f} | {statistics.mean(values[1]):.4f} | {change} |"
-        )
-    return "\n".join(lines)
+        means = [
+            f"{statistics.mean(report.metrics[metric] for report in reports):.4f}"
+            for metric in ("HR@10", "NDCG@10")
+        ]
+        median = f"{statistics.median(seconds):.2f}"
+        result.append([kind, median, ", ".join(map(str, epochs)), *means, change])
+    return result
 
 
 def difference(ours: Sequence[Report], theirs: Sequence[Report]) -> tuple[float, float, float]:
-    """The mean difference in NDCG@10 over users, each the mean of the seeds, with its interval."""
+    """Returns low, mean and high of the difference in NDCG@10; a user is the mean of its seeds."""
     each = [np.mean([r.per_user["NDCG@10"] for r in reports], axis=0) for reports in (ours, theirs)]
     change = each[0] - each[1]
     spread = 1.96 * change.std(ddof=1) / len(change) ** 0.5
     return change.mean() - spread, change.mean(), change.mean() + spread
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Trains all, and writes the section."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.negatives_effect",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Command("negatives_effect", __doc__)
     add = parser.add_argument
     add("--data", default="ml-100k", help="a data set with genres (%(default)s)")
     add("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
     add("--epochs", type=int, default=40, help="most epochs (%(default)s)")
     add("--patience", type=int, default=6, help="epochs without a better one (%(default)s)")
     add("--only", help="the beginning of one kind's name; writes nothing")
-    add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
-    options = parser.parse_args(arguments)
+    told = ("data", "seeds", "epochs", "patience")
+    options = parser.read(arguments, *told, always=told)
     split = leave_last_out(tfrecs.data.load(options.data))
-    tables = []
+    text = (
+        f"`{options.command}`: leave-last-out, the whole catalogue ranked, seen items masked. "
+        "`SampledSoftmax` with the logQ correction over each kind of negatives, all else equal "
+        f"and tuned for none of them: d64, Adam at {LEARNING_RATES['MF']:g} (MF, regularization "
+        f"0.1, batch {BATCH_SIZES['MF']}) and {LEARNING_RATES['SASRec']:g} (SASRec, 2 blocks, "
+        f"batch {BATCH_SIZES['SASRec']}); the best epoch on validation, then one look at the "
+        "test. Means of the seeds; intervals of 95% over users."
+    )
+    parts = ["## What negatives do", text]
+    header = ["negatives", "s an epoch", "best epoch", "test HR@10", "test NDCG@10"]
+    header.append(f"NDCG@10 less that of {FIRST}")
     for name in MODELS:
         found: dict[str, list[tuple[Report, float, int]]] = {}
         for seed in options.seeds:
@@ -199,24 +188,9 @@ def main(arguments: list[str] | None = None) -> None:
                     flush=True,
                 )
         if not options.only:
-            tables.append(table(name, found))
-            print(tables[-1], flush=True)
-    if options.only:
-        return
-    text = (
-        "## What negatives do\n\n"
-        f"`python -m benchmarks.negatives_effect --data {options.data} --seeds "
-        f"{' '.join(map(str, options.seeds))} --epochs {options.epochs} --patience "
-        f"{options.patience}`: leave-last-out, the whole catalogue ranked, seen items masked. "
-        "`SampledSoftmax` with the logQ correction over each kind of negatives, all else equal "
-        f"and tuned for none of them: d64, Adam at {LEARNING_RATES['MF']:g} (MF, regularization "
-        f"0.1, batch {BATCH_SIZES['MF']}) and {LEARNING_RATES['SASRec']:g} (SASRec, 2 blocks, "
-        f"batch {BATCH_SIZES['SASRec']}); the best epoch on validation, then one look at the "
-        "test. Means of the seeds; intervals of 95% over users.\n\n"
-        + "\n\n".join(tables)
-        + f"\n\n{environment()}"
-    )
-    write_section("negatives-effect", text, options.output)
+            parts += [f"### {name}", table(header, rows(found))]
+    if not options.only:
+        publish("negatives-effect", [*parts, environment()], options.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ weights are equal, and writes both into RESULTS.md.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
 import shutil
@@ -17,13 +16,16 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command
+from benchmarks.report import environment, publish, table
 from tfrecs._keras import tf
 from tfrecs.training import Run
 
-JOB = ["--model", "sasrec", "--data", "ml-100k", "--patience", "null"]
-# Often, so that most kills come within an epoch, and some within a save.
-OFTEN = ["--checkpoint_minutes", "0.01"]
+# Checkpoints are frequent, so that most kills come within an epoch, and some within a save.
+JOB = [
+    *("--model", "sasrec", "--data", "ml-100k", "--patience", "null"),
+    *("--checkpoint_minutes", "0.01"),
+]
 
 
 def train(folder: Path, epochs: int, seconds: float | None = None) -> bool:
@@ -37,10 +39,9 @@ def train(folder: Path, epochs: int, seconds: float | None = None) -> bool:
     Returns:
         Whether it ended by itself.
     """
-    settings = [*JOB, *OFTEN, "--epochs", str(epochs), "--output", str(folder)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tfrecs", "train", *settings], stdout=subprocess.DEVNULL
-    ) as process:
+    settings = [*JOB, "--epochs", str(epochs), "--output", str(folder)]
+    command = [sys.executable, "-m", "tfrecs", "train", *settings]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         if seconds is not None:
             before = _places(folder)
             while process.poll() is None and _places(folder) == before:
@@ -60,27 +61,27 @@ def _places(folder: Path) -> list[str]:
 
 
 def sha256(folder: Path, epochs: int) -> tuple[str, str]:
-    """Of all variables of the last checkpoint, and of the weights of the best one."""
-    run = Run(folder)
-    last = hashlib.sha256()
+    """Returns the sums of all variables of the last checkpoint, and of the best weights."""
+    last, best = hashlib.sha256(), hashlib.sha256()
     reader = tf.train.load_checkpoint(str(folder / "checkpoints" / f"epoch-{epochs:04d}/weights"))
     for name in sorted(reader.get_variable_to_shape_map()):
         if "OBJECT_GRAPH" not in name:
             last.update(name.encode() + reader.get_tensor(name).tobytes())
-    best = hashlib.sha256()
-    for weights in run.load_model().get_weights():
+    for weights in Run(folder).load_model().get_weights():
         best.update(weights.tobytes())
     return last.hexdigest(), best.hexdigest()
 
 
 def main() -> None:
     """Trains, compares, and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0, help="Of the moments of the kills.")
-    parser.add_argument("--output", type=Path, default=Path("runs/resume"))
-    options = parser.parse_args()
+    parser = Command("resume", __doc__, output=False)
+    add = parser.add_argument
+    add("--kills", type=int, default=10, help="(%(default)s)")
+    add("--epochs", type=int, default=12, help="(%(default)s)")
+    add("--seed", type=int, default=0, help="of the moments of the kills (%(default)s)")
+    add("--output", type=Path, default=Path("runs/resume"), help="where runs are kept")
+    told = ("kills", "epochs", "seed")
+    options = parser.read(None, *told, always=told)
     whole, killed = options.output / "whole", options.output / "killed"
     for folder in (whole, killed):
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,28 +95,22 @@ def main() -> None:
         saving = "yes" if any(name.startswith(".") for name in _places(killed)) else ""
         newest = Run(killed).checkpoints(None).positions()[-1:]
         where = f"{newest[0].epoch} epochs, {newest[0].batch} batches" if newest else "nothing"
-        rows.append(f"| {number} | {where} | {saving} |")
+        rows.append([str(number), where, saving])
         print(rows[-1], flush=True)
     train(killed, options.epochs)
     sums = [sha256(folder, options.epochs) for folder in (whole, killed)]
     if sums[0] != sums[1]:
         raise SystemExit(f"The weights differ: {sums}")
-    text = [
+    parts = [
         "## Resume: a run that is killed ends as one that is not",
-        "",
-        f"`python -m benchmarks.resume --kills {options.kills} --epochs {options.epochs} --seed "
-        f"{options.seed}`: `tfrecs train {' '.join([*JOB, *OFTEN])}`, killed by SIGKILL at random "
-        "moments and started again by the same command.",
-        "",
-        f"- last weights, optimizer and random state of both runs: sha256 `{sums[0][0]}`",
+        f"`{options.command}`: `tfrecs train {' '.join(JOB)}`, killed by SIGKILL at random moments "
+        "and started again by the same command.",
+        f"- last weights, optimizer and random state of both runs: sha256 `{sums[0][0]}`\n"
         f"- best weights of both: sha256 `{sums[0][1]}`",
-        "",
-        "| kill | newest checkpoint then | in the middle of a save |",
-        "|---|---|---|",
-        *rows,
+        table(["kill", "newest checkpoint then", "in the middle of a save"], rows),
+        environment(),
     ]
-    write_section("resume", "\n".join([*text, "", environment()]))
-    print("\n".join(text))
+    publish("resume", parts)
 
 
 if __name__ == "__main__":

@@ -8,116 +8,299 @@ The folder of the data is named by `TFRECS_DATA`.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-import tempfile
-import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks import peers_environment, protocol, sequential_report
-from benchmarks.machine import CPU_ONLY, OtherLoad, measure_peak, peers_folder, pin
-from benchmarks.results import environment, write_section
-from benchmarks.sequential_plan import plan
-from benchmarks.turns import Limits, Process, Record, alternate, as_json
+import numpy as np
+
+from benchmarks import protocol
+from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
+from benchmarks.report import NONE, count, peak_words, quality, rate, share, short, table, time_to
+from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 QUICK = Limits(seconds=20, turn=5, timed_turns=2, patience=3)
+TFRECS, KERAS = "benchmarks.sequential:train", "benchmarks.peers.plain_keras:train"
+REPLAY, RECTOOLS = "benchmarks.peers.replay:train", "benchmarks.peers.rectools:train"
+RECBOLE = "benchmarks.peers.recbole:train_sasrec"
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sequential",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+@dataclass(frozen=True)
+class Settings(WorkerSettings):
+    """A SASRec and how it is trained."""
+
+    data: str  # A file that `protocol.read_rows` reads.
+    loss: str = "full"  # Or "sampled".
+    optimizer: str = "Adam"  # Or "LazyAdam", of tfrecs.
+    bucketed: bool = False  # RePlay's length buckets.
+    dim: int = 64  # Width of the model and of its feed-forward layers.
+    num_blocks: int = 2
+    num_heads: int = 2
+    max_length: int = 50
+    dropout: float = 0.2
+    batch_size: int = 128  # Users a step; samples a step where a trainer has its own.
+    learning_rate: float = 1e-3
+    num_negatives: int = 256
+    threads: int = 2  # Of a peer.
+    seed: int = 0
+    evaluate: bool = True
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The arguments that tfrecs and plain Keras share."""
+        names = ("dim", "num_blocks", "num_heads", "max_length", "dropout")
+        return {name: getattr(self, name) for name in names}
+
+
+def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
+    """Returns the records to fill, by group.
+
+    Args:
+        folder: Where the data is.
+        threads: Threads of the peers.
+        only: As `select` takes it.
+    """
+
+    def record(common: dict[str, Any], name: str, label: str, trainer: str, **more: Any) -> Record:
+        return Record(name, label, trainer, Settings(threads=threads, **common, **more))
+
+    beauty = {"data": str((folder / "amazon-beauty.txt.gz").resolve())}
+    ml_1m = {"data": str((folder / "ml-1m-sequences.txt.gz").resolve())}
+    one, long = partial(record, beauty), {**ml_1m, "max_length": 200, "evaluate": False}
+    wide = partial(record, {**beauty, "dim": 256, "batch_size": 256, "evaluate": False})
+    full, negatives = "tfrecs, full softmax", "tfrecs, 256 shared negatives"
+    few, lazy = {"loss": "sampled"}, {"loss": "sampled", "optimizer": "LazyAdam"}
+    replay = "RePlay, CESampled, 256 shared"
+    groups = {
+        "beauty": [
+            one("tfrecs-full", full, TFRECS),
+            one("tfrecs-sampled", negatives, TFRECS, **few),
+            one("tfrecs-sampled-lazy", f"{negatives}, LazyAdam", TFRECS, **lazy),
+            one("replay-sampled", replay, REPLAY, **few),
+            one(
+                "replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, **few, bucketed=True
+            ),
+            one("replay-full", "RePlay, CE", REPLAY),
+            one("rectools-sampled", "RecTools, sampled_softmax, 256 a position", RECTOOLS, **few),
+            one("rectools-full", "RecTools, softmax", RECTOOLS),
+            one("recbole-full", "RecBole, CE", RECBOLE),
+        ],
+        "ml-1m": [
+            record(long, "tfrecs-ml-1m", full, TFRECS),
+            record(long, "keras-ml-1m", "plain Keras", KERAS),
+        ],
+        "utilisation": [
+            wide("tfrecs-d256-1-block", f"{full}, d256, 1 block", TFRECS, num_blocks=1),
+            wide("tfrecs-d256-3-blocks", f"{full}, d256, 3 blocks", TFRECS, num_blocks=3),
+        ],
+    }
+    return select(groups, only)
+
+
+def in_batches(
+    states: Callable[[Any], Any], length: int, batch_size: int = 512
+) -> protocol.Encoder:
+    """Returns an encoder of whole splits from one of padded int32 tables."""
+    from tfrecs._keras import tf
+
+    graph = tf.function(states, input_signature=[tf.TensorSpec([None, length], tf.int32)])
+
+    def encode(rows: protocol.Histories) -> np.ndarray:
+        table = protocol.padded(rows, length).astype(np.int32)
+        starts = range(0, len(table), batch_size)
+        return np.concatenate([graph(table[at : at + batch_size]).numpy() for at in starts])
+
+    return encode
+
+
+def train(settings: Settings, worker: Worker) -> None:
+    """Trains tfrecs by `model.fit`, from the log on, TensorFlow choosing its threads."""
+    import tfrecs
+    from tfrecs._keras import tf
+
+    split = protocol.read(settings.data)
+    parts = tfrecs.data.leave_last_out(tfrecs.data.read(settings.data))
+    losses = {
+        "full": tfrecs.losses.FullSoftmax,
+        "sampled": partial(tfrecs.losses.SampledSoftmax, num_negatives=settings.num_negatives),
+    }
+    loss = losses[settings.loss]()
+    model = tfrecs.models.SASRec(
+        parts.items, **settings.architecture, loss=loss, seed=settings.seed
     )
-    add = parser.add_argument
-    add("--minutes", type=float, default=2, help="most minutes of training a trainer (%(default)s)")
-    add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
-    add("--quick", action="store_true", help="20 seconds a trainer, in turns of 5; writes nothing")
-    add(
-        "--only", metavar="NAMES", help="beginnings of names, such as tfrecs,replay; writes nothing"
+    optimizer = getattr(tfrecs.optimizers, settings.optimizer)
+    model.compile(optimizer=optimizer(settings.learning_rate))
+    sequences = parts.train.sequences(settings.max_length, windows="last")
+    expected = split.num_targets(settings.max_length)
+    if sequences.num_targets != expected:
+        raise RuntimeError(f"tfrecs trains on {sequences.num_targets} targets, not {expected}")
+    batches = sequences.batch(settings.batch_size, seed=settings.seed)
+
+    # tfrecs's ids of the split's items.
+    ids = parts.items.encode(split.items)
+    known = np.concatenate([[0], ids]).astype(np.int32)
+    encode = in_batches(
+        lambda table: model.query_vectors({"history": tf.gather(known, table)}), settings.max_length
     )
-    add("--ndcg", type=float, default=0.03, help="the NDCG@10 whose time is told (%(default)s)")
-    add("--threads", type=int, default=2, help="processors that each trainer gets (%(default)s)")
-    add("--data", type=Path, help="folder of the data (the environment's TFRECS_DATA)")
-    add("--peers-venv", type=Path, help="the peers' virtual environment (in tfrecs's cache folder)")
-    add("--peers-python", help="the Python to make it with (found on the PATH)")
-    add("--output", type=Path, help="file to write the section to, whatever was run (RESULTS.md)")
-    add("--json", type=Path, help="file to write every turn and epoch to")
-    options = parser.parse_args(arguments)
-    if options.data is None and "TFRECS_DATA" in os.environ:
-        options.data = Path(os.environ["TFRECS_DATA"])
-    if options.data is None or not options.data.is_dir():
-        parser.error(f"the data is not there ({options.data}): set TFRECS_DATA or give --data")
-    try:
-        options.groups = plan(options.data, options.threads, options.only)
-    except ValueError as error:
-        parser.error(str(error))
+    worker.set_model(
+        split, encode, lambda: model.item_vectors().numpy()[ids - 1], settings.evaluate
+    )
+    worker.ready(["tfrecs", *TENSORFLOW], expected)
+    worker.fit(model, batches, expected)
+
+
+def flops_per_target(
+    num_items: int, dim: int, num_blocks: int, hidden_dim: int | None = None
+) -> int:
+    """Returns the useful floating point operations of a training step, per target.
+
+        6 V d + blocks * 6 (4 d^2 + 2 d ffn)
+
+    A product of a row with an m x n matrix takes 2 m n, and as much twice more for the gradients of
+    both factors. Counted are the scores of V items and the dense layers of the blocks (four of
+    attention, two of the feed-forward network, of width ffn = `hidden_dim` or d), at positions with
+    a target alone: padding, attention weights, norms, dropout and the optimizer are work, but not
+    counted as useful.
+    """
+    hidden_dim = hidden_dim or dim
+    return 6 * num_items * dim + num_blocks * 6 * (4 * dim**2 + 2 * dim * hidden_dim)
+
+
+def comparison(records: Sequence[Record], ndcg: float) -> str:
+    """Returns speed, memory and quality of trainers on the same data."""
+    header = [
+        *("trainer", "targets/s (slowest–fastest turn)", "s an epoch"),
+        f"s to validation NDCG@10 {ndcg:g}",
+        *("peak memory, MB (before training)", "epochs, best of"),
+        *("validation HR@10 / NDCG@10", "test HR@10 / NDCG@10"),
+    ]
+    rows = []
+    for record in records:
+        best, memory = record.best or {}, NONE
+        if record.done:
+            memory = f"{count(record.done['peak_memory'])} ({count(record.ready['base_memory'])})"
+        epochs = f"{best['epoch']} of {record.epochs[-1]['epoch']}" if best else "less than 1"
+        seconds = short(record.seconds_per_epoch) if record.ready else NONE
+        speed = [record.label, rate(record), seconds, time_to(record, ndcg), memory, epochs]
+        rows.append([*speed, quality(best.get("validation")), quality(best.get("test"))])
+    return table(header, rows, right=True)
+
+
+def fastest(records: Sequence[Record]) -> Record | None:
+    """Returns the record of the highest rate."""
+    timed = [record for record in records if record.rates]
+    return max(timed, key=lambda record: record.rate, default=None)
+
+
+def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
+    """Returns what is compared, how many times faster, and the aim; only pairs that have run."""
+    beauty = {record.name: record for record in groups["beauty"] if record.rates}
+    ml_1m = {record.name: record for record in groups["ml-1m"] if record.rates}
+    peers = [record for name, record in beauty.items() if not name.startswith("tfrecs")]
+    full, sampled = (
+        fastest([peer for peer in peers if peer.settings.loss == loss])
+        for loss in ("full", "sampled")
+    )
+    pairs = [
+        ("Beauty", beauty.get("tfrecs-full"), full, 25.0),
+        ("Beauty", beauty.get("tfrecs-full"), sampled, 1.0),
+        ("Beauty", beauty.get("tfrecs-sampled"), sampled, 3.0),
+        ("Beauty", beauty.get("tfrecs-sampled"), beauty.get("replay-sampled"), 3.0),
+        ("ML-1M", ml_1m.get("tfrecs-ml-1m"), ml_1m.get("keras-ml-1m"), 2.5),
+    ]
+    result = {
+        f"{data}: {ours.label} over {theirs.label}": (ours.rate / theirs.rate, aim)
+        for data, ours, theirs, aim in pairs
+        if ours and theirs
+    }
+    return [(text, *values) for text, values in result.items()]
+
+
+def utilisation(records: Sequence[Record], num_items: dict[str, int], peak: float) -> str:
+    """Returns useful operations a second over the peak, of tfrecs's full softmax."""
+    rows = []
+    for record in records:
+        settings = record.settings
+        if not record.name.startswith("tfrecs") or not record.rates or settings.loss != "full":
+            continue
+        flops = flops_per_target(num_items[settings.data], settings.dim, settings.num_blocks)
+        speed = flops * record.rate / 1e9
+        aim = {64: ".38", 256: ".60"}.get(settings.dim, NONE)
+        aim = NONE if record.name == "tfrecs-ml-1m" else aim
+        work = [record.name, f"{flops / 1e6:.2f}", count(record.rate), count(speed)]
+        rows.append([*work, share(speed / peak), aim])
+    header = ["trainer", "MFLOP a target", "targets/s", "useful GFLOP/s", "utilisation", "aim"]
+    return table(header, rows, right=True)
+
+
+def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, int]) -> list[str]:
+    """Returns the section, given the number of items of each data file."""
+    groups, limits = outcome.groups, options.limits
+    parts = [
+        "## SASRec beside its peers",
+        f"`{options.command}`: every trainer in a process of its own, on {options.threads} "
+        f"threads, one at a time in turns of {limits.turn:g} s (tfrecs and Keras: of whole "
+        "epochs). d64, 2 blocks, 2 heads, feed-forward width 64, ReLU, dropout .2, histories of up "
+        "to 50, Adam at .001. Leave-last-out, full ranking, seen items masked, one evaluator for "
+        "all. targets/s: positions with a target over seconds inside the training loop, median of "
+        "the turns after the first. Seconds to a quality include compiling, not evaluating. "
+        f"Quality is that of the best epoch on validation within {limits.seconds:.0f} s of "
+        f"training, or until {limits.patience} epochs brought nothing. What differs between the "
+        "trainers: benchmarks/README.md.",
+    ]
+    if groups["beauty"]:
+        parts += ["### Amazon Beauty, batch 128", comparison(groups["beauty"], options.ndcg)]
+        ran = [record for record in groups["beauty"] if record.rates]
+        timed = [record.label for record in ran if record.seconds_per_epoch > limits.seconds]
+        if timed:
+            parts.append(
+                "Only timed, over a part of an epoch, as one takes more than "
+                f"{limits.seconds:.0f} s: {'; '.join(timed)}. Their seconds an epoch follow from "
+                "targets/s."
+            )
+    if groups["ml-1m"]:
+        rows = [
+            [r.label, count(r.rate), short(r.seconds_per_epoch)] for r in groups["ml-1m"] if r.ready
+        ]
+        parts.append("### MovieLens-1M, histories of up to 200, batch 128")
+        parts.append(table(["trainer", "targets/s", "s an epoch"], rows, right=True))
+    if found := ratios(groups):
+        rows = [[text, f"{ratio:.2f}", f"{aim:g}"] for text, ratio, aim in found]
+        parts += ["### Ratios", table(["targets/s of", "times", "aim"], rows, right=True)]
+    if outcome.peaks:
+        parts += [
+            "### Utilisation",
+            utilisation(outcome.records, num_items, max(outcome.peaks.values())),
+            "Useful FLOP a target: 6 V d + blocks * 6 (4 d² + 2 d ffn), V items, ffn = d; padding, "
+            "attention weights, norms, dropout and optimizer count as nothing. "
+            + peak_words(outcome.peaks),
+        ]
+    return [*parts, *outcome.ending()]
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = Command("sequential", __doc__, data=True)
+    parser.add_turns(minutes=2, quick="20 seconds a trainer, in turns of 5")
+    text = "the NDCG@10 whose time is told (%(default)s)"
+    parser.add_argument("--ndcg", type=float, default=0.03, help=text)
+    options = parser.read(arguments, "minutes", "turn", "quick", "only", "ndcg", "threads")
+    folder = parser.folder(options.data)
+    options.groups = parser.checked(plan, folder, options.threads, options.only)
     full = Limits(seconds=60 * options.minutes, turn=options.turn)
     options.limits = QUICK if options.quick else full
     return options
 
 
-def command(options: argparse.Namespace) -> str:
-    """The command as others would give it: what it measures, without this machine's paths."""
-    text = "python -m benchmarks.sequential"
-    defaults = parse_arguments(["--data", str(options.data)])
-    for name in ("minutes", "turn", "quick", "only", "ndcg", "threads"):
-        value = getattr(options, name)
-        if value != getattr(defaults, name):
-            number = f"{value:g}" if isinstance(value, float) else value
-            text += f" --{name}" if value is True else f" --{name} {number}"
-    return text
-
-
 def main() -> None:
     """Runs the benchmark."""
     options = parse_arguments()
-    groups, limits = options.groups, options.limits
-    records = [record for group in groups.values() for record in group]
-    peers_python = ""
-    if any(".peers." in record.module for record in records):
-        folder = options.peers_venv or peers_folder("benchmark-peers")
-        peers_python = peers_environment.ensure(folder, options.peers_python)
-    pin(options.threads)
-    machine, load = environment(), OtherLoad()
-    logs = Path(tempfile.mkdtemp(prefix="benchmarks-sequential-"))
-    limit = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-
-    def start(record: Record) -> Process:
-        peer = ".peers." in record.module
-        variables = {**CPU_ONLY, **(limit if peer else {})}
-        python = peers_python if peer else sys.executable
-        return Process(record, python, logs / f"{record.name}.log", variables)
-
-    begun, peaks = time.time(), {}
-    for group in filter(None, groups.values()):
-        measure_peak(peaks)
-        alternate(group, start, limits, lambda text: print(f"{time.time() - begun:6.0f} s  {text}"))
-    measure_peak(peaks)
-    items = {
-        data: protocol.leave_last_out(protocol.read_rows(data)).num_items
-        for data in {record.settings.data for record in records}
-    }
-    text = sequential_report.section(
-        groups,
-        command=command(options),
-        ndcg=options.ndcg,
-        limits=limits,
-        threads=options.threads,
-        num_items=items,
-        peaks=peaks,
-        environment=machine,
-        others=load.share(),
-    )
-    print(f"\n{text}\n")
-    if options.json:
-        options.json.write_text(json.dumps([*map(as_json, records), {"peaks": peaks}], indent=1))
-    if options.output or not (options.quick or options.only):
-        write_section("sequential", text, *filter(None, [options.output]))
-    if any(record.failure for record in records):
-        sys.exit(1)
+    outcome = compare(options, options.groups, options.limits, peaks=True)
+    files = {record.settings.data for record in outcome.records}
+    items = {file: protocol.read(file).num_items for file in files}
+    conclude("sequential", options, outcome, section(options, outcome, items))
 
 
 if __name__ == "__main__":

@@ -1,89 +1,110 @@
-"""SASRec of RecBole 1.2.1, as a worker of `benchmarks.sequential`."""
+"""RecBole 1.2.1: SASRec for `benchmarks.sequential`, DCN-V2 for `benchmarks.ranking`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks import protocol
+from benchmarks import protocol, ranking, sequential
 from benchmarks.peers.torch_common import encode_in_batches
-from benchmarks.worker import MeteredBatches, Settings, Worker, parse_settings
+from benchmarks.ranking import CATEGORY_NAMES, NUMBER_NAMES
+from benchmarks.worker import MeteredBatches, Worker
 
 NAME = "log"
 
 
-def write_log(split: protocol.Split, folder: Path) -> None:
-    """Writes the whole log, which RecBole splits itself.
-
-    Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would lose
-    their order.
-    """
-    (folder / NAME).mkdir()
-    with open(folder / NAME / f"{NAME}.inter", "w", encoding="utf-8") as lines:
-        lines.write("user_id:token\titem_id:token\ttimestamp:float\n")
-        for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
-            lines.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate([*row, last]))
-
-
-def configure(settings: Settings, folder: Path) -> Config:
-    """RecBole's configuration."""
-    return Config(
-        model="SASRec",
-        dataset=NAME,
-        config_dict={
-            "data_path": str(folder),
-            "checkpoint_dir": str(folder / "saved"),
-            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-            "MAX_ITEM_LIST_LENGTH": settings.max_length,
-            "eval_args": {
-                "split": {"LS": "valid_and_test"},
-                "order": "TO",
-                "group_by": "user",
-                "mode": "full",
-            },
-            "train_neg_sample_args": None,
-            "loss_type": "CE",
-            "hidden_size": settings.dim,
-            "inner_size": settings.dim,
-            "n_layers": settings.num_blocks,
-            "n_heads": settings.num_heads,
-            "hidden_act": "relu",
-            "hidden_dropout_prob": settings.dropout,
-            "attn_dropout_prob": settings.dropout,
-            "learning_rate": settings.learning_rate,
-            "train_batch_size": settings.batch_size,
-            "epochs": 10**6,
-            "seed": settings.seed,
-            "use_gpu": False,
-            "show_progress": False,
-        },
-    )
-
-
-def main() -> None:
-    """Trains until the parent says stop."""
-    settings = parse_settings()
-    if settings.loss != "full":
-        raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
-    split = protocol.leave_last_out(protocol.read_rows(settings.data))
-    worker = Worker(split, evaluate=settings.evaluate)
-    torch.set_num_threads(settings.threads)
+@contextlib.contextmanager
+def log_file(header: str, lines: Iterable[str]) -> Iterator[Path]:
+    """Writes RecBole's own file into a folder that lasts as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # RecBole writes a log into the working directory.
-        write_log(split, Path(folder))
-        config = configure(settings, Path(folder))
-        init_seed(settings.seed, reproducibility=True)
-        dataset = create_dataset(config)
-        train, _, _ = data_preparation(config, dataset)
-        model = get_model("SASRec")(config, train.dataset)
-        trainer = get_trainer(config["MODEL_TYPE"], "SASRec")(config, model)
+        path = Path(folder, NAME, f"{NAME}.inter")
+        path.parent.mkdir()
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in (header, *lines))
+        yield Path(folder)
+
+
+def prepare(
+    name: str,
+    folder: Path,
+    settings: Any,
+    change: Callable[[Any], None] = lambda dataset: None,
+    **more: Any,
+) -> tuple[Any, Any, Any, Any]:
+    """Makes the data set, which `change` may change, the batches, the model and its trainer."""
+    config_dict = {
+        "data_path": str(folder),
+        "checkpoint_dir": str(folder / "saved"),
+        "train_neg_sample_args": None,
+        "learning_rate": settings.learning_rate,
+        "train_batch_size": settings.batch_size,
+        "epochs": 10**6,
+        "seed": settings.seed,
+        "use_gpu": False,
+        "show_progress": False,
+        **more,
+    }
+    torch.set_num_threads(settings.threads)
+    config = Config(model=name, dataset=NAME, config_dict=config_dict)
+    init_seed(settings.seed, reproducibility=True)
+    dataset = create_dataset(config)
+    change(dataset)
+    train, _, _ = data_preparation(config, dataset)
+    model = get_model(name)(config, train.dataset)
+    return dataset, train, model, get_trainer(config["MODEL_TYPE"], name)(config, model)
+
+
+def fit(worker: Worker, trainer: Any, train: Any, targets: int, **details: Any) -> None:
+    """Trains by RecBole's own loop."""
+    worker.ready(["recbole", "torch"], targets, **details)
+    batches = MeteredBatches(train, worker, len)
+    worker.run(lambda: trainer.fit(batches, saved=False, verbose=False))
+
+
+def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
+    """Trains SASRec on the whole log, which RecBole splits itself."""
+    if settings.loss != "full":
+        raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
+    split = protocol.read(settings.data)
+    # Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would
+    # lose their order.
+    lines = (
+        f"{user}\t{item}\t{time}"
+        for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True))
+        for time, item in enumerate([*row, last])
+    )
+    more = {
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": settings.max_length,
+        "eval_args": {
+            "split": {"LS": "valid_and_test"},
+            "order": "TO",
+            "group_by": "user",
+            "mode": "full",
+        },
+        "loss_type": "CE",
+        "hidden_size": settings.dim,
+        "inner_size": settings.dim,
+        "n_layers": settings.num_blocks,
+        "n_heads": settings.num_heads,
+        "hidden_act": "relu",
+        "hidden_dropout_prob": settings.dropout,
+        "attn_dropout_prob": settings.dropout,
+    }
+    with log_file("user_id:token\titem_id:token\ttimestamp:float", lines) as folder:
+        dataset, train, model, trainer = prepare("SASRec", folder, settings, **more)
     tokens = [str(item) for item in range(1, split.num_items + 1)]
     numbers = np.concatenate([[0], dataset.token2id("item_id", tokens)])
 
@@ -95,14 +116,68 @@ def main() -> None:
             line[:length] = numbers[row[-length:]]
         return model(torch.from_numpy(table), torch.tensor(lengths))
 
-    worker.set_model(
-        encode_in_batches(model, states),
-        lambda: model.item_embedding.weight.detach().numpy()[numbers[1:]],
-    )
-    batches = MeteredBatches(train, worker, len)
-    worker.ready(["recbole", "torch"], train.sample_size)
-    worker.run(lambda: trainer.fit(batches, saved=False, verbose=False))
+    def vectors() -> np.ndarray:
+        return model.item_embedding.weight.detach().numpy()[numbers[1:]]
+
+    worker.set_model(split, encode_in_batches(model, states), vectors, settings.evaluate)
+    fit(worker, trainer, train, train.sample_size)
 
 
-if __name__ == "__main__":
-    main()
+def interaction(columns: dict[str, np.ndarray]) -> Interaction:
+    """Returns all rows as RecBole has them: a number beside the place of its column's embedding."""
+    tensors = {}
+    for name, values in columns.items():
+        if name in CATEGORY_NAMES:
+            values = values.astype(np.int64)
+        elif name != "label":
+            values = np.stack([values, np.ones_like(values)], axis=-1)
+        tensors[name] = torch.from_numpy(values)
+    return Interaction(tensors)
+
+
+def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
+    """Trains DCN-V2."""
+    numbers = NUMBER_NAMES[: settings.numbers]
+    table = settings.table().columns()
+    columns = {name: table[name] for name in (*CATEGORY_NAMES, *numbers, "label")}
+    # RecBole learns the columns from the file's first rows, and gets all rows from memory.
+    kinds = {name: "token" if name in CATEGORY_NAMES else "float" for name in columns}
+    header = "\t".join(f"{name}:{kind}" for name, kind in kinds.items())
+    lines = ("\t".join(str(columns[name][row]) for name in kinds) for row in range(1000))
+
+    def fill(dataset: Any) -> None:
+        # Whole vocabularies: its own would hold the values that occur alone. It counts its padding
+        # as one of them.
+        sizes = ranking.vocabulary_sizes(settings.ids).tolist()
+        for name, size in zip(CATEGORY_NAMES, sizes, strict=True):
+            dataset.field2id_token[name] = np.arange(size + 1)
+        everything = interaction(columns)
+        dataset._dataframe_to_interaction = lambda frame: everything
+
+    more = {
+        # RecBole wants users and items to be named.
+        "USER_ID_FIELD": CATEGORY_NAMES[0],
+        "ITEM_ID_FIELD": CATEGORY_NAMES[1],
+        "LABEL_FIELD": "label",
+        "load_col": {"inter": [*CATEGORY_NAMES, *numbers, "label"]},
+        "numerical_features": list(numbers),
+        "normalize_all": False,  # Numbers are standardised already.
+        "eval_args": {
+            "split": {"RS": [1.0, 0.0, 0.0]},
+            "order": "RO",
+            "group_by": None,
+            "mode": "labeled",
+        },
+        "metrics": ["AUC", "LogLoss"],
+        "valid_metric": "AUC",
+        "mixed": False,
+        "structure": "parallel",
+        "cross_layer_num": settings.cross_layers,
+        "embedding_size": settings.dim,
+        "mlp_hidden_size": list(settings.deep_units),
+        "reg_weight": 0,
+        "dropout_prob": 0.0,
+    }
+    with log_file(header, lines) as folder:
+        _, train, model, trainer = prepare("DCNV2", folder, settings, fill, **more)
+    fit(worker, trainer, train, settings.rows, width=model.in_feature_num)

@@ -6,11 +6,11 @@ model's length, logits of all items at every position, Keras's cross-entropy wit
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from benchmarks import protocol
+from benchmarks.sequential import Settings, in_batches
+from benchmarks.worker import TENSORFLOW, Worker
 from tfrecs._keras import keras, tf
 
 
@@ -84,10 +84,18 @@ def batches(split: protocol.Split, max_length: int, batch_size: int, seed: int) 
     return dataset.shuffle(len(rows), seed=seed).batch(batch_size).prefetch(4)
 
 
-def compiled(model: PlainSASRec, learning_rate: float) -> Any:
-    """The model, ready for `fit`."""
+def train(settings: Settings, worker: Worker) -> None:
+    """Trains by `model.fit`, TensorFlow choosing its threads."""
+    split = protocol.read(settings.data)
+    keras.utils.set_random_seed(settings.seed)
+    model = PlainSASRec(split.num_items, **settings.architecture)
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(settings.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    return model
+    examples = batches(split, settings.max_length, settings.batch_size, settings.seed)
+    encode = in_batches(lambda table: model.states(table)[:, -1], settings.max_length)
+    worker.set_model(split, encode, lambda: model.items.embeddings.numpy()[1:], settings.evaluate)
+    targets = split.num_targets(settings.max_length)
+    worker.ready(TENSORFLOW[:2], targets)
+    worker.fit(model, examples, targets)

@@ -1,0 +1,159 @@
+"""RESULTS.md: each comparison replaces its own section; the words and tables that all share."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import math
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+NONE = "–"
+# Beyond this share of the processors' time taken by others, a run is no measurement.
+MOST_OTHERS = 0.1
+_HEAD = """# Results
+
+Each section is written by the command it names; nothing here is written by hand.
+"""
+_PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas", "pyarrow")
+
+
+def publish(name: str, parts: Iterable[str], path: Path | None = RESULTS) -> None:
+    """Prints a section, and writes it over the one of that name or after all others.
+
+    Args:
+        name: Stands in the comments that mark the section.
+        parts: Its paragraphs, the heading first.
+        path: The file; None only prints.
+    """
+    text = "\n\n".join(parts).strip()
+    print(f"\n{text}\n", flush=True)
+    if path is None:
+        return
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    section = f"{begin}\n{text}\n{end}\n"
+    old = path.read_text(encoding="utf-8") if path.exists() else _HEAD
+    if begin in old and end in old:
+        before, rest = old.split(begin, 1)
+        new = before + section + rest.split(end, 1)[1].removeprefix("\n")
+    else:
+        new = f"{old.rstrip()}\n\n{section}"
+    path.write_text(new, encoding="utf-8")
+
+
+def environment() -> str:
+    """Returns machine, versions, load and date as one line of Markdown."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = [f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    return (
+        f"{_cpu()}, {cores} cores, {memory:.0f} GiB; {', '.join(versions)}; "
+        f"load average {load}; {today}."
+    )
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def ending(records: Iterable[Any], machine: str, others: float) -> list[str]:
+    """Returns a section's last paragraphs: what failed, machine and versions, the others' load."""
+    records = list(records)
+    failures = [f"{record.name} failed: {record.failure}." for record in records if record.failure]
+    versions: dict[str, str] = {}
+    for record in records:
+        versions |= record.ready.get("versions", {})
+    known = [f"{package} {version}" for package, version in versions.items()]
+    last = f"{machine} Trainers: {', '.join(name for name in known if name not in machine)}."
+    if not math.isnan(others):
+        last += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile"
+        last += ": too much to compare anything." if others > MOST_OTHERS else "."
+    return [*failures, last]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: bool = False) -> str:
+    """Returns a Markdown table, all columns but the first right-aligned if `right`."""
+    rule = ["---", *["---:" if right else "---"] * (len(header) - 1)]
+    lines = [[*header], rule, *rows]
+    return "\n".join("".join(f"| {cell} " if cell else "| " for cell in x) + "|" for x in lines)
+
+
+def count(value: float) -> str:
+    """Returns a number without decimals, or a dash."""
+    return NONE if math.isnan(value) else f"{value:,.0f}"
+
+
+def short(value: float) -> str:
+    """Returns about three digits, or a dash."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def share(value: float) -> str:
+    """Returns two decimals without the leading zero, or a dash."""
+    return NONE if math.isnan(value) else f"{value:.2f}".removeprefix("0")
+
+
+def quality(metrics: Mapping[str, float] | None) -> str:
+    """Returns HR@10 and NDCG@10 without leading zeros."""
+    if metrics is None:
+        return NONE
+    return " / ".join(f"{metrics[name]:.4f}".removeprefix("0") for name in ("HR@10", "NDCG@10"))
+
+
+def fours(values: Iterable[float]) -> list[str]:
+    """Returns numbers with four decimals."""
+    return [f"{value:.4f}" for value in values]
+
+
+def pair(metrics: Mapping[str, float], names: Iterable[str] = ("HR@10", "NDCG@10")) -> str:
+    """Returns metrics with a slash between."""
+    return " / ".join(fours(metrics[name] for name in names))
+
+
+def mean_sd(values: Sequence[float], mark: str = "") -> str:
+    """Returns the mean, between marks, and the standard deviation if there are several values."""
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{mark}{statistics.mean(values):.4f}{mark}{spread}"
+
+
+def rate(record: Any) -> str:
+    """Returns a record's targets a second, with its slowest and its fastest turn."""
+    spread = f" ({count(min(record.rates))}–{count(max(record.rates))})" if record.rates else ""
+    return count(record.rate) + spread
+
+
+def time_to(record: Any, ndcg: float) -> str:
+    """Returns the seconds until the value was reached, or for how long it was not."""
+    if record.failure or not record.turns:
+        return NONE
+    reached = record.seconds_to(ndcg)
+    return f"not in {record.seconds:.0f}" if reached is None else short(reached)
+
+
+def peak_words(peaks: Mapping[str, float]) -> str:
+    """Returns the peak and the rate of every shape."""
+    shapes = ", ".join(f"{shape} {speed:.0f}" for shape, speed in peaks.items())
+    return (
+        f"Peak: the best float32 matrix product of this run, {max(peaks.values()):.0f} GFLOP/s; "
+        f"by shape: {shapes}."
+    )
