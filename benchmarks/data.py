@@ -1,18 +1,9 @@
-"""Input at scale: 10 million rows from Parquet to batches, in seconds and memory.
-
-`python -m benchmarks.data` makes a log of `--rows` interactions (items by Zipf's law, as in real
-catalogues), then in a process of its own reads it, splits it leave-last-out, and runs through one
-epoch of training batches; another process does the same for pairs. It prints a table and writes
-its section of RESULTS.md. The aim is 4 GB and 60 s on 2 cores.
-"""
-
-from __future__ import annotations
+"""Input at scale: 10 million interactions from Parquet to batches, in seconds and memory."""
 
 import resource
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +14,10 @@ from benchmarks.machine import call
 from benchmarks.report import environment, publish, table
 
 _LENGTH, _BATCH = 50, 128
+_STEPS = ("import", "read", "split", "one epoch of batches")
 
 
-def make_log(path: Path, rows: int, users: int, items: int, seed: int = 0) -> None:
+def make_log(path: str, rows: int, users: int, items: int, seed: int = 0) -> None:
     """Writes a log of random users, items by Zipf's law, and times in no order."""
     rng = np.random.default_rng(seed)
     weights = 1 / np.arange(1, items + 1)
@@ -43,53 +35,46 @@ def make_log(path: Path, rows: int, users: int, items: int, seed: int = 0) -> No
 def run(path: str, kind: str) -> dict[str, float]:
     """Reads, splits and batches; returns seconds of each step and this process's peak memory."""
     clock = [time.perf_counter()]
-
-    def lap() -> float:
-        clock.append(time.perf_counter())
-        return clock[-1] - clock[-2]
-
     import tfrecs
 
-    room = tfrecs.data
-    figures = {"import": lap()}
-    log = room.read(path)
-    figures["read"] = lap()
-    split = room.leave_last_out(log)
+    clock.append(time.perf_counter())
+    log = tfrecs.data.read(path)
+    clock.append(time.perf_counter())
+    split = tfrecs.data.leave_last_out(log)
     del log
-    figures["split"] = lap()
+    clock.append(time.perf_counter())
     if kind == "sequences":
         batches = split.train.sequences(_LENGTH, windows="all").batch(_BATCH)
     else:
         batches = split.train.pairs().batch(4096)
     key = "target" if kind == "sequences" else "item_id"
     targets = sum(int(np.count_nonzero(batch[key])) for batch in batches)
-    figures["one epoch of batches"] = lap()
-    figures["targets"] = targets
+    clock.append(time.perf_counter())
     used = resource.getrusage(resource.RUSAGE_SELF)
-    figures["cpu"] = used.ru_utime + used.ru_stime
-    figures["peak"] = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return figures
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    figures = {"targets": targets, "cpu": used.ru_utime + used.ru_stime, "peak": peak}
+    return figures | dict(zip(_STEPS, np.diff(clock).tolist(), strict=True))
 
 
 def main() -> None:
-    """Measures and writes the section."""
     parser = Command("data", __doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--items", type=int, default=100_000)
     options = parser.read(None, "rows", "users", "items")
-    kinds = ("sequences", "pairs")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "log.parquet")
+        path = f"{folder}/log.parquet"
         make_log(path, options.rows, options.users, options.items)
-        results = [call("benchmarks.data:run", str(path), kind) for kind in kinds]
-    steps = ("import", "read", "split", "one epoch of batches")
-    rows = [[f"{step}, s", *(f"{r[step]:.1f}" for r in results)] for step in steps]
-    rows += [
-        ["all, s", *(f"**{sum(r[step] for step in steps):.1f}**" for r in results)],
-        ["all, CPU s", *(f"{r['cpu']:.1f}" for r in results)],
-        ["targets of the epoch", *(f"{r['targets']:,.0f}" for r in results)],
-        ["peak memory, GB", *(f"**{r['peak'] / 1e9:.2f}**" for r in results)],
+        found = {kind: call("benchmarks.data:run", path, kind) for kind in ("sequences", "pairs")}
+    cells = {f"{step}, s": lambda r, step=step: f"{r[step]:.1f}" for step in _STEPS}
+    cells |= {
+        "all, s": lambda r: f"**{sum(r[step] for step in _STEPS):.1f}**",
+        "all, CPU s": lambda r: f"{r['cpu']:.1f}",
+        "targets of the epoch": lambda r: f"{r['targets']:,.0f}",
+        "peak memory, GB": lambda r: f"**{r['peak'] / 1e9:.2f}**",
+    }
+    rows = [
+        {"step": step, **{k: cell(r) for k, r in found.items()}} for step, cell in cells.items()
     ]
     text = (
         f"`{options.command}`: {options.users:,} users, {options.items:,} items by Zipf's law, "
@@ -97,8 +82,7 @@ def main() -> None:
         f"{_BATCH}. Pairs: batches of 4,096. Aim: 60 s and 4 GB on 2 cores."
     )
     heading = f"## Input: {options.rows:,} interactions from Parquet to batches"
-    parts = [heading, text, table(["step", *kinds], rows), environment()]
-    publish("data", parts, options.output)
+    publish("data", [heading, text, table(rows), environment()], options.output)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,8 @@
-"""The price of distribution: SASRec on MovieLens-1M by one process, and by two on the same cores.
+"""The price of distribution: SASRec by one process, by two on the same cores, on two devices.
 
-`python -m benchmarks.distribution` trains the same model with the same global batch by one process
-with two threads, by two worker processes with a thread each (MultiWorkerMirroredStrategy, gradients
-exchanged over the loopback interface), and by one process with two logical devices
-(MirroredStrategy), in alternating turns of an epoch, and writes its section of RESULTS.md; about 5
-minutes on 2 cores. The folder of the data is named by `TFRECS_DATA`. The aim: two workers at least
-0.8 times as fast as one process.
+One process has two threads. Two workers have a thread each (MultiWorkerMirroredStrategy, gradients
+exchanged over the loopback interface), two logical devices share one process (MirroredStrategy).
 """
-
-from __future__ import annotations
 
 import argparse
 import math
@@ -19,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.harness import Command, Limits, Outcome, Process, Record, compare, conclude
-from benchmarks.report import table
+from benchmarks.report import count, table
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 AIM = 0.8
@@ -35,15 +29,12 @@ TURNS = 3
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    """A way to train."""
-
     strategy: str
     data: str  # A log that tfrecs reads.
     steps: int | None  # Steps of a turn; an epoch if None.
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains an epoch, or a few steps, at a time."""
     import tfrecs
     from tfrecs._keras import tf
 
@@ -73,7 +64,6 @@ def train(settings: Settings, worker: Worker) -> None:
 
 
 def start(record: Record, log: Path) -> Process:
-    """Starts the process of a strategy, or the two workers of one."""
     from tfrecs.cli.launch import free_addresses, worker_variables
 
     variables: list[dict[str, str]] = [{}]
@@ -85,30 +75,35 @@ def start(record: Record, log: Path) -> Process:
 
 
 def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
-    """Returns the section."""
-    rows = []
+    rows, first = [], outcome.records[0].rate
     for record in outcome.records:
-        spread = f"{min(record.rates):,.0f}, {max(record.rates):,.0f}"
-        ratio = record.rate / outcome.records[0].rate
-        loss = f"{record.epochs[-1]['loss']:.4f}"
-        rows.append([record.label, f"{record.rate:,.0f}", spread, f"**{ratio:.2f}**", loss])
+        low, high = min(record.rates, default=math.nan), max(record.rates, default=math.nan)
+        rows.append(
+            {
+                "": record.label,
+                "targets/s": count(record.rate),
+                "slowest, fastest turn": f"{count(low)}, {count(high)}",
+                "of one process": f"**{record.rate / first:.2f}**",
+                "loss of the last turn": f"{record.epochs[-1]['loss']:.4f}"
+                if record.epochs
+                else "",
+            }
+        )
     turns = f"{options.turns} turns of {'an epoch' if not options.steps else 'a few steps'} each"
-    header = ["", "targets/s", "slowest, fastest turn", "of one process", "loss of the last turn"]
     return [
         "## Distribution: SASRec on MovieLens-1M by two workers on two cores",
         f"`{options.command}`: dim 64, 2 blocks, histories of 200, full softmax, Adam, a global "
         f"batch of {BATCH_SIZE} histories; {turns}, alternating, after one that compiles. Aim: two "
         f"workers at least {AIM} times as fast as one process. Dropout differs between replicas, "
         "and so do losses, a little.",
-        table(header, rows),
+        table(rows),
         *outcome.ending(),
     ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the benchmark."""
     parser = Command("distribution", __doc__)
-    parser.set_defaults(only=None, json=None, threads=2)
+    parser.set_defaults(threads=2)
     add = parser.add_argument
     add("--data", type=Path, help="a log that tfrecs reads (ml-1m-sequences.txt.gz in TFRECS_DATA)")
     add("--turns", type=int, default=TURNS, help="turns that count (%(default)s)")
@@ -127,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for label, strategy in STRATEGIES.items()
     ]
-    limits = Limits(math.inf, turn=0, timed_turns=options.turns + 1)
-    outcome = compare(options, {"all": records}, limits, start=start)
+    options.limits = Limits(math.inf, turn=0, timed_turns=options.turns + 1)
+    outcome = compare(options, {"all": records}, start=start)
     conclude("distribution", options, outcome, section(options, outcome))
 
 

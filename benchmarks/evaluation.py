@@ -1,12 +1,4 @@
-"""Evaluating every user of Amazon Beauty over every item: tfrecs beside TFRS's FactorizedTopK.
-
-`TFRECS_DATA=path/to/data python -m benchmarks.evaluation` ranks the test item of all 22,363 users
-among 12,101 items by an untrained SASRec (dim 64), in turns with TFRS's metric over the same query
-and item vectors, and writes its section of RESULTS.md. The aim is under 3 s on 2 cores, and 10
-times as fast as FactorizedTopK.
-"""
-
-from __future__ import annotations
+"""Evaluating every user of Amazon Beauty over every item: tfrecs beside TFRS's FactorizedTopK."""
 
 import statistics
 from collections.abc import Callable
@@ -29,9 +21,7 @@ _KS = (1, 5, 10, 50, 100)  # Its default.
 class Ready:
     """A model whose vectors are there already, so that ranking is all that is timed."""
 
-    items = None
-    max_history = None
-    is_product = True
+    items, max_history, is_product = None, None, True
 
     def __init__(self, queries: np.ndarray, items: np.ndarray) -> None:
         self.num_items = len(items)
@@ -55,22 +45,14 @@ def query_vectors(model: tfrecs.models.SASRec, dataset: EvaluationSet) -> np.nda
 
 
 def factorized_top_k(
-    queries: np.ndarray,
-    items: np.ndarray,
-    dataset: EvaluationSet,
-    index: str | int,
-    ks: tuple[int, ...] = (10,),
+    queries: np.ndarray, items: np.ndarray, dataset: EvaluationSet, index: str | int, *ks: int
 ) -> Callable[[], float]:
     """Returns a run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from ready vectors.
 
-    Args:
-        queries: Vectors of the users by user id.
-        items: Vectors of the items.
-        dataset: The targets.
-        index: "brute force", or the batch size of the items that Streaming is given.
-        ks: Lengths of the lists. The run returns HR@10, or HR of the one length.
+    `index` is "brute force", or the batch size of the items that Streaming is given; `ks` are the
+    lengths of the lists, 10 if none. The run returns HR@10, or HR of the one length.
     """
-    layers = tfrs.layers.factorized_top_k
+    ks, layers = ks or (10,), tfrs.layers.factorized_top_k
     if index == "brute force":
         candidates = layers.BruteForce(k=max(ks)).index(tf.constant(items))
     else:
@@ -94,49 +76,49 @@ def factorized_top_k(
 
 
 def main() -> None:
-    """Measures and writes the section."""
     parser = Command("evaluation", __doc__, data=True)
     parser.add_argument("--times", type=int, default=3, help="timed runs of each (%(default)s)")
     options = parser.read(None, "times")
     split = tfrecs.data.leave_last_out(tfrecs.data.read(parser.folder(options.data, _FILE) / _FILE))
     test = split.test
     model = tfrecs.models.SASRec(split.items, dim=64, max_length=50, seed=0)
-    queries, items = query_vectors(model, test), model.item_vectors().numpy()
-    ready = Ready(queries, items)
+    vectors = (query_vectors(model, test), model.item_vectors().numpy())
+    ready = Ready(*vectors)
 
     # Both must find the same before their speeds mean anything; TFRS cannot mask seen items.
     k = 1000
     found = Evaluator(test, (k,), recommend_known=True).metrics(ready)[f"HR@{k}"]
-    expected = factorized_top_k(queries, items, test, "brute force", (k,))()
+    expected = factorized_top_k(*vectors, test, "brute force", k)()
     if abs(found - expected) > 3 / len(test):
         raise SystemExit(f"HR@{k} differs: {found} by tfrecs, {expected} by TFRS.")
 
-    def metric(index: str | int, *ks: tuple[int, ...]) -> Callable[[], float]:
-        return factorized_top_k(queries, items, test, index, *ks)
-
     ours = "tfrecs `Evaluator(test).metrics`"
+    whole, alone = "histories encoded by SASRec, seen masked", "vectors ready, seen masked"
+    report = "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines"
+    tutorial = factorized_top_k(*vectors, test, 128, *_KS)
+    streaming = "the same with `Streaming`, k = 10, {} items a batch"
+    brute = factorized_top_k(*vectors, test, "brute force")
     runs = {
-        f"{ours}, histories encoded by SASRec, seen masked": lambda: Evaluator(test).metrics(model)[
-            "HR@10"
-        ],
-        "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines": lambda: tfrecs.evaluate(
-            model, test
-        ).metrics["HR@10"],
-        f"{ours}, vectors ready, seen masked": lambda: Evaluator(test).metrics(ready)["HR@10"],
-        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": metric(128, _KS),
-        "the same with `Streaming`, k = 10, 128 items a batch": metric(128),
-        "the same with `Streaming`, k = 10, 4,096 items a batch": metric(4096),
-        "the same with `BruteForce`, k = 10": metric("brute force"),
+        f"{ours}, {whole}": lambda: Evaluator(test).metrics(model)["HR@10"],
+        report: lambda: tfrecs.evaluate(model, test).metrics["HR@10"],
+        f"{ours}, {alone}": lambda: Evaluator(test).metrics(ready)["HR@10"],
+        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": tutorial,
+        streaming.format("128"): factorized_top_k(*vectors, test, 128),
+        streaming.format("4,096"): factorized_top_k(*vectors, test, 4096),
+        "the same with `BruteForce`, k = 10": brute,
     }
     seconds = in_turns(runs, options.times)
     medians = {name: statistics.median(turns[:, 0]) for name, turns in seconds.items()}
-    header = ["evaluation", "median, s", "all, s", "least CPU, s", "of tfrecs, vectors ready"]
-    rows = []
-    for name, turns in seconds.items():
-        every = ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0])
-        ratio = medians[name] / medians[f"{ours}, vectors ready, seen masked"]
-        cells = [f"**{medians[name]:.2f}**", every, f"{turns[:, 1].min():.2f}", f"{ratio:.1f} x"]
-        rows.append([name, *cells])
+    rows = [
+        {
+            "evaluation": name,
+            "median, s": f"**{medians[name]:.2f}**",
+            "all, s": ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0]),
+            "least CPU, s": f"{turns[:, 1].min():.2f}",
+            "of tfrecs, vectors ready": f"{medians[name] / medians[f'{ours}, {alone}']:.1f} x",
+        }
+        for name, turns in seconds.items()
+    ]
     text = (
         f"`{options.command}`: Amazon Beauty, {len(test):,} users, {len(split.items):,} items, "
         "untrained SASRec of dim 64, k = 10; in turns in one process, after a first turn that "
@@ -147,7 +129,7 @@ def main() -> None:
         f"{_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long."
     )
     heading = "## Evaluation of all users over all items"
-    publish("evaluation", [heading, text, table(header, rows), environment()], options.output)
+    publish("evaluation", [heading, text, table(rows), environment()], options.output)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,7 @@
-"""Matrix factorization of tfrecs beside `implicit` and LightFM: quality, and seconds to it.
-
-`python -m benchmarks.factorization` makes the peers' virtual environment where there is none,
-trains all on MovieLens-1M in turns, and writes its section of RESULTS.md; about 20 minutes on 2
-cores. The folder of the data is named by `TFRECS_DATA`.
-"""
-
-from __future__ import annotations
+"""Matrix factorization of tfrecs beside `implicit` and LightFM: quality, and seconds to it."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +11,7 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
-from benchmarks.report import NONE, quality, short, table, time_to
+from benchmarks.report import NONE, epochs, quality, short, table, time_to
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 DATA = "ml-1m-sequences.txt.gz"
@@ -25,13 +19,10 @@ TFRECS = "benchmarks.factorization:train"
 IMPLICIT, LIGHTFM = "benchmarks.peers.implicit:train", "benchmarks.peers.lightfm:train"
 # The better of these on validation is the quality to reach.
 BAR = ("implicit-bpr", "lightfm-warp")
-QUICK = Limits(seconds=10, turn=5, timed_turns=2)
 
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    """A factorization and how it is trained."""
-
     data: str  # A file that `protocol.read_rows` reads.
     loss: str  # "bpr", "warp", "softmax" or, of `implicit` alone, "als".
     dim: int = 64
@@ -51,13 +42,6 @@ class Settings(WorkerSettings):
 
 
 def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
-    """Returns the records to fill.
-
-    Args:
-        folder: Where the data is.
-        threads: Threads of the peers.
-        only: As `select` takes it.
-    """
     data = str((folder / DATA).resolve())
 
     def one(name: str, label: str, trainer: str, *given: Any, **more: Any) -> Record:
@@ -120,7 +104,6 @@ def build(settings: Settings, train: Any) -> Any:
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains tfrecs by `model.fit`."""
     from tfrecs.data import Histories, TrainSet
 
     split = protocol.read(settings.data)
@@ -145,22 +128,23 @@ def bar(records: Sequence[Record]) -> Record | None:
 
 
 def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
-    """Returns the section."""
     best = bar(outcome.records)
     ndcg = best.best["validation"]["NDCG@10"] if best else float("nan")
-    header = [
-        *("trainer", "settings", "s an epoch"),
-        f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best",
-        *("epochs, best of", "validation HR@10 / NDCG@10", "test HR@10 / NDCG@10"),
-    ]
     rows = []
     for record in outcome.records:
-        chosen, last = record.best or {}, record.epochs[-1]["epoch"] if record.epochs else 0
-        seconds = short(record.seconds / last) if last else NONE
-        epochs = f"{chosen['epoch']} of {last}" if chosen else NONE
-        speed = [seconds, time_to(record, ndcg) if best else NONE, epochs]
-        values = [quality(chosen.get(part)) for part in ("validation", "test")]
-        rows.append([record.label, str(record.settings), *speed, *values])
+        chosen, seconds = record.best or {}, record.seconds / (record.last_epoch or math.nan)
+        value = f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best"
+        rows.append(
+            {
+                "trainer": record.label,
+                "settings": record.settings,
+                "s an epoch": short(seconds),
+                value: time_to(record, ndcg) if best else NONE,
+                "epochs, best of": epochs(record),
+                "validation HR@10 / NDCG@10": quality(chosen.get("validation")),
+                "test HR@10 / NDCG@10": quality(chosen.get("test")),
+            }
+        )
     limits = options.limits
     of_whom = f"the best of {best.label}, the better of the two to be reached" if best else NONE
     return [
@@ -171,30 +155,27 @@ def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
         "where the trainer shows nothing in between). Quality is that of the best epoch on "
         f"validation within {limits.seconds:.0f} s of training, or until {limits.patience} epochs "
         f"brought nothing. Seconds include compiling, not evaluating; the value is {of_whom}.",
-        table(header, rows, right=True),
+        table(rows, right=True),
         *outcome.ending(),
     ]
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
     parser = Command("factorization", __doc__, data=True)
-    parser.add_turns(minutes=4, quick="10 seconds a trainer", environment="factorization")
+    quick = Limits(seconds=10, turn=5, timed_turns=2)
+    parser.add_turns(minutes=4, quick=quick, environment="factorization")
     text = "epochs without a better one (%(default)s)"
     parser.add_argument("--patience", type=int, default=8, help=text)
     told = ("minutes", "turn", "patience", "quick", "only", "threads")
     options = parser.read(arguments, *told)
     folder = parser.folder(options.data, DATA)
     options.groups = parser.checked(plan, folder, options.threads, options.only)
-    full = Limits(60 * options.minutes, options.turn, patience=options.patience)
-    options.limits = QUICK if options.quick else full
     return options
 
 
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    outcome = compare(options, options.groups, options.limits)
+    outcome = compare(options, options.groups)
     conclude("factorization", options, outcome, section(options, outcome))
 
 

@@ -1,7 +1,5 @@
 """The one harness of all comparisons: their commands, and trainers that alternate in processes."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import dataclasses
@@ -51,13 +49,15 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """Seconds trained, warm or not."""
         return sum(turn["seconds"] for turn in self.turns)
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Targets of an epoch over targets a second."""
         return self.ready["targets_per_epoch"] / self.rate if self.rates else float("nan")
+
+    @property
+    def last_epoch(self) -> int:
+        return self.epochs[-1]["epoch"] if self.epochs else 0
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -67,10 +67,9 @@ class Record:
 
     def seconds_to(self, ndcg: float) -> float | None:
         """Returns the seconds of training until validation NDCG@10 first reached a value."""
-        for epoch in self.epochs:
-            if epoch.get("validation", {}).get("NDCG@10", -1) >= ndcg:
-                return epoch["seconds"]
-        return None
+        judged = (epoch for epoch in self.epochs if "validation" in epoch)
+        reached = (e["seconds"] for e in judged if e["validation"]["NDCG@10"] >= ndcg)
+        return next(reached, None)
 
 
 @dataclass(frozen=True)
@@ -86,16 +85,14 @@ class Limits:
 
     def reached(self, record: Record) -> bool:
         """Returns whether the trainer has had enough, which takes one warm turn at least."""
-        if not record.rates:
-            return False
-        if record.seconds >= self.seconds:
-            return True
+        if not record.rates or record.seconds >= self.seconds:
+            return bool(record.rates)
         if len(record.turns) < self.timed_turns:
             return False
         if not record.settings.evaluate or record.seconds_per_epoch > self.seconds:
             return True
         best = record.best
-        return best is not None and record.epochs[-1]["epoch"] - best["epoch"] >= self.patience
+        return best is not None and record.last_epoch - best["epoch"] >= self.patience
 
 
 class Process:
@@ -113,11 +110,9 @@ class Process:
         command = record.settings.command(record.trainer, python)
         with open(log, "w", encoding="utf-8") as errors:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+            given = {**pipes, "cwd": machine.ROOT, "text": True}
             self._processes = [
-                subprocess.Popen(
-                    command, cwd=machine.ROOT, env={**os.environ, **more}, text=True, **pipes
-                )
-                for more in variables
+                subprocess.Popen(command, env={**os.environ, **more}, **given) for more in variables
             ]
 
     @property
@@ -127,16 +122,13 @@ class Process:
         return why and f"{why} (all of it in {self._log})"
 
     def wait_ready(self) -> None:
-        """Waits until training can start."""
         self._listen("ready")
 
     def train(self, seconds: float) -> None:
-        """Gives a turn and waits for its end."""
         self._order({"train": seconds})
         self._listen("turn")
 
     def stop(self) -> None:
-        """Ends the training and the processes."""
         if not self.record.failure:
             self._order({"stop": True})
             self._listen("done")
@@ -146,7 +138,6 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """Ends the processes, whatever they do."""
         for process in self._processes:
             process.kill()
             process.wait()
@@ -187,14 +178,7 @@ def alternate(
     limits: Limits,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Trains all in turns, one at a time, until each has reached its limit.
-
-    Args:
-        records: The trainers.
-        start: Starts a worker.
-        limits: When each has trained enough.
-        say: Told of what happens.
-    """
+    """Starts all, trains them in turns, one at a time, each until its limit; tells `say` of it."""
     processes = []
     try:
         for record in records:  # One after the other: starting takes memory and both cores.
@@ -207,7 +191,12 @@ def alternate(
                 record = process.record
                 process.train(limits.turn)
                 if not record.failure:
-                    say(_progress(record))
+                    rate = record.turns[-1]["targets"] / record.turns[-1]["seconds"]
+                    text = f"{record.seconds:.0f} s, {rate:,.0f} targets/s"
+                    text += f", epoch {record.last_epoch}" if record.epochs else ""
+                    best = record.best and record.best["validation"]["NDCG@10"]
+                    text += f", best validation NDCG@10 {best:.4f}" if record.best else ""
+                    say(f"{record.name}: {text}")
                 if record.failure or limits.reached(record):
                     process.stop()
                     active.remove(process)
@@ -216,17 +205,6 @@ def alternate(
     finally:
         for process in processes:
             process.kill()
-
-
-def _progress(record: Record) -> str:
-    turn = record.turns[-1]
-    rate = turn["targets"] / turn["seconds"]
-    text = f"{record.name}: {record.seconds:.0f} s, {rate:,.0f} targets/s"
-    if record.epochs:
-        text += f", epoch {record.epochs[-1]['epoch']}"
-    if record.best:
-        text += f", best validation NDCG@10 {record.best['validation']['NDCG@10']:.4f}"
-    return text
 
 
 @dataclass
@@ -240,54 +218,45 @@ class Outcome:
 
     @property
     def records(self) -> list[Record]:
-        """The records of all groups."""
         return [*itertools.chain.from_iterable(self.groups.values())]
 
     def ending(self) -> list[str]:
-        """Returns the last paragraphs of the section."""
         return report.ending(self.records, self.machine, self.others)
 
 
 def compare(
     options: argparse.Namespace,
     groups: dict[str, list[Record]],
-    limits: Limits,
     peaks: bool = False,
     start: Callable[[Record, Path], Process] | None = None,
 ) -> Outcome:
-    """Trains each group in turns, one group after the other.
+    """Trains each group in turns until `options.limits`, one group after the other.
 
-    Args:
-        options: The command's; names threads, the peers' environments and their Python.
-        groups: The records to fill.
-        limits: When a trainer has trained enough.
-        peaks: Whether to measure the machine's peak too.
-        start: Starts a worker that logs into that file; in its peer's environment if None.
+    `start` starts a worker that logs into a file; its default does so in its peer's environment.
+    `peaks` measures the machine's peak before each group and at the end.
     """
-    records = [*itertools.chain.from_iterable(groups.values())]
-    pythons: dict[str | None, str] = {None: sys.executable}
-    for name in {machine.environment_of(record.trainer) for record in records} - {None}:
+    outcome, pythons = Outcome(groups, {}, "", 0.0), {None: sys.executable}
+    for name in {machine.environment_of(record.trainer) for record in outcome.records} - {None}:
         folder = getattr(options, f"{name}_venv")
         pythons[name] = machine.ensure(name, folder, options.peers_python)
     machine.pin(options.threads)
-    outcome, load = Outcome(groups, {}, report.environment(), 0.0), machine.OtherLoad()
-    logs = Path(tempfile.mkdtemp(prefix="benchmarks-"))
+    outcome.machine, load = report.environment(), machine.OtherLoad()
+    logs, begun = Path(tempfile.mkdtemp(prefix="benchmarks-")), time.time()
 
-    def start_peer(record: Record, log: Path) -> Process:
-        environment = machine.environment_of(record.trainer)
-        variables = machine.variables_of(environment, options.threads)
-        return Process(record, pythons[environment], log, variables)
+    def start_one(record: Record) -> Process:
+        log = logs / f"{record.name}.log"
+        if start is not None:
+            return start(record, log)
+        name = machine.environment_of(record.trainer)
+        return Process(record, pythons[name], log, machine.variables_of(name, options.threads))
 
-    begun, start = time.time(), start or start_peer
+    def say(text: str) -> None:
+        print(f"{time.time() - begun:6.0f} s  {text}", flush=True)
+
     for group in filter(None, groups.values()):
         if peaks:
             machine.measure_peak(outcome.peaks)
-        alternate(
-            group,
-            lambda record: start(record, logs / f"{record.name}.log"),
-            limits,
-            lambda text: print(f"{time.time() - begun:6.0f} s  {text}", flush=True),
-        )
+        alternate(group, start_one, options.limits, say)
     if peaks:
         machine.measure_peak(outcome.peaks)
     outcome.others = load.share()
@@ -296,10 +265,11 @@ def compare(
 
 def conclude(name: str, options: argparse.Namespace, outcome: Outcome, parts: list[str]) -> None:
     """Publishes the section, unless only a part was run; exits with 1 if a trainer failed."""
-    if options.json:
+    given = {"quick": False, "only": None, "json": None, **vars(options)}
+    if given["json"]:
         everything = [*map(dataclasses.asdict, outcome.records), {"peaks": outcome.peaks}]
-        options.json.write_text(json.dumps(everything, indent=1))
-    whole = not (options.quick or options.only)
+        given["json"].write_text(json.dumps(everything, indent=1))
+    whole = not (given["quick"] or given["only"])
     report.publish(name, parts, options.output or (report.RESULTS if whole else None))
     if any(record.failure for record in outcome.records):
         sys.exit(1)
@@ -321,20 +291,13 @@ def select(groups: dict[str, list[Record]], only: str | None) -> dict[str, list[
 
 
 class Command(argparse.ArgumentParser):
-    """The command line of a comparison.
+    """The command line of `python -m benchmarks.NAME`.
 
-    Args:
-        name: `python -m benchmarks.NAME`.
-        description: The module's docstring.
-        output: Whether `--output` names the file of the section.
-        data: Whether `--data` names the folder of the data.
+    `output` adds the file of the section, `data` the folder of the data.
     """
 
     def __init__(self, name: str, description: str, output: bool = True, data: bool = False):
-        raw = argparse.RawDescriptionHelpFormatter
-        super().__init__(
-            prog=f"python -m benchmarks.{name}", description=description, formatter_class=raw
-        )
+        super().__init__(prog=f"python -m benchmarks.{name}", description=description)
         if output:
             text = "file to write the section to (RESULTS.md)"
             self.add_argument("--output", type=Path, default=report.RESULTS, help=text)
@@ -342,19 +305,18 @@ class Command(argparse.ArgumentParser):
             text = "folder of the data (the environment's TFRECS_DATA)"
             self.add_argument("--data", type=Path, help=text)
 
-    def add_turns(self, minutes: float, quick: str, environment: str = "peers") -> None:
-        """Adds the flags of trainers that alternate, whose peers live in that environment."""
-        add, path = self.add_argument, {"type": Path}
+    def add_turns(self, minutes: float, quick: Limits, environment: str = "peers") -> None:
+        """Adds the flags of trainers that alternate, and their limits to what is read."""
+        add = self.add_argument
         add("--minutes", type=float, default=minutes, help="most of a trainer (%(default)s)")
         add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
-        add("--quick", action="store_true", help=f"{quick}; writes nothing")
+        add("--quick", action="store_true", help="a few seconds a trainer; writes nothing")
         add("--only", metavar="NAMES", help="beginnings of names, such as tfrecs; writes nothing")
-        add("--json", **path, help="file to write every turn and epoch to")
-        self.set_defaults(output=None)
+        add("--json", type=Path, help="file to write every turn and epoch to")
+        self.set_defaults(output=None, quick_limits=quick)
         self.add_peers(environment)
 
     def add_peers(self, environment: str) -> None:
-        """Adds the flags of the peers' processes."""
         add = self.add_argument
         add("--threads", type=int, default=2, help="processors of each trainer (%(default)s)")
         text = "the peers' virtual environment (in tfrecs's cache folder)"
@@ -366,21 +328,21 @@ class Command(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """Parses the command line.
 
-        Args:
-            arguments: The arguments, those of the process if None.
-            *told: Flags that say what is measured. `command` of the result names those that differ
-                from their defaults, without this machine's paths.
-            always: Those of them that it always names.
+        The result's `command` names the flags in `told` that are in `always` or not their defaults:
+        what is measured, without this machine's paths.
         """
         options = self.parse_args(arguments)
         words = [self.prog]
         for name in told:
             value = getattr(options, name)
-            if value == self.get_default(name) and name not in always:
-                continue
-            values = [] if value is True else value if isinstance(value, list) else [value]
-            words += [f"--{name}", *(f"{x:g}" if isinstance(x, float) else str(x) for x in values)]
-        options.command = " ".join(words)
+            if value != self.get_default(name) or name in always:
+                given = [] if value is True else value if isinstance(value, list) else [value]
+                given = [f"{each:g}" if isinstance(each, float) else str(each) for each in given]
+                words += [f"--{name}", *given]
+        options.command, given = " ".join(words), vars(options)
+        if "quick_limits" in given:
+            full = Limits(60 * options.minutes, options.turn, patience=given.get("patience", 3))
+            options.limits = options.quick_limits if options.quick else full
         return options
 
     def checked(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -405,10 +367,7 @@ def in_turns(
 ) -> dict[str, np.ndarray]:
     """Times runs in turns in this process, after a first turn that also compiles.
 
-    Args:
-        runs: What to time, by name. A float that a run returns is printed.
-        times: Turns that count.
-        once: Names of those too slow to run more than once.
+    Those in `once` are too slow to run more than once.
 
     Returns:
         Elapsed and processor seconds of each, `[times, 2]`.
@@ -429,25 +388,13 @@ def in_turns(
 
 
 def fit_best(
-    model: Any,
-    batches: Any,
-    split: Any,
-    epochs: int,
-    monitor: str = "val_NDCG@10",
-    patience: int | None = None,
-    callbacks: Sequence[Any] = (),
+    model: Any, batches: Any, split: Any, epochs: int, patience: int | None, *callbacks: Any
 ) -> tuple[int, float]:
     """Trains a model, leaves it the weights of its best epoch; returns that epoch, and seconds."""
     from tfrecs.training import BestWeights
 
-    best = BestWeights(monitor, patience=patience)
+    best, begun = BestWeights("val_NDCG@10", patience=patience), time.perf_counter()
     best.set_model(model)
-    begun = time.perf_counter()
-    model.fit(
-        batches,
-        epochs=epochs,
-        validation_data=split.validation,
-        callbacks=[*callbacks, best],
-        verbose=2,
-    )
+    given = {"validation_data": split.validation, "callbacks": [*callbacks, best], "verbose": 2}
+    model.fit(batches, epochs=epochs, **given)
     return best.best_epoch, time.perf_counter() - begun

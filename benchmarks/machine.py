@@ -1,7 +1,5 @@
 """The machine of a benchmark: its processors, its peak, other load, and the peers' environments."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -16,11 +14,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 # GPUs are hidden from every trainer.
 CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
-# Matrix products, two of them those of a full softmax over 12,101 items.
-SHAPES = (
-    *((1024, 64, 12101), (1024, 256, 12101), (1024, 12101, 256)),
-    *((2048, 2048, 2048), (4096, 4096, 4096)),
-)
+# Rows, inner size and columns; two are those of a full softmax over 12,101 items.
+_SHAPES = "1024x64x12101 1024x256x12101 1024x12101x256 2048x2048x2048 4096x4096x4096"
 # The virtual environment of each peer; the others run in tfrecs's own.
 ENVIRONMENTS = {
     **dict.fromkeys(("recbole", "rectools", "replay"), "peers"),
@@ -39,18 +34,11 @@ def pin(threads: int) -> None:
 
 
 def call(function: str, *arguments: Any, **variables: str) -> Any:
-    """Calls a function "module:name" in a process of its own.
-
-    Args:
-        function: The function. Its arguments and result travel as JSON.
-        *arguments: Its arguments.
-        **variables: Environment variables to add.
-    """
+    """Calls a function "module:name" in a process of its own, with more environment variables."""
     command = [sys.executable, "-m", "benchmarks", function, json.dumps(arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    given = {"cwd": ROOT, "env": {**os.environ, **variables}, "stdout": subprocess.PIPE}
+    output = subprocess.run(command, **given, check=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def measure_peak(best: dict[str, float]) -> None:
@@ -67,7 +55,8 @@ def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
     import tensorflow as tf
 
     rates = {}
-    for rows, inner, columns in SHAPES:
+    for shape in _SHAPES.split():
+        rows, inner, columns = map(int, shape.split("x"))
         left, right = tf.random.normal([rows, inner]), tf.random.normal([inner, columns])
         product = tf.function(tf.matmul, autograph=False)
         product(left, right)
@@ -76,7 +65,7 @@ def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
             start = time.perf_counter()
             product(left, right)
             best, tries = min(best, time.perf_counter() - start), tries + 1
-        rates[f"{rows}x{inner}x{columns}"] = 2 * rows * inner * columns / best / 1e9
+        rates[shape] = 2 * rows * inner * columns / best / 1e9
     return rates
 
 
@@ -107,21 +96,21 @@ class OtherLoad:
 
 def environment_of(trainer: str) -> str | None:
     """Returns the name of a trainer's environment, None for tfrecs's own."""
-    module = trainer.partition(":")[0]
-    return ENVIRONMENTS.get(module.removeprefix("benchmarks.peers."))
+    return ENVIRONMENTS.get(trainer.partition(":")[0].removeprefix("benchmarks.peers."))
 
 
 def variables_of(environment: str | None, threads: int) -> dict[str, str]:
     """Returns what a trainer's process gets: peers get as many threads, TensorFlow chooses."""
     limit = str(threads)
-    return {
+    variables = {
         "peers": {"OMP_NUM_THREADS": limit, "MKL_NUM_THREADS": limit},
         # implicit starts its own threads, which those of the linear algebra would slow down.
         "factorization": {"OMP_NUM_THREADS": limit, "OPENBLAS_NUM_THREADS": "1"},
         "serving": {"OMP_NUM_THREADS": limit},
         # DeepCTR needs Keras 2, as TFRS does.
         "deepctr": {"TF_USE_LEGACY_KERAS": "1"},
-    }.get(environment or "", {}) | CPU_ONLY
+    }
+    return CPU_ONLY | variables.get(environment or "", {})
 
 
 def requirements(environment: str) -> list[Path]:
@@ -138,7 +127,6 @@ def requirements_hash(files: list[Path]) -> str:
 
 
 def python_of(folder: Path) -> Path:
-    """Returns the interpreter of a virtual environment."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -149,32 +137,23 @@ def is_current(folder: Path, wanted: str) -> bool:
 
 
 def find_python() -> str:
-    """Returns a Python that the peers have wheels for.
-
-    Raises:
-        RuntimeError: There is none.
-    """
+    """Returns a Python that the peers have wheels for; raises a RuntimeError if there is none."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
         return sys.executable
     for version in PYTHONS:
         if found := shutil.which(f"python{version}"):
             return found
-    raise RuntimeError(
-        f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH: install one, or "
-        "name it with --peers-python."
-    )
+    needed = f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH"
+    raise RuntimeError(f"{needed}: install one, or name it with --peers-python.")
 
 
 def ensure(environment: str, folder: Path | None = None, python: str | None = None) -> str:
-    """Makes a peers' environment, or finds it complete.
+    """Makes a peers' environment, or finds it complete, and returns its interpreter.
 
     Args:
         environment: Its name, with which its requirements' files begin.
         folder: Where to make it or bring it up to date; in tfrecs's cache folder if None.
         python: The interpreter to make it with; found if None.
-
-    Returns:
-        The environment's own interpreter.
 
     Raises:
         RuntimeError: pip failed, or no Python fits.

@@ -1,14 +1,8 @@
 """Dot products and learned similarities on the split of "Neural collaborative filtering".
 
-`TFRECS_DATA=path/to/data python -m benchmarks.ncf` trains the recipes of matrix factorization, GMF,
-MLP and NeuMF once a seed, and NeuMF once more from the trained GMF and MLP, and writes its section
-of RESULTS.md. `--plot figure.png` draws quality against the size of the embedding instead, for a
-dot product and an MLP, as in Rendle et al., "Neural collaborative filtering vs. matrix
-factorization revisited" (RecSys 2020), and writes a section of its own. Runs that are finished are
-not trained again but read.
+`--plot` compares sizes of the embedding instead, as in Rendle et al., "Neural collaborative
+filtering vs. matrix factorization revisited" (RecSys 2020). Finished runs are not trained again.
 """
-
-from __future__ import annotations
 
 import json
 import shlex
@@ -21,7 +15,7 @@ import yaml
 import tfrecs
 from benchmarks import recipes
 from benchmarks.harness import Command, fit_best
-from benchmarks.report import environment, fours, mean_sd, pair, publish, table
+from benchmarks.report import environment, mean_sd, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.training import Run, evaluate_part
 
@@ -69,7 +63,7 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps, 0.0)
     model.compile(tfrecs.optimizers.SGD(rate))
     batches = pairs.batch(BATCH_SIZE, seed=seed)
-    epoch, seconds = fit_best(model, batches, split, EPOCHS)
+    epoch, seconds = fit_best(model, batches, split, EPOCHS, None)
     reports = {part: evaluate_part(model, split, part) for part in ("validation", "test")}
     metrics = {
         "epochs": EPOCHS,
@@ -83,28 +77,23 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def section(
-    seeds: Sequence[int],
-    found: Mapping[str, Sequence[Mapping[str, Any]]],
-    once: Sequence[str] = (),
+    seeds: Sequence[int], found: Mapping[str, Sequence[Mapping]], once: Sequence[str] = ()
 ) -> list[str]:
-    """Returns the section: means over seeds.
-
-    Args:
-        seeds: The seeds.
-        found: The metrics of each model's runs.
-        once: Models that were trained with the first seed alone.
-    """
+    """Returns the section: means over seeds of each model's runs; `once` had the first alone."""
     words = ["python", "-m", "benchmarks.ncf", "--seeds", *map(str, seeds)]
     command = shlex.join([*words, "--once", *once] if once else words)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, runs in found.items():
         seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
-        means = [mean_sd([run["test"][metric] for run in runs]) for metric in METRICS]
-        rows.append([name, str(len(runs)), str(runs[0]["epochs"]), seconds, *means])
-    first = next(iter(found.values()))[0]
-    fixed = {name: [*map(m.get, METRICS)] for name, m in first["baselines"].items()}
+        row = {"model": name, "seeds": len(runs), "epochs": runs[0]["epochs"]}
+        means = {f"test {m}": mean_sd([run["test"][m] for run in runs]) for m in METRICS}
+        rows.append(row | {"training, s": seconds} | means)
+    baselines = next(iter(found.values()))[0]["baselines"].items()
+    fixed = {name: [metrics[m] for m in METRICS] for name, metrics in baselines}
     fixed |= {f"published: {name}": values for name, values in PUBLISHED.items()}
-    rows += [[name, "", "", "", *fours(values)] for name, values in fixed.items()]
+    for name, values in fixed.items():
+        given = zip(METRICS, values, strict=True)
+        rows.append({"model": name, **{f"test {m}": f"{value:.4f}" for m, value in given}})
     return [
         "## Dot products and learned similarities on the NCF split",
         f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
@@ -115,19 +104,14 @@ def section(
         "training file, as the published results do, so their validation tells nothing. Mean "
         "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
         "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
-        table(["model", "seeds", "epochs", "training, s", "test HR@10", "test NDCG@10"], rows),
-        environment(),
+        *(table(rows), environment()),
     ]
 
 
 def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
-    """Trains a model once for each size of its vectors, and returns the metrics by size.
+    """Trains a model of `LINES` once for each size of its vectors; returns the metrics by size.
 
-    Args:
-        label: One of `LINES`.
-        sizes: The sizes.
-        seed: Of all runs.
-        folder: Where runs are kept; the recipe's own size is a run of the table.
+    Its own size is a run of the table.
     """
     name, more = LINES[label]
     own = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
@@ -142,30 +126,29 @@ def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int
 
 
 def sizes_section(seed: int, curves: Curves, figure: Path) -> list[str]:
-    """Returns the section that says in numbers what the figure shows."""
     sizes = sorted(next(iter(curves.values())))
     command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
     if sizes != sorted(SIZES):
         command += f" --sizes {' '.join(map(str, sizes))}"
-    rows = [[str(n), *(pair(runs[n]["test"]) for runs in curves.values())] for n in sizes]
+    rows = [
+        {
+            "embedding size": size,
+            **{name: pair(runs[size]["test"]) for name, runs in curves.items()},
+        }
+        for size in sizes
+    ]
     return [
         "## Dot product and MLP by the size of the embedding",
         f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
         "half and a quarter of it) with vectors of other sizes, all else as in the table above; "
         f"seed {seed}. Test HR@10 / NDCG@10.",
         f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
-        table(["embedding size", *curves], rows),
-        environment(),
+        *(table(rows), environment()),
     ]
 
 
 def plot(curves: Curves, path: Path) -> None:
-    """Draws test HR@10 and NDCG@10 against the size of the embedding.
-
-    Args:
-        curves: By model and size, the metrics of a run.
-        path: The image to write.
-    """
+    """Draws test HR@10 and NDCG@10 against the size of the embedding."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -188,7 +171,6 @@ def plot(curves: Curves, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains, and writes the section or the figure."""
     parser = Command("ncf", __doc__)
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")

@@ -1,12 +1,4 @@
-"""A million negatives that leave out what each user knows, beside loops that redraw known items.
-
-`TFRECS_DATA=path/to/data python -m benchmarks.negatives` draws 1,000,000 negatives for users of
-MovieLens-1M (`ml-1m-sequences.txt.gz`) by each way, in turns, and writes its section of RESULTS.md.
-The aims: 20 times as fast as a loop in Python and numpy that redraws known items user by user, and
-less than twice the time of drawing without leaving anything out.
-"""
-
-from __future__ import annotations
+"""A million negatives that leave out known items, beside loops that redraw known items."""
 
 import statistics
 from collections.abc import Callable
@@ -63,7 +55,6 @@ def calls(
 
 
 def main() -> None:
-    """Measures and writes the section."""
     parser = Command("negatives", __doc__, data=True)
     parser.add_argument("--times", type=int, default=5, help="timed runs of each (%(default)s)")
     options = parser.read(None, "times")
@@ -81,7 +72,6 @@ def main() -> None:
         "drawing without leaving anything out."
     )
     parts = ["## Negatives without known items", text]
-    header = ["1,000,000 negatives", "median, ms", "least, ms", "numpy's time"]
     for k, rows in ((10, 10_000), (1000, 1000)):
         place = order[: _TOTAL // k]
         users, items = pairs.user_id[place], pairs.item_id[place]
@@ -99,20 +89,24 @@ def main() -> None:
         for name, sampler in samplers.items():
             runs[name] = calls(sampler, users, items, n, rows, False)
             runs[f"{name}, XLA"] = calls(sampler, users, items, n, rows, True)
-        seconds = {
-            name: [*turns[:, 0]]
-            for name, turns in in_turns(runs, options.times, once=(SETS, LOOP)).items()
-        }
-        least = {name: min(turns) for name, turns in seconds.items()}
+        times = in_turns(runs, options.times, once=(SETS, LOOP))
+        least = {name: turns[:, 0].min() for name, turns in times.items()}
         lines = []
-        for name, turns in seconds.items():
+        for name, turns in times.items():
             plain = name.replace("(known=...)`", "`, nothing left out")
-            cells = [f"{1000 * statistics.median(turns):.1f}", f"{1000 * least[name]:.1f}"]
-            cells.append(f"{least[LOOP] / least[name]:.1f} x")
-            ratio = f"{least[name] / least[plain]:.2f} x" if plain != name else ""
-            lines.append([name, *cells, ratio])
+            lines.append(
+                {
+                    "1,000,000 negatives": name,
+                    "median, ms": f"{1000 * statistics.median(turns[:, 0]):.1f}",
+                    "least, ms": f"{1000 * least[name]:.1f}",
+                    "numpy's time": f"{least[LOOP] / least[name]:.1f} x",
+                    "of nothing left out": (
+                        f"{least[name] / least[plain]:.2f} x" if plain != name else ""
+                    ),
+                }
+            )
         parts.append(f"{k:,} for each of {_TOTAL // k:,} interactions, in batches of {rows:,}:")
-        parts.append(table([*header, "of nothing left out"], lines))
+        parts.append(table(lines))
     publish("negatives", [*parts, environment()], options.output)
 
 

@@ -1,11 +1,4 @@
-"""What each kind of negatives does to quality and to speed, for the same MF and the same SASRec.
-
-`python -m benchmarks.negatives_effect` trains both models on MovieLens-100K once for each kind and
-seed, by the same loss and settings, and writes its section of RESULTS.md; about 30 minutes on 2
-cores. What is compared is the negatives alone: settings are not tuned for any of them.
-"""
-
-from __future__ import annotations
+"""What each kind of negatives does to quality and speed, for the same MF and the same SASRec."""
 
 import argparse
 import statistics
@@ -18,21 +11,11 @@ import numpy as np
 import tfrecs
 from benchmarks.harness import Command, fit_best
 from benchmarks.report import environment, publish, table
+from tfrecs import negatives
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
 from tfrecs.evaluation import Report
-from tfrecs.negatives import (
-    Hardest,
-    HardNegativeMining,
-    InBatch,
-    ItemFrequency,
-    KnownItems,
-    Mined,
-    Mixed,
-    Popularity,
-    SameValue,
-    Uniform,
-)
+from tfrecs.negatives import InBatch, ItemFrequency, KnownItems, Popularity, Uniform
 
 MODELS: dict[str, Callable[..., tfrecs.models.Model]] = {
     "MF": lambda split, loss, seed: tfrecs.models.MatrixFactorization.from_split(
@@ -67,20 +50,17 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
             split, K, alpha=1.0, smoothing=1.0, shared=False, seed=seed
         ),
         f"of the batch, {16 * K} shared": InBatch(16 * K, ItemFrequency.from_split(split), seed),
-        f"mixed: {8 * K} of the batch, {8 * K} uniform": Mixed(
+        f"mixed: {8 * K} of the batch, {8 * K} uniform": negatives.Mixed(
             [InBatch(8 * K, ItemFrequency.from_split(split), seed), Uniform(8 * K, True, seed + 1)]
         ),
-        f"hardest {K - 4} of {4 * K}, 4 easy": Hardest(
+        f"hardest {K - 4} of {4 * K}, 4 easy": negatives.Hardest(
             K, uniform(4 * K, known=known()), num_easy=4
         ),
-        f"mined: {K - 4} of the model's best 100, 4 easy": Mined(
+        f"mined: {K - 4} of the model's best 100, 4 easy": negatives.Mined(
             K, users, items, num_easy=4, seed=seed, known=known()
         ),
-        f"same genres, {K // 2}, and {K // 2} uniform": Mixed(
-            [
-                SameValue.from_split(split, K // 2, "genres", seed=seed),
-                uniform(K // 2),
-            ]
+        f"same genres, {K // 2}, and {K // 2} uniform": negatives.Mixed(
+            [negatives.SameValue.from_split(split, K // 2, "genres", seed=seed), uniform(K // 2)]
         ),
         "all items, no sampling": None,
     }
@@ -96,10 +76,14 @@ def trained(
     model = MODELS[name](split, loss, seed)
     model.compile(tfrecs.optimizers.Adam(LEARNING_RATES[name]))
     clock = _Clock()
-    mining = [HardNegativeMining(sampler, split.train)] if isinstance(sampler, Mined) else []
+    mining = (
+        [negatives.HardNegativeMining(sampler, split.train)]
+        if isinstance(sampler, negatives.Mined)
+        else []
+    )
     batches = model.examples(split.train).batch(BATCH_SIZES[name], seed=seed)
-    given = {"patience": options.patience, "callbacks": [clock, *mining]}
-    epoch, _ = fit_best(model, batches, split, options.epochs, **given)
+    given = (split, options.epochs, options.patience, clock, *mining)
+    epoch, _ = fit_best(model, batches, *given)
     report = tfrecs.evaluate(model, split.test, ks=(10,), baselines=False)
     # The first epoch compiles.
     return report, statistics.median(clock.seconds[1:] or clock.seconds), epoch
@@ -125,22 +109,20 @@ class _Clock(keras.callbacks.Callback):
         self.seconds.append(self._last - self._begun)
 
 
-def rows(found: dict[str, list[tuple[Report, float, int]]]) -> list[list[str]]:
-    """Returns a model's table: means of the seeds, and the difference to the first kind."""
-    result = []
-    for kind, runs in found.items():
-        reports, seconds, epochs = zip(*runs, strict=True)
-        change = ""
-        if kind != FIRST:
-            low, mean, high = difference(reports, [report for report, _, _ in found[FIRST]])
-            change = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-        means = [
-            f"{statistics.mean(report.metrics[metric] for report in reports):.4f}"
-            for metric in ("HR@10", "NDCG@10")
-        ]
-        median = f"{statistics.median(seconds):.2f}"
-        result.append([kind, median, ", ".join(map(str, epochs)), *means, change])
-    return result
+def row(kind: str, runs: list[tuple], first: list[tuple]) -> dict[str, str]:
+    """Returns a row of a model's table: means of the seeds, and the difference to `first`."""
+    reports, seconds, epochs = zip(*runs, strict=True)
+    low, mean, high = difference(reports, [report for report, _, _ in first])
+    change = "" if kind == FIRST else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+    metrics = [report.metrics for report in reports]
+    return {
+        "negatives": kind,
+        "s an epoch": f"{statistics.median(seconds):.2f}",
+        "best epoch": ", ".join(map(str, epochs)),
+        "test HR@10": f"{statistics.mean(each['HR@10'] for each in metrics):.4f}",
+        "test NDCG@10": f"{statistics.mean(each['NDCG@10'] for each in metrics):.4f}",
+        f"NDCG@10 less that of {FIRST}": change,
+    }
 
 
 def difference(ours: Sequence[Report], theirs: Sequence[Report]) -> tuple[float, float, float]:
@@ -152,7 +134,6 @@ def difference(ours: Sequence[Report], theirs: Sequence[Report]) -> tuple[float,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains all, and writes the section."""
     parser = Command("negatives_effect", __doc__)
     add = parser.add_argument
     add("--data", default="ml-100k", help="a data set with genres (%(default)s)")
@@ -172,8 +153,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "test. Means of the seeds; intervals of 95% over users."
     )
     parts = ["## What negatives do", text]
-    header = ["negatives", "s an epoch", "best epoch", "test HR@10", "test NDCG@10"]
-    header.append(f"NDCG@10 less that of {FIRST}")
     for name in MODELS:
         found: dict[str, list[tuple[Report, float, int]]] = {}
         for seed in options.seeds:
@@ -188,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
         if not options.only:
-            parts += [f"### {name}", table(header, rows(found))]
+            rows = [row(kind, runs, found[FIRST]) for kind, runs in found.items()]
+            parts += [f"### {name}", table(rows)]
     if not options.only:
         publish("negatives-effect", [*parts, environment()], options.output)
 

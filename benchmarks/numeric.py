@@ -1,12 +1,4 @@
-"""Numbers as targets see them: plain standardised numbers against piecewise linear embeddings.
-
-`TFRECS_DATA=path/to/data python -m benchmarks.numeric` trains the same multilayer perceptron on
-California housing and Adult, 5 seeds each: on standardised numbers, and on
-`PiecewiseLinearEmbedding` with target-aware bins; and writes its section of RESULTS.md. `--tune`
-tries the settings of each instead, looks at validation alone, and prints what it finds.
-"""
-
-from __future__ import annotations
+"""Plain standardised numbers against piecewise linear embeddings with target-aware bins."""
 
 import dataclasses
 import itertools
@@ -21,7 +13,7 @@ import pandas as pd
 
 import tfrecs
 from benchmarks.harness import Command
-from benchmarks.report import environment, fours, mean_sd, publish, table
+from benchmarks.report import environment, mean_sd, publish, table
 from tfrecs._keras import keras, tf
 
 FILES = ("california-housing.csv.gz", "adult/adult.data.gz", "adult/adult.test.gz")
@@ -35,19 +27,15 @@ _AIMS = {"California housing": "RMSE at least 10% lower", "Adult": "accuracy at 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows of a data set."""
-
     numbers: np.ndarray  # `[rows, features]` float32.
     categories: np.ndarray  # `[rows, values]` float32, one-hot; no columns where there are none.
     target: np.ndarray  # `[rows]`: float32 numbers, or int32 labels 0 and 1.
 
-    def take(self, rows: np.ndarray) -> Part:
-        """Returns these rows of it."""
+    def take(self, rows: np.ndarray) -> "Part":
         return Part(self.numbers[rows], self.categories[rows], self.target[rows])
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:
-        """What a network reads."""
         return {"numbers": self.numbers, "categories": self.categories}
 
 
@@ -61,7 +49,6 @@ class Table:
 
     @property
     def regression(self) -> bool:
-        """Whether the target is a number."""
         return self.train.target.dtype == np.float32
 
 
@@ -71,14 +58,11 @@ def california(folder: Path) -> Table:
     64% of the rows are trained on, 16% are for validation, 20% for the test, drawn with seed 0.
     """
     frame = pd.read_csv(folder / FILES[0])
-    households = frame["households"]
-    features = (
-        *(frame["median_income"], frame["housing_median_age"]),
-        *(frame["total_rooms"] / households, frame["total_bedrooms"] / households),
-        *(frame["population"], frame["population"] / households),
-        *(frame["latitude"], frame["longitude"]),
-    )
-    numbers = np.stack([column.to_numpy(np.float32) for column in features], axis=1)
+    for name in ("total_rooms", "total_bedrooms", "population"):
+        frame[f"{name}_each"] = frame[name] / frame["households"]
+    names = ["median_income", "housing_median_age", "total_rooms_each", "total_bedrooms_each"]
+    names += ["population", "population_each", "latitude", "longitude"]
+    numbers = frame[names].to_numpy(np.float32)
     target = (frame["median_house_value"] / 100_000).to_numpy(np.float32)
     every = Part(numbers, np.zeros((len(frame), 0), np.float32), target)
     rows = np.random.default_rng(0).permutation(len(frame))
@@ -88,15 +72,13 @@ def california(folder: Path) -> Table:
 
 def adult(folder: Path) -> Table:
     """Reads Adult, whose test is published; a fifth of the other rows, seed 0, is validation."""
-    frames = [
-        pd.read_csv(folder / name, skipinitialspace=True).dropna(how="all") for name in FILES[1:]
-    ]
+    given = (pd.read_csv(folder / name, skipinitialspace=True) for name in FILES[1:])
+    frames = [frame.dropna(how="all") for frame in given]
     frame = pd.concat(frames, ignore_index=True)
     label = frame.pop("Y").str.rstrip(".")
     if set(label) != {"<=50K", ">50K"}:
-        raise ValueError(
-            f"{FILES[1]}: the column Y holds {sorted(set(label))}, not <=50K and >50K."
-        )
+        labels = sorted(set(label))
+        raise ValueError(f"{FILES[1]}: the column Y holds {labels}, not <=50K and >50K.")
     texts = frame.select_dtypes(exclude="number")
     every = Part(
         frame.drop(columns=texts.columns).to_numpy(np.float32),
@@ -113,8 +95,6 @@ _DATA = {"California housing": california, "Adult": adult}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is chosen on validation."""
-
     dropout: float = 0.1  # After each layer.
     weight_decay: float = 1e-4  # Of AdamW.
     num_bins: int = 0  # Most bins of a number; 0 for plain numbers.
@@ -149,14 +129,14 @@ class Network(keras.Model):
             )
             self.embedding.adapt(train.numbers, train.target)
         self.hidden = []
+        init = keras.initializers
         for index, units in enumerate(_UNITS):
-            initializer = keras.initializers.HeNormal(100 * seed + index)
-            self.hidden += [
-                keras.layers.Dense(units, "relu", kernel_initializer=initializer),
-                tfrecs.layers.Dropout(settings.dropout, seed=100 * seed + 50 + index),
-            ]
-        initializer = keras.initializers.GlorotUniform(100 * seed + 99)
-        self.out = keras.layers.Dense(1, kernel_initializer=initializer)
+            normal = init.HeNormal(100 * seed + index)
+            self.hidden.append(keras.layers.Dense(units, "relu", kernel_initializer=normal))
+            dropout = tfrecs.layers.Dropout(settings.dropout, seed=100 * seed + 50 + index)
+            self.hidden.append(dropout)
+        glorot = init.GlorotUniform(100 * seed + 99)
+        self.out = keras.layers.Dense(1, kernel_initializer=glorot)
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         numbers = inputs["numbers"]
@@ -182,12 +162,7 @@ class Run:
 
 
 def train(
-    table: Table,
-    settings: Settings,
-    seed: int,
-    test: bool = True,
-    patience: int = 16,
-    max_epochs: int = 500,
+    table: Table, settings: Settings, seed: int, test=True, patience=16, max_epochs=500
 ) -> Run:
     """Trains until validation has not improved for `patience` epochs; keeps the best."""
     keras.utils.set_random_seed(seed)
@@ -241,40 +216,40 @@ def tune(table: Table, seeds: int) -> None:
 
 def section(results: dict[str, tuple[list[Run], list[Run]]]) -> list[str]:
     """Returns the section, from the runs on plain numbers and on embedded ones."""
-    units = "-".join(map(str, _UNITS))
-    seeds = len(next(iter(results.values()))[0])
     rows, verdicts = [], []
     for name, pair in results.items():
         given = zip(SETTINGS[name], pair, _PUBLISHED[name], strict=True)
         for kind, (settings, runs, published) in zip(KINDS, given, strict=True):
             tests = [run.test for run in runs]
-            epochs, seconds, validation = (
-                statistics.mean(getattr(run, field) for run in runs)
-                for field in ("epochs", "seconds", "validation")
+            rows.append(
+                {
+                    "data": name,
+                    "numbers": kind,
+                    "settings": settings,
+                    "epochs": f"{statistics.mean(run.epochs for run in runs):.0f}",
+                    "s": f"{statistics.mean(run.seconds for run in runs):.0f}",
+                    "validation": f"{statistics.mean(run.validation for run in runs):.4f}",
+                    "test of each seed": ", ".join(f"{test:.4f}" for test in tests),
+                    "test": mean_sd(tests, "**"),
+                    "published": f"{published:.4f}",
+                }
             )
-            cells = [f"{epochs:.0f}", f"{seconds:.0f}", f"{validation:.4f}"]
-            cells += [", ".join(fours(tests)), mean_sd(tests, "**"), f"{published:.4f}"]
-            rows.append([name, kind, str(settings), *cells])
         means = [statistics.mean(run.test for run in runs) for runs in pair]
         verdicts.append(f"{name}: {verdict(name, *means)}")
-    header = ["data", "numbers", "settings", "epochs", "s", "validation", "test of each seed"]
     return [
         "## Numeric encodings: plain numbers and piecewise linear embeddings",
-        f"`python -m benchmarks.numeric --seeds {seeds}`: the same perceptron ({units}, ReLU), "
-        f"AdamW at .001, batch {_BATCH}, on standardised numbers and on "
-        '`PiecewiseLinearEmbedding` with `bins="tree"` (PLE-t + linear + ReLU). Categories '
-        "one-hot. California housing: RMSE in 100,000 dollars, 64/16/20% of the rows; Adult: "
-        "accuracy on its published test. Training stops after 16 epochs without a better "
+        f"`python -m benchmarks.numeric --seeds {len(pair[0])}`: the same perceptron "
+        f"({'-'.join(map(str, _UNITS))}, ReLU), AdamW at .001, batch {_BATCH}, on standardised "
+        'numbers and on `PiecewiseLinearEmbedding` with `bins="tree"` (PLE-t + linear + ReLU). '
+        "Categories one-hot. California housing: RMSE in 100,000 dollars, 64/16/20% of the rows; "
+        "Adult: accuracy on its published test. Training stops after 16 epochs without a better "
         "validation, and the best epoch is kept. Settings are chosen on validation; the test is "
         "looked at once a run. Published: Gorishniy et al., NeurIPS 2022.",
-        table([*header, "test", "published"], rows),
-        "; ".join(verdicts) + ".",
-        environment(),
+        *(table(rows), "; ".join(verdicts) + ".", environment()),
     ]
 
 
 def verdict(name: str, plain: float, embedded: float) -> str:
-    """Returns the change in words, and whether it is the aim."""
     if name == "Adult":
         change = f"accuracy {100 * (embedded - plain):+.2f} points"
         reached = embedded - plain >= 0.01
@@ -285,7 +260,6 @@ def verdict(name: str, plain: float, embedded: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains, and writes the section."""
     parser = Command("numeric", __doc__, data=True)
     add = parser.add_argument
     add("--seeds", type=int, default=5, help="runs of each (%(default)s)")

@@ -3,8 +3,6 @@
 It knows a trainer by two functions: histories to state vectors, and the vectors of all items.
 """
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,11 +28,9 @@ class Split:
 
     @property
     def num_items(self) -> int:
-        """How many items the whole log holds."""
         return len(self.items)
 
     def test_histories(self) -> list[np.ndarray]:
-        """Returns the histories that precede the test targets."""
         return [np.append(row, last) for row, last in zip(self.train, self.validation, strict=True)]
 
     def num_targets(self, max_length: int) -> int:
@@ -43,18 +39,13 @@ class Split:
 
 
 def read(path: str | Path) -> Split:
-    """Reads and splits a log."""
     return leave_last_out(read_rows(path))
 
 
 def read_rows(path: str | Path) -> list[np.ndarray]:
-    """Reads a log in time order, gzipped or not: `user item item ...` or `user item` lines.
+    """Reads a log in time order, gzipped or not: raw item ids of each user, in order of first line.
 
-    Args:
-        path: The file. It is of the second kind if every line has two fields.
-
-    Returns:
-        The raw item ids of each user, users in the order of their first line.
+    Its lines are `user item item ...`, or `user item` if every line has two fields.
     """
     unzip = gzip.open if str(path).endswith(".gz") else open
     with unzip(path, "rt", encoding="utf-8") as lines:
@@ -68,15 +59,9 @@ def read_rows(path: str | Path) -> list[np.ndarray]:
 
 
 def leave_last_out(rows: Histories) -> Split:
-    """Splits raw item ids of each user in time order.
-
-    Raises:
-        ValueError: A user has fewer than three items.
-    """
+    """Splits raw item ids of each user, three or more, in time order."""
     if min(len(row) for row in rows) < 3:
-        raise ValueError(
-            "leave-last-out here needs three or more items a user: filter the log first"
-        )
+        raise ValueError("leave-last-out needs three or more items a user: filter the log first")
     items, dense = np.unique(np.concatenate(rows), return_inverse=True)
     ends = np.cumsum([len(row) for row in rows])[:-1]
     numbered = np.split((dense + 1).astype(np.int32), ends)
@@ -95,27 +80,17 @@ def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
 
 
 def ranks(
-    states: np.ndarray,
-    vectors: np.ndarray,
-    seen: Histories,
-    targets: np.ndarray,
-    batch_size: int = 512,
+    states: np.ndarray, vectors: np.ndarray, seen: Histories, targets: np.ndarray, batch_size=512
 ) -> np.ndarray:
-    """Ranks each target among all items that its user has not seen.
+    """Ranks each user's target, from 1, among all items that the user has not seen.
 
     Args:
         states: `[users, dim]`.
         vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
             the trainer cannot score: it comes last.
         seen: Item ids that are no candidates, a row a user; a target always is one.
-        targets: One item id a user.
+        targets: One item id a user. A tie counts against it.
         batch_size: Users scored at a time.
-
-    Returns:
-        int64 ranks from 1. A tie counts against the target.
-
-    Raises:
-        ValueError: A state is not finite.
     """
     if not np.isfinite(states).all():
         raise ValueError("a state vector is not finite: the training diverged")

@@ -1,15 +1,15 @@
 """DCN-V2 of tfrecs beside TFRS's tutorial, RecBole and DeepCTR: training speed, and input.
 
-`python -m benchmarks.ranking` makes the peers' virtual environments where there are none, trains
-all on the same rows in turns, and writes its section of RESULTS.md; about 20 minutes on 2 cores.
 The rows have Criteo's shape: 26 categories, 13 numbers, a label that follows from them.
 """
 
-from __future__ import annotations
-
 import argparse
+import atexit
+import functools
 import itertools
 import math
+import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +26,12 @@ from benchmarks.worker import TENSORFLOW, MeteredBatches, Worker, WorkerSettings
 TRAIN, INPUT = "benchmarks.ranking:train", "benchmarks.ranking:read"
 TUTORIAL, DEEPCTR = "benchmarks.peers.tfrs:train", "benchmarks.peers.deepctr:train"
 RECBOLE = "benchmarks.peers.recbole:train_dcn"
-QUICK = Limits(seconds=10, turn=2, timed_turns=2)
 IDS = {"1m": 1_000_000, "10m": 10_000_000}
 QUICK_IDS = {"1m": 10_000, "10m": 100_000}
 QUICK_ROWS = 2**15
 # What must be reached: useful FLOP/s over the peak; samples/s over the tutorial, by group, and over
 # RecBole and DeepCTR.
-UTILISATION, OVER_TUTORIAL, OVER_PEERS = 0.65, {"1m": 1.3, "10m": 2.5}, 2.0
+UTILISATION, OVER_TUTORIAL, PEERS = 0.65, {"1m": 1.3, "10m": 2.5}, 2.0
 
 # Values of the 26 categorical columns of Criteo's display advertising challenge (Kaggle, 2014).
 CRITEO = (
@@ -45,14 +44,12 @@ NUMBER_NAMES = tuple(f"I{place + 1}" for place in range(13))
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    """A DCN-V2, its rows, and how it is trained."""
-
     ids: int  # Sum of the vocabularies' sizes.
     rows: int = 2**18
     optimizer: str = "LazyAdam"  # Of tfrecs.
     numbers: int = len(NUMBER_NAMES)  # How many numeric columns RecBole gets.
-    parquet: str | None = None  # A Parquet file to read; None for rows in memory.
-    strings: bool = False  # Whether that file's categories are strings.
+    parquet: bool = False  # Whether rows are read from a Parquet file, not from memory.
+    strings: bool = False  # Whether its categories are strings.
     dim: int = 16
     cross_layers: int = 3  # Of full rank.
     deep_units: tuple[int, ...] = (256, 256)
@@ -62,37 +59,23 @@ class Settings(WorkerSettings):
     threads: int = 2  # Of RecBole.
     seed: int = 0
 
-    @property
-    def width(self) -> int:
-        """Width of a row whose numbers enter as one each."""
-        return self.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
-
-    @property
-    def epoch(self) -> int:
-        """Rows between two looks at Keras's loop."""
-        return self.epoch_steps * self.batch_size
-
-    @property
-    def fit(self) -> dict[str, Any]:
-        """The arguments of Keras's loop."""
-        return {"steps_per_epoch": self.epoch_steps, "verbose": 0}
-
-    def table(self) -> Table:
-        """Makes the rows."""
+    def table(self) -> dict[str, np.ndarray]:
         return make_table(self.rows, self.ids, self.seed)
 
     def shuffled(self) -> dict[str, np.ndarray]:
-        """Makes the rows, shuffled once."""
         order = np.random.default_rng(self.seed).permutation(self.rows)
-        return {name: values[order] for name, values in self.table().columns().items()}
+        return {name: values[order] for name, values in self.table().items()}
+
+    def fit(self, worker: Worker, packages: Sequence[str], model: Any, batches: Any) -> None:
+        """Trains by Keras's loop; numbers enter as one each."""
+        targets = self.epoch_steps * self.batch_size
+        width = self.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
+        worker.ready(packages, targets, width=width)
+        worker.fit(model, batches, targets, steps_per_epoch=self.epoch_steps, verbose=0)
 
 
 def vocabulary_sizes(total: int) -> np.ndarray:
-    """Returns sizes in Criteo's proportions, none below 3, that sum to `total`.
-
-    Raises:
-        ValueError: `total` is too small for that.
-    """
+    """Returns sizes in Criteo's proportions, none below 3, that sum to `total`."""
     sizes = np.maximum(np.array(CRITEO, np.int64) * total // sum(CRITEO), 3)
     sizes[sizes.argmax()] += total - sizes.sum()
     if sizes.min() < 3:
@@ -100,27 +83,13 @@ def vocabulary_sizes(total: int) -> np.ndarray:
     return sizes
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows."""
+def make_table(rows: int, total: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Makes rows whose vocabularies' sizes sum to `total`; returns their columns by name.
 
-    categories: np.ndarray  # int32 `[rows, 26]`, ids from 1; Zipf's law with exponent 1.
-    # float32 `[rows, 13]`, standard normal, as after a logarithm and standardisation.
-    numbers: np.ndarray
-    labels: np.ndarray  # float32 `[rows]`, about a quarter of them 1.
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """Returns all columns by name, each contiguous, `label` last."""
-        result = dict(zip(CATEGORY_NAMES, np.ascontiguousarray(self.categories.T), strict=True))
-        result |= zip(NUMBER_NAMES, np.ascontiguousarray(self.numbers.T), strict=True)
-        return {**result, "label": self.labels}
-
-
-def make_table(rows: int, total: int, seed: int = 0) -> Table:
-    """Makes rows whose vocabularies' sizes sum to `total`.
-
-    The log-odds of a label are a sum of an effect of each category, which follows from its id, of
-    the numbers, and of a product of two categories' effects. The effects are the same for any seed.
+    Categories are int32 ids from 1 by Zipf's law with exponent 1. Numbers are float32, standard
+    normal, as after a logarithm and standardisation. About a quarter of the labels are 1: their
+    log-odds are a sum of an effect of each category, which follows from its id, of the numbers, and
+    of a product of two categories' effects. The effects are the same for any seed.
     """
     rng = np.random.default_rng(seed)
     sizes = vocabulary_sizes(total)
@@ -136,7 +105,9 @@ def make_table(rows: int, total: int, seed: int = 0) -> Table:
     logits += 10 * found[:, 0] * found[:, 1]
     logits += -1.3 - np.median(logits)
     labels = rng.random(rows) < 1 / (1 + np.exp(-logits))
-    return Table(ids, numbers, labels.astype(np.float32))
+    columns = [*np.ascontiguousarray(ids.T), *np.ascontiguousarray(numbers.T)]
+    columns.append(labels.astype(np.float32))
+    return dict(zip((*CATEGORY_NAMES, *NUMBER_NAMES, "label"), columns, strict=True))
 
 
 def raw_ids(ids: np.ndarray, strings: bool) -> np.ndarray:
@@ -148,59 +119,45 @@ def raw_ids(ids: np.ndarray, strings: bool) -> np.ndarray:
     return np.array([f"{value:08x}" for value in hashes.tolist()], object)
 
 
-def write_parquet(path: str | Path, table: Table, strings: bool, group: int = 2**16) -> None:
+def write_parquet(path: str, table: dict, strings: bool, group: int = 2**16) -> None:
     """Writes a table as a Parquet file whose row groups have so many rows."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    columns = table.columns()
-    columns |= {name: raw_ids(columns[name], strings) for name in CATEGORY_NAMES}
-    pa.parquet.write_table(pa.table(columns), path, row_group_size=group)
+    categories = {name: raw_ids(table[name], strings) for name in CATEGORY_NAMES}
+    pa.parquet.write_table(pa.table(table | categories), path, row_group_size=group)
 
 
 def plan(
-    totals: dict[str, int],
-    threads: int,
-    only: str | None = None,
-    files: dict[bool, str] | None = None,
-    **common: Any,
+    totals: dict[str, int], threads: int, only: str | None = None, **common: Any
 ) -> dict[str, list[Record]]:
-    """Returns the records to fill, by group: one for each total, and "input" on the first of them.
+    """Returns the records to fill: a group for each total, and "input" on the first of them.
 
-    Args:
-        totals: Sums of the vocabularies' sizes, by the name of the group.
-        threads: Threads of RecBole.
-        only: As `select` takes it.
-        files: The Parquet files, by whether categories are strings; they need not exist yet.
-        **common: Settings of all.
+    The total is the sum of the vocabularies' sizes.
     """
-    integers, strings = (files or {}).get(False, ""), (files or {}).get(True, "")
 
-    def one(name: str, label: str, trainer: str, ids: int, **more: Any) -> Record:
-        return Record(name, label, trainer, Settings(ids=ids, threads=threads, **common, **more))
+    def one(name: str, label: str, trainer: str, **more: Any) -> Record:
+        return Record(name, label, trainer, Settings(threads=threads, **common, **more))
 
-    lazy, alone, groups = "tfrecs, LazyAdam", "input alone", {}
-    for group, ids in totals.items():
-        groups[group] = [
-            one(f"tfrecs-lazy-{group}", lazy, TRAIN, ids),
-            one(f"tfrecs-adam-{group}", "tfrecs, Adam", TRAIN, ids, optimizer="Adam"),
-            one(f"tutorial-{group}", "TFRS's DCN tutorial, Keras Adam", TUTORIAL, ids),
-            one(f"deepctr-{group}", "DeepCTR", DEEPCTR, ids),
-            one(f"recbole-{group}", "RecBole", RECBOLE, ids),
-            one(
-                f"recbole-narrow-{group}", "RecBole, one of the 13 numbers", RECBOLE, ids, numbers=1
-            ),
+    lazy, narrow = "tfrecs, LazyAdam", "RecBole, one of the 13 numbers"
+    groups = {
+        group: [
+            one(f"tfrecs-lazy-{group}", lazy, TRAIN, ids=ids),
+            one(f"tfrecs-adam-{group}", "tfrecs, Adam", TRAIN, ids=ids, optimizer="Adam"),
+            one(f"tutorial-{group}", "TFRS's DCN tutorial, Keras Adam", TUTORIAL, ids=ids),
+            one(f"deepctr-{group}", "DeepCTR", DEEPCTR, ids=ids),
+            one(f"recbole-{group}", "RecBole", RECBOLE, ids=ids),
+            one(f"recbole-narrow-{group}", narrow, RECBOLE, ids=ids, numbers=1),
         ]
-    ids = next(iter(totals.values()))
-    as_strings = {"parquet": strings, "strings": True}
+        for group, ids in totals.items()
+    }
+    first = {"ids": next(iter(totals.values()))}
+    integers, strings = {**first, "parquet": True}, {**first, "parquet": True, "strings": True}
     groups["input"] = [
-        one("input-memory", f"rows in memory, {alone}", INPUT, ids),
-        one("input-parquet", f"Parquet, integers, {alone}", INPUT, ids, parquet=integers),
-        one("input-parquet-strings", f"Parquet, strings, {alone}", INPUT, ids, **as_strings),
-        one(
-            *("tfrecs-parquet", f"{lazy}, trained from Parquet, integers", TRAIN, ids),
-            parquet=integers,
-        ),
+        one("input-memory", "rows in memory, input alone", INPUT, **first),
+        one("input-parquet", "Parquet, integers, input alone", INPUT, **integers),
+        one("input-parquet-strings", "Parquet, strings, input alone", INPUT, **strings),
+        one("tfrecs-parquet", f"{lazy}, trained from Parquet, integers", TRAIN, **integers),
     ]
     return select(groups, only)
 
@@ -217,45 +174,40 @@ def make_schema(ids: int, strings: bool = False) -> Any:
     return Schema({**columns, **numbers, "label": Label()})
 
 
-def rows_of(settings: Settings, schema: Any) -> Any:
-    """Returns rows from the Parquet file, or in memory."""
+def read_rows(settings: Settings, schema: Any) -> Any:
+    """Returns rows from a Parquet file, which it writes first, or in memory."""
     from tfrecs.data import ParquetRows, Rows
 
-    if settings.parquet:
-        return ParquetRows(settings.parquet, schema)
-    return Rows(settings.table().columns(), "label")
+    if not settings.parquet:
+        return Rows(settings.table(), "label")
+    folder = tempfile.mkdtemp(prefix="benchmarks-ranking-")
+    atexit.register(shutil.rmtree, folder)
+    write_parquet(f"{folder}/rows.parquet", settings.table(), settings.strings)
+    return ParquetRows(f"{folder}/rows.parquet", schema)
 
 
 def make_tfrecs(settings: Settings, schema: Any) -> Any:
-    """Returns tfrecs's model, to be adapted."""
     import tfrecs
 
-    model = tfrecs.models.DeepCross(
-        schema,
-        dim=settings.dim,
-        cross_layers=settings.cross_layers,
-        deep_units=settings.deep_units,
-        dropout=0.0,
-        seed=settings.seed,
-    )
+    names = ("dim", "cross_layers", "deep_units", "seed")
+    given = {name: getattr(settings, name) for name in names}
+    model = tfrecs.models.DeepCross(schema, **given, dropout=0.0)
     model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
     return model
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains tfrecs by `model.fit`, TensorFlow choosing its threads."""
     schema = make_schema(settings.ids, settings.strings)
-    rows = rows_of(settings, schema)
+    rows = read_rows(settings, schema)
     batches = rows.batch(settings.batch_size, seed=settings.seed)
     model = make_tfrecs(settings, schema)
     model.adapt(rows.sample(2**16) if settings.parquet else rows)
-    worker.ready(["tfrecs", *TENSORFLOW], settings.epoch, width=settings.width)
-    worker.fit(model, batches.repeat(), settings.epoch, **settings.fit)
+    settings.fit(worker, ["tfrecs", *TENSORFLOW], model, batches.repeat())
 
 
 def read(settings: Settings, worker: Worker) -> None:
     """Reads batches and does nothing with them."""
-    rows = rows_of(settings, make_schema(settings.ids, settings.strings))
+    rows = read_rows(settings, make_schema(settings.ids, settings.strings))
     batches = rows.batch(settings.batch_size, seed=settings.seed)
     metered = MeteredBatches(batches, worker, lambda batch: len(batch["label"]))
     worker.ready(["tfrecs", *TENSORFLOW], len(rows))
@@ -275,63 +227,45 @@ def flops_per_row(width: int, cross_layers: int, deep_units: Sequence[int]) -> i
     return 6 * (cross_layers * width**2 + deep + width + widths[-1])
 
 
-def flops(record: Record) -> float:
-    """Returns the useful operations a sample; NaN where nothing is trained."""
-    if "width" not in record.ready:
-        return math.nan
-    settings = record.settings
-    return flops_per_row(record.ready["width"], settings.cross_layers, settings.deep_units)
+def speed(record: Record) -> float:
+    """Returns a trainer's useful GFLOP/s; NaN where nothing is trained."""
+    settings, width = record.settings, record.ready.get("width", math.nan)
+    return flops_per_row(width, settings.cross_layers, settings.deep_units) * record.rate / 1e9
 
 
-def utilisation(record: Record, peak: float) -> float:
-    """Returns useful operations a second over the peak."""
-    return flops(record) * record.rate / 1e9 / peak
-
-
-def training_table(records: Sequence[Record], peak: float) -> str:
-    """Returns speed, work and memory of trainers on the same data."""
-    header = [
-        *("trainer", "samples/s (slowest–fastest turn)", "ms a batch", "width of a row"),
-        *("MFLOP a sample", "useful GFLOP/s", "utilisation", "peak memory, MB"),
-    ]
-    rows = []
-    for record in records:
-        work = flops(record)
-        milliseconds = count(1000 * record.settings.batch_size / record.rate)
-        width = str(record.ready.get("width", NONE))
-        used = [NONE if math.isnan(work) else f"{work / 1e6:.2f}", count(work * record.rate / 1e9)]
-        used.append(share(utilisation(record, peak)))
-        memory = count(record.done["peak_memory"]) if record.done else NONE
-        rows.append([record.label, rate(record), milliseconds, width, *used, memory])
-    return table(header, rows, right=True)
+def training(record: Record, peak: float) -> dict[str, Any]:
+    """Returns speed, work and memory of a trainer: a row of the table of the same data."""
+    work = 1e3 * speed(record) / record.rate
+    return {
+        "trainer": record.label,
+        "samples/s (slowest–fastest turn)": rate(record),
+        "ms a batch": count(1000 * record.settings.batch_size / record.rate),
+        "width of a row": record.ready.get("width", NONE),
+        "MFLOP a sample": NONE if math.isnan(work) else f"{work:.2f}",
+        "useful GFLOP/s": count(speed(record)),
+        "utilisation": share(speed(record) / peak),
+        "peak memory, MB": count(record.done.get("peak_memory", math.nan)),
+    }
 
 
 def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float, float]]:
     """Returns what is measured, what it is, and what it must be; only what has run."""
-
-    def named(group: str) -> dict[str, Record]:
-        return {r.name.removesuffix(f"-{group}"): r for r in groups.get(group, []) if r.rates}
-
     result = []
+    ran = {r.name: r for group in groups.values() for r in group if r.rates}
     for group, over_tutorial in OVER_TUTORIAL.items():
-        ran = named(group)
-        ours = ran.get("tfrecs-lazy")
-        if ours is None:
+        if (ours := ran.get(f"tfrecs-lazy-{group}")) is None:
             continue
         ids = f"{ours.settings.ids:,} ids"
         if group == "1m":
             text = f"{ids}: useful FLOP/s of {ours.label}, over the peak"
-            result.append((text, utilisation(ours, peak), UTILISATION))
-        recbole = fastest([ran[name] for name in ("recbole", "recbole-narrow") if name in ran])
-        for theirs, aim in (
-            (ran.get("tutorial"), over_tutorial),
-            (recbole, OVER_PEERS),
-            (ran.get("deepctr"), OVER_PEERS),
-        ):
+            result.append((text, speed(ours) / peak, UTILISATION))
+        recbole = fastest([r for name, r in ran.items() if re.match(f"recbole.*-{group}$", name)])
+        tutorial, deepctr = ran.get(f"tutorial-{group}"), ran.get(f"deepctr-{group}")
+        for theirs, aim in ((tutorial, over_tutorial), (recbole, PEERS), (deepctr, PEERS)):
             if theirs is not None:
                 text = f"{ids}: samples/s of {ours.label}, over {theirs.label}"
                 result.append((text, ours.rate / theirs.rate, aim))
-    ran, trained = named("input"), named("1m").get("tfrecs-lazy")
+    trained = ran.get("tfrecs-lazy-1m")
     for name in ("input-parquet", "input-parquet-strings"):
         if name in ran and trained is not None:
             text = f"rows/s of {ran[name].label}, over samples/s of {trained.label}"
@@ -340,7 +274,6 @@ def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float,
 
 
 def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
-    """Returns the section."""
     groups, peak = outcome.groups, max(outcome.peaks.values())
     settings = outcome.records[0].settings
     parts = [
@@ -357,13 +290,18 @@ def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
     for group in OVER_TUTORIAL:
         if groups.get(group):
             parts.append(f"### Vocabularies of {groups[group][0].settings.ids:,} ids together")
-            parts.append(training_table(groups[group], peak))
+            rows = [training(record, peak) for record in groups[group]]
+            parts.append(table(rows, right=True))
     if groups.get("input"):
-        rows = [[record.label, rate(record)] for record in groups["input"]]
+        rows = [
+            {"what": record.label, "rows/s (slowest–fastest turn)": rate(record)}
+            for record in groups["input"]
+        ]
         parts.append(f"### Input, {groups['input'][0].settings.ids:,} ids")
-        parts.append(table(["what", "rows/s (slowest–fastest turn)"], rows, right=True))
-    if reached := [[text, f"{value:.2f}", f"{aim:g}"] for text, value, aim in aims(groups, peak)]:
-        parts += ["### Aims", table(["what", "is", "at least"], reached, right=True)]
+        parts.append(table(rows, right=True))
+    if found := aims(groups, peak):
+        rows = [{"what": x, "is": f"{y:.2f}", "at least": f"{z:g}"} for x, y, z in found]
+        parts += ["### Aims", table(rows, right=True)]
     parts.append(
         "Useful FLOP a sample: 6 (3 w² + w 256 + 256² + w + 256), w the width of a row; "
         "embeddings, products element by element, loss and optimizer count as nothing. "
@@ -373,38 +311,19 @@ def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
     parser = Command("ranking", __doc__)
-    less = "10 seconds a trainer, a hundredth of the ids, an eighth of the rows"
-    parser.add_turns(minutes=2, quick=less)
+    parser.add_turns(minutes=2, quick=Limits(seconds=10, turn=2, timed_turns=2))
     parser.add_argument("--deepctr-venv", type=Path, help="DeepCTR's, as --peers-venv")
     options = parser.read(arguments, "minutes", "turn", "quick", "only", "threads")
-    full = Limits(seconds=60 * options.minutes, turn=options.turn)
-    options.limits = QUICK if options.quick else full
-    options.groups = parser.checked(groups_of, options, Path())
+    ids, less = (QUICK_IDS, {"rows": QUICK_ROWS}) if options.quick else (IDS, {})
+    make = functools.partial(plan, **less)
+    options.groups = parser.checked(make, ids, options.threads, options.only)
     return options
 
 
-def groups_of(options: argparse.Namespace, folder: Path) -> dict[str, list[Record]]:
-    """Returns the records to fill; Parquet files are in `folder`."""
-    files = {
-        strings: str((folder / f"{kind}.parquet").resolve())
-        for strings, kind in ((False, "integers"), (True, "strings"))
-    }
-    if options.quick:
-        return plan(QUICK_IDS, options.threads, options.only, files, rows=QUICK_ROWS)
-    return plan(IDS, options.threads, options.only, files)
-
-
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    with tempfile.TemporaryDirectory(prefix="benchmarks-ranking-") as folder:
-        groups = groups_of(options, Path(folder))
-        given = [record.settings for record in itertools.chain(*groups.values())]
-        for settings in {each.parquet: each for each in given if each.parquet}.values():
-            write_parquet(settings.parquet, settings.table(), settings.strings)
-        outcome = compare(options, groups, options.limits, peaks=True)
+    outcome = compare(options, options.groups, peaks=True)
     conclude("ranking", options, outcome, section(options, outcome))
 
 

@@ -1,13 +1,8 @@
-"""Quality of the recipes, and of the main job: several seeds of each, by `tfrecs train` itself.
+"""Quality of the recipes, and of the main jobs: several seeds of each, by `tfrecs train` itself.
 
-`TFRECS_DATA=path/to/data python -m benchmarks.recipes sasrec-beauty --seeds 0 1 2` trains a recipe
-once for each seed into `runs/recipes/NAME-SEED`, and writes the section of RESULTS.md of that
-recipe from what the runs' metrics.json say. `ml-100k` names the main job, and `ml-100k-clicks` that
-of `--model deep-cross`. A run that is finished is not trained again but read, unless the recipe has
-changed; one that was stopped is resumed.
+A run that is finished is not trained again but read, unless the recipe has changed; one that was
+stopped is resumed.
 """
-
-from __future__ import annotations
 
 import json
 import statistics
@@ -21,12 +16,11 @@ import yaml
 
 import tfrecs
 from benchmarks.harness import Command
-from benchmarks.report import environment, fours, mean_sd, pair, publish, table
+from benchmarks.report import environment, mean_sd, pair, publish, table
 
 # Jobs that are no recipes: their settings are the defaults.
 JOBS = {"ml-100k": [], "ml-100k-clicks": ["--model", "deep-cross"]}
-LISTS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
-ROWS = ("AUC", "LogLoss")
+LISTS, ROWS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20"), ("AUC", "LogLoss")
 # Published by others on the same file and protocol, and what the recipe aims at.
 AIMS = {
     "ml-100k": "NDCG@10 .1080 in under 4 minutes from start to report",
@@ -42,14 +36,7 @@ AIMS = {
 
 
 def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Trains a recipe or job, unless its run is finished, and returns its metrics.
-
-    Args:
-        name: The recipe or job.
-        seed: Its seed.
-        folder: The run folder.
-        more: Further flags of `tfrecs train`.
-    """
+    """Trains a recipe or job with `more` flags, unless its run is finished; returns its metrics."""
     settings, metrics = folder.with_name(f"{folder.name}.settings.json"), folder / "metrics.json"
     arguments = [*JOBS.get(name, ["--recipe", name]), *more, "--seed", str(seed)]
     wanted = {"arguments": arguments, "version": tfrecs.__version__}
@@ -67,7 +54,6 @@ def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[
 
 
 def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the section of a recipe."""
     what = " ".join(["tfrecs train", *JOBS.get(name, ["--recipe", name])])
     first = runs[0]
     lists = LISTS[0] in first["test"]
@@ -75,34 +61,38 @@ def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> 
     ranked = ", ties against the target" if lists else ""
     if lists and "candidates" not in first["protocol"]:
         ranked = f", full ranking, seen items masked{ranked}"
-    header = ["seed", "epochs", "best", "training, s", f"validation {' / '.join(metrics[:2])}"]
-    rows = [
-        [
-            *map(str, (seed, run["epochs"], run["best_epoch"], round(run["train_seconds"]))),
-            pair(run["validation"], metrics[:2]),
-            *fours(run["test"][metric] for metric in metrics),
-        ]
+
+    def values(found: dict[str, float]) -> dict[str, str]:
+        return {f"test {metric}": f"{found[metric]:.4f}" for metric in metrics}
+
+    rows: list[dict[str, Any]] = [
+        {
+            "seed": seed,
+            "epochs": run["epochs"],
+            "best": run["best_epoch"],
+            "training, s": f"{run['train_seconds']:.0f}",
+            f"validation {' / '.join(metrics[:2])}": pair(run["validation"], metrics[:2]),
+            **values(run["test"]),
+        }
         for seed, run in zip(seeds, runs, strict=True)
     ]
     if len(runs) > 1:
-        means = [mean_sd([run["test"][metric] for run in runs], "**") for metric in metrics]
+        means = {f"test {m}": mean_sd([run["test"][m] for run in runs], "**") for m in metrics}
         seconds = statistics.mean(run["train_seconds"] for run in runs)
-        rows.append(["mean ± sd", "", "", f"{seconds:.0f}", "", *means])
-    for baseline, found in first["baselines"].items():
-        rows.append([baseline, *[""] * 4, *fours(found[metric] for metric in metrics)])
+        rows.append({"seed": "mean ± sd", "training, s": f"{seconds:.0f}", **means})
+    rows += [{"seed": baseline, **values(found)} for baseline, found in first["baselines"].items()]
     return [
         f"## Quality: {'the main job' if name == 'ml-100k' else name}",
         f"`python -m benchmarks.recipes {name} --seeds {' '.join(map(str, seeds))}`: `{what}` on "
         f"{first['data']}, {first['protocol']}, {first['num_users']:,} users, "
         f"{first['num_items']:,} items{ranked}. "
         f"Chosen on validation; the test is looked at once a run. Aim: {AIMS[name]}.",
-        table([*header, *(f"test {metric}" for metric in metrics)], rows),
+        table(rows),
         environment(),
     ]
 
 
 def main() -> None:
-    """Trains, and writes the sections."""
     parser = Command("recipes", __doc__, output=False)
     add = parser.add_argument
     add("names", nargs="+", choices=sorted(AIMS), metavar="NAME", help=str(AIMS))

@@ -1,7 +1,5 @@
 """RESULTS.md: each comparison replaces its own section; the words and tables that all share."""
 
-from __future__ import annotations
-
 import datetime
 import importlib.metadata
 import math
@@ -16,10 +14,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 NONE = "–"
 # Beyond this share of the processors' time taken by others, a run is no measurement.
 MOST_OTHERS = 0.1
-_HEAD = """# Results
-
-Each section is written by the command it names; nothing here is written by hand.
-"""
+_WHO = "Each section is written by the command it names; nothing here is written by hand."
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas", "pyarrow")
 
 
@@ -37,7 +32,7 @@ def publish(name: str, parts: Iterable[str], path: Path | None = RESULTS) -> Non
         return
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     section = f"{begin}\n{text}\n{end}\n"
-    old = path.read_text(encoding="utf-8") if path.exists() else _HEAD
+    old = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{_WHO}\n"
     if begin in old and end in old:
         before, rest = old.split(begin, 1)
         new = before + section + rest.split(end, 1)[1].removeprefix("\n")
@@ -51,32 +46,21 @@ def environment() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = [f"Python {platform.python_version()}"]
-    for package in _PACKAGES:
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     today = datetime.datetime.now(datetime.timezone.utc).date()
+    info = Path("/proc/cpuinfo")  # Linux's.
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    processor = next(models, platform.processor() or platform.machine())
     return (
-        f"{_cpu()}, {cores} cores, {memory:.0f} GiB; {', '.join(versions)}; "
+        f"{processor}, {cores} cores, {memory:.0f} GiB; {', '.join(versions)}; "
         f"load average {load}; {today}."
     )
 
 
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def ending(records: Iterable[Any], machine: str, others: float) -> list[str]:
+def ending(records: Sequence[Any], machine: str, others: float) -> list[str]:
     """Returns a section's last paragraphs: what failed, machine and versions, the others' load."""
-    records = list(records)
     failures = [f"{record.name} failed: {record.failure}." for record in records if record.failure]
     versions: dict[str, str] = {}
     for record in records:
@@ -89,15 +73,18 @@ def ending(records: Iterable[Any], machine: str, others: float) -> list[str]:
     return [*failures, last]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: bool = False) -> str:
-    """Returns a Markdown table, all columns but the first right-aligned if `right`."""
+def table(rows: Sequence[Mapping[str, Any]], right: bool = False) -> str:
+    """Returns a Markdown table: cells by column, those of the first row. A missing cell is empty.
+
+    `right` aligns all columns but the first to the right.
+    """
+    header = [*rows[0]]
     rule = ["---", *["---:" if right else "---"] * (len(header) - 1)]
-    lines = [[*header], rule, *rows]
+    lines = [header, rule, *([str(row.get(name, "")) for name in header] for row in rows)]
     return "\n".join("".join(f"| {cell} " if cell else "| " for cell in x) + "|" for x in lines)
 
 
 def count(value: float) -> str:
-    """Returns a number without decimals, or a dash."""
     return NONE if math.isnan(value) else f"{value:,.0f}"
 
 
@@ -113,21 +100,14 @@ def share(value: float) -> str:
     return NONE if math.isnan(value) else f"{value:.2f}".removeprefix("0")
 
 
-def quality(metrics: Mapping[str, float] | None) -> str:
-    """Returns HR@10 and NDCG@10 without leading zeros."""
-    if metrics is None:
-        return NONE
-    return " / ".join(f"{metrics[name]:.4f}".removeprefix("0") for name in ("HR@10", "NDCG@10"))
-
-
-def fours(values: Iterable[float]) -> list[str]:
-    """Returns numbers with four decimals."""
-    return [f"{value:.4f}" for value in values]
-
-
 def pair(metrics: Mapping[str, float], names: Iterable[str] = ("HR@10", "NDCG@10")) -> str:
     """Returns metrics with a slash between."""
-    return " / ".join(fours(metrics[name] for name in names))
+    return " / ".join(f"{metrics[name]:.4f}" for name in names)
+
+
+def quality(metrics: Mapping[str, float] | None) -> str:
+    """Returns HR@10 and NDCG@10 without leading zeros, or a dash."""
+    return NONE if metrics is None else pair(metrics).replace("0.", ".")
 
 
 def mean_sd(values: Sequence[float], mark: str = "") -> str:
@@ -142,6 +122,11 @@ def rate(record: Any) -> str:
     return count(record.rate) + spread
 
 
+def epochs(record: Any, none: str = NONE) -> str:
+    """Returns which epoch was the best of how many."""
+    return f"{record.best['epoch']} of {record.last_epoch}" if record.best else none
+
+
 def time_to(record: Any, ndcg: float) -> str:
     """Returns the seconds until the value was reached, or for how long it was not."""
     if record.failure or not record.turns:
@@ -153,7 +138,5 @@ def time_to(record: Any, ndcg: float) -> str:
 def peak_words(peaks: Mapping[str, float]) -> str:
     """Returns the peak and the rate of every shape."""
     shapes = ", ".join(f"{shape} {speed:.0f}" for shape, speed in peaks.items())
-    return (
-        f"Peak: the best float32 matrix product of this run, {max(peaks.values()):.0f} GFLOP/s; "
-        f"by shape: {shapes}."
-    )
+    words = f"Peak: the best float32 matrix product of this run, {max(peaks.values()):.0f} GFLOP/s"
+    return f"{words}; by shape: {shapes}."

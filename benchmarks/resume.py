@@ -1,12 +1,8 @@
 """Proof that a run which is killed ends as one that is not: SASRec on MovieLens-100K.
 
-`python -m benchmarks.resume` trains twice into `runs/resume`: once undisturbed, and once by the
-same command again and again, killed (SIGKILL) at random moments of which a seed decides. It fails
-unless the sha256 of the last weights, with the optimizer and all random state, and that of the best
-weights are equal, and writes both into RESULTS.md.
+It trains twice: once undisturbed, and once by the same command again and again, killed at random
+moments. It fails unless the sums of all last state and of the best weights are equal.
 """
-
-from __future__ import annotations
 
 import hashlib
 import random
@@ -21,25 +17,17 @@ from benchmarks.report import environment, publish, table
 from tfrecs._keras import tf
 from tfrecs.training import Run
 
-# Checkpoints are frequent, so that most kills come within an epoch, and some within a save.
-JOB = [
-    *("--model", "sasrec", "--data", "ml-100k", "--patience", "null"),
-    *("--checkpoint_minutes", "0.01"),
-]
+JOB = "--model sasrec --data ml-100k --patience null"
+# Often, so that most kills come within an epoch, and some within a save.
+OFTEN = "--checkpoint_minutes 0.01"
 
 
 def train(folder: Path, epochs: int, seconds: float | None = None) -> bool:
-    """Runs `tfrecs train`.
+    """Runs `tfrecs train`, and returns whether it ended by itself.
 
-    Args:
-        folder: The run folder.
-        epochs: Epochs of the run.
-        seconds: When to kill it, counted from its first step; None lets it end.
-
-    Returns:
-        Whether it ended by itself.
+    It is killed so many seconds after its first step; None lets it end.
     """
-    settings = [*JOB, "--epochs", str(epochs), "--output", str(folder)]
+    settings = [*JOB.split(), *OFTEN.split(), "--epochs", str(epochs), "--output", str(folder)]
     command = [sys.executable, "-m", "tfrecs", "train", *settings]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         if seconds is not None:
@@ -73,7 +61,6 @@ def sha256(folder: Path, epochs: int) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Trains, compares, and writes the section."""
     parser = Command("resume", __doc__, output=False)
     add = parser.add_argument
     add("--kills", type=int, default=10, help="(%(default)s)")
@@ -87,28 +74,27 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     train(whole, options.epochs)
     longest = 2 * Run(whole).metrics["train_seconds"] / options.kills
-    rng = random.Random(options.seed)
-    rows = []
+    rng, rows = random.Random(options.seed), []
     for number in range(1, options.kills + 1):
         if train(killed, options.epochs, rng.uniform(0, longest)):
             raise SystemExit(f"The run ended before kill {number}: ask for more --epochs.")
         saving = "yes" if any(name.startswith(".") for name in _places(killed)) else ""
         newest = Run(killed).checkpoints(None).positions()[-1:]
         where = f"{newest[0].epoch} epochs, {newest[0].batch} batches" if newest else "nothing"
-        rows.append([str(number), where, saving])
-        print(rows[-1], flush=True)
+        row = {"kill": number, "newest checkpoint then": where, "in the middle of a save": saving}
+        rows.append(row)
+        print(row, flush=True)
     train(killed, options.epochs)
     sums = [sha256(folder, options.epochs) for folder in (whole, killed)]
     if sums[0] != sums[1]:
         raise SystemExit(f"The weights differ: {sums}")
     parts = [
         "## Resume: a run that is killed ends as one that is not",
-        f"`{options.command}`: `tfrecs train {' '.join(JOB)}`, killed by SIGKILL at random moments "
+        f"`{options.command}`: `tfrecs train {JOB} {OFTEN}`, killed by SIGKILL at random moments "
         "and started again by the same command.",
         f"- last weights, optimizer and random state of both runs: sha256 `{sums[0][0]}`\n"
         f"- best weights of both: sha256 `{sums[0][1]}`",
-        table(["kill", "newest checkpoint then", "in the middle of a save"], rows),
-        environment(),
+        *(table(rows), environment()),
     ]
     publish("resume", parts)
 

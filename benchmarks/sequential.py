@@ -1,11 +1,4 @@
-"""SASRec of tfrecs beside RePlay, RecTools, RecBole and plain Keras: speed, memory, quality.
-
-`python -m benchmarks.sequential` makes the peers' virtual environment where there is none, trains
-all on the same data in turns, and writes its section of RESULTS.md; about 25 minutes on 2 cores.
-The folder of the data is named by `TFRECS_DATA`.
-"""
-
-from __future__ import annotations
+"""SASRec of tfrecs beside RePlay, RecTools, RecBole and plain Keras: speed, memory, quality."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -18,10 +11,20 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
-from benchmarks.report import NONE, count, peak_words, quality, rate, share, short, table, time_to
+from benchmarks.report import (
+    NONE,
+    count,
+    epochs,
+    peak_words,
+    quality,
+    rate,
+    share,
+    short,
+    table,
+    time_to,
+)
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
-QUICK = Limits(seconds=20, turn=5, timed_turns=2, patience=3)
 TFRECS, KERAS = "benchmarks.sequential:train", "benchmarks.peers.plain_keras:train"
 REPLAY, RECTOOLS = "benchmarks.peers.replay:train", "benchmarks.peers.rectools:train"
 RECBOLE = "benchmarks.peers.recbole:train_sasrec"
@@ -29,8 +32,6 @@ RECBOLE = "benchmarks.peers.recbole:train_sasrec"
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    """A SASRec and how it is trained."""
-
     data: str  # A file that `protocol.read_rows` reads.
     loss: str = "full"  # Or "sampled".
     optimizer: str = "Adam"  # Or "LazyAdam", of tfrecs.
@@ -55,15 +56,7 @@ class Settings(WorkerSettings):
 
 
 def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
-    """Returns the records to fill, by group.
-
-    Args:
-        folder: Where the data is.
-        threads: Threads of the peers.
-        only: As `select` takes it.
-    """
-
-    def record(common: dict[str, Any], name: str, label: str, trainer: str, **more: Any) -> Record:
+    def record(common: dict, name: str, label: str, trainer: str, **more: Any) -> Record:
         return Record(name, label, trainer, Settings(threads=threads, **common, **more))
 
     beauty = {"data": str((folder / "amazon-beauty.txt.gz").resolve())}
@@ -72,16 +65,14 @@ def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[
     wide = partial(record, {**beauty, "dim": 256, "batch_size": 256, "evaluate": False})
     full, negatives = "tfrecs, full softmax", "tfrecs, 256 shared negatives"
     few, lazy = {"loss": "sampled"}, {"loss": "sampled", "optimizer": "LazyAdam"}
-    replay = "RePlay, CESampled, 256 shared"
+    replay, bucketed = "RePlay, CESampled, 256 shared", {"bucketed": True}
     groups = {
         "beauty": [
             one("tfrecs-full", full, TFRECS),
             one("tfrecs-sampled", negatives, TFRECS, **few),
             one("tfrecs-sampled-lazy", f"{negatives}, LazyAdam", TFRECS, **lazy),
             one("replay-sampled", replay, REPLAY, **few),
-            one(
-                "replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, **few, bucketed=True
-            ),
+            one("replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, **few, **bucketed),
             one("replay-full", "RePlay, CE", REPLAY),
             one("rectools-sampled", "RecTools, sampled_softmax, 256 a position", RECTOOLS, **few),
             one("rectools-full", "RecTools, softmax", RECTOOLS),
@@ -168,28 +159,23 @@ def flops_per_target(
     return 6 * num_items * dim + num_blocks * 6 * (4 * dim**2 + 2 * dim * hidden_dim)
 
 
-def comparison(records: Sequence[Record], ndcg: float) -> str:
-    """Returns speed, memory and quality of trainers on the same data."""
-    header = [
-        *("trainer", "targets/s (slowest–fastest turn)", "s an epoch"),
-        f"s to validation NDCG@10 {ndcg:g}",
-        *("peak memory, MB (before training)", "epochs, best of"),
-        *("validation HR@10 / NDCG@10", "test HR@10 / NDCG@10"),
-    ]
-    rows = []
-    for record in records:
-        best, memory = record.best or {}, NONE
-        if record.done:
-            memory = f"{count(record.done['peak_memory'])} ({count(record.ready['base_memory'])})"
-        epochs = f"{best['epoch']} of {record.epochs[-1]['epoch']}" if best else "less than 1"
-        seconds = short(record.seconds_per_epoch) if record.ready else NONE
-        speed = [record.label, rate(record), seconds, time_to(record, ndcg), memory, epochs]
-        rows.append([*speed, quality(best.get("validation")), quality(best.get("test"))])
-    return table(header, rows, right=True)
+def comparison(record: Record, ndcg: float) -> dict[str, str]:
+    """Returns speed, memory and quality of a trainer: a row of the table of the same data."""
+    done, ready, best = record.done, record.ready, record.best or {}
+    memory = f"{count(done['peak_memory'])} ({count(ready['base_memory'])})" if done else NONE
+    return {
+        "trainer": record.label,
+        "targets/s (slowest–fastest turn)": rate(record),
+        "s an epoch": short(record.seconds_per_epoch) if ready else NONE,
+        f"s to validation NDCG@10 {ndcg:g}": time_to(record, ndcg),
+        "peak memory, MB (before training)": memory,
+        "epochs, best of": epochs(record, "less than 1"),
+        "validation HR@10 / NDCG@10": quality(best.get("validation")),
+        "test HR@10 / NDCG@10": quality(best.get("test")),
+    }
 
 
 def fastest(records: Sequence[Record]) -> Record | None:
-    """Returns the record of the highest rate."""
     timed = [record for record in records if record.rates]
     return max(timed, key=lambda record: record.rate, default=None)
 
@@ -218,21 +204,19 @@ def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
     return [(text, *values) for text, values in result.items()]
 
 
-def utilisation(records: Sequence[Record], num_items: dict[str, int], peak: float) -> str:
-    """Returns useful operations a second over the peak, of tfrecs's full softmax."""
-    rows = []
-    for record in records:
-        settings = record.settings
-        if not record.name.startswith("tfrecs") or not record.rates or settings.loss != "full":
-            continue
-        flops = flops_per_target(num_items[settings.data], settings.dim, settings.num_blocks)
-        speed = flops * record.rate / 1e9
-        aim = {64: ".38", 256: ".60"}.get(settings.dim, NONE)
-        aim = NONE if record.name == "tfrecs-ml-1m" else aim
-        work = [record.name, f"{flops / 1e6:.2f}", count(record.rate), count(speed)]
-        rows.append([*work, share(speed / peak), aim])
-    header = ["trainer", "MFLOP a target", "targets/s", "useful GFLOP/s", "utilisation", "aim"]
-    return table(header, rows, right=True)
+def utilisation(record: Record, num_items: int, peak: float) -> dict[str, str]:
+    """Returns a trainer's useful operations a second, over the peak: a row of the table."""
+    settings = record.settings
+    flops = flops_per_target(num_items, settings.dim, settings.num_blocks)
+    speed, aim = flops * record.rate / 1e9, {64: ".38", 256: ".60"}.get(settings.dim, NONE)
+    return {
+        "trainer": record.name,
+        "MFLOP a target": f"{flops / 1e6:.2f}",
+        "targets/s": count(record.rate),
+        "useful GFLOP/s": count(speed),
+        "utilisation": share(speed / peak),
+        "aim": NONE if record.name == "tfrecs-ml-1m" else aim,
+    }
 
 
 def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, int]) -> list[str]:
@@ -251,7 +235,8 @@ def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, 
         "trainers: benchmarks/README.md.",
     ]
     if groups["beauty"]:
-        parts += ["### Amazon Beauty, batch 128", comparison(groups["beauty"], options.ndcg)]
+        rows = [comparison(record, options.ndcg) for record in groups["beauty"]]
+        parts += ["### Amazon Beauty, batch 128", table(rows, right=True)]
         ran = [record for record in groups["beauty"] if record.rates]
         timed = [record.label for record in ran if record.seconds_per_epoch > limits.seconds]
         if timed:
@@ -260,19 +245,28 @@ def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, 
                 f"{limits.seconds:.0f} s: {'; '.join(timed)}. Their seconds an epoch follow from "
                 "targets/s."
             )
-    if groups["ml-1m"]:
+    if ready := [record for record in groups["ml-1m"] if record.ready]:
         rows = [
-            [r.label, count(r.rate), short(r.seconds_per_epoch)] for r in groups["ml-1m"] if r.ready
+            {
+                "trainer": r.label,
+                "targets/s": count(r.rate),
+                "s an epoch": short(r.seconds_per_epoch),
+            }
+            for r in ready
         ]
-        parts.append("### MovieLens-1M, histories of up to 200, batch 128")
-        parts.append(table(["trainer", "targets/s", "s an epoch"], rows, right=True))
+        head = "### MovieLens-1M, histories of up to 200, batch 128"
+        parts += [head, table(rows, right=True)]
     if found := ratios(groups):
-        rows = [[text, f"{ratio:.2f}", f"{aim:g}"] for text, ratio, aim in found]
-        parts += ["### Ratios", table(["targets/s of", "times", "aim"], rows, right=True)]
-    if outcome.peaks:
+        rows = [{"targets/s of": x, "times": f"{y:.2f}", "aim": f"{z:g}"} for x, y, z in found]
+        parts += ["### Ratios", table(rows, right=True)]
+    ran = [record for record in outcome.records if record.rates]
+    ours = [r for r in ran if r.name.startswith("tfrecs") and r.settings.loss == "full"]
+    if outcome.peaks and ours:
+        peak = max(outcome.peaks.values())
+        rows = [utilisation(record, num_items[record.settings.data], peak) for record in ours]
         parts += [
             "### Utilisation",
-            utilisation(outcome.records, num_items, max(outcome.peaks.values())),
+            table(rows, right=True),
             "Useful FLOP a target: 6 V d + blocks * 6 (4 d² + 2 d ffn), V items, ffn = d; padding, "
             "attention weights, norms, dropout and optimizer count as nothing. "
             + peak_words(outcome.peaks),
@@ -281,23 +275,19 @@ def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, 
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
     parser = Command("sequential", __doc__, data=True)
-    parser.add_turns(minutes=2, quick="20 seconds a trainer, in turns of 5")
+    parser.add_turns(minutes=2, quick=Limits(seconds=20, turn=5, timed_turns=2))
     text = "the NDCG@10 whose time is told (%(default)s)"
     parser.add_argument("--ndcg", type=float, default=0.03, help=text)
     options = parser.read(arguments, "minutes", "turn", "quick", "only", "ndcg", "threads")
     folder = parser.folder(options.data)
     options.groups = parser.checked(plan, folder, options.threads, options.only)
-    full = Limits(seconds=60 * options.minutes, turn=options.turn)
-    options.limits = QUICK if options.quick else full
     return options
 
 
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    outcome = compare(options, options.groups, options.limits, peaks=True)
+    outcome = compare(options, options.groups, peaks=True)
     files = {record.settings.data for record in outcome.records}
     items = {file: protocol.read(file).num_items for file in files}
     conclude("sequential", options, outcome, section(options, outcome, items))

@@ -1,12 +1,4 @@
-"""The exact search of exports beside TFRS's and faiss's, and a request through an export.
-
-`python -m benchmarks.serving` makes a virtual environment for faiss where there is none, searches
-the 100 best of 1,000,000 vectors of 64 numbers by each in turns, asks an export of SASRec by
-TensorFlow's C API from two callers, and writes its section of RESULTS.md; about 5 minutes on 2
-cores.
-"""
-
-from __future__ import annotations
+"""The exact search of exports beside TFRS's and faiss's, and a request through an export."""
 
 import argparse
 import json
@@ -34,6 +26,7 @@ SEARCHES = (
 )
 # Items, width and history of the export, as Amazon Beauty has them.
 _ITEMS, _DIM, _HISTORY, _K = 12_101, 64, 50, 100
+_COLUMNS = ("ms", "of the turns, ms", "time of tfrecs's", "same items")
 QUIET = {**machine.CPU_ONLY, "TF_CPP_MIN_LOG_LEVEL": "2"}
 # Before the first request that counts: threads start, memory is found.
 _WARM_SECONDS = 1.0
@@ -41,8 +34,6 @@ _WARM_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    """A search."""
-
     vectors: str  # A file of numpy's, `[n, dim]`.
     queries: str  # Another, `[rows, dim]`, of which the first are a batch.
     batch_size: int = 64  # Queries at once.
@@ -50,7 +41,6 @@ class Settings(WorkerSettings):
     threads: int = 2  # Of a peer.
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Reads the vectors, and a batch of queries."""
         return np.load(self.vectors), np.load(self.queries)[: self.batch_size]
 
 
@@ -81,7 +71,6 @@ def search_layer(layer: Callable[..., Any], settings: Settings, worker: Worker) 
 
 
 def search(settings: Settings, worker: Worker) -> None:
-    """Searches by tfrecs's layer."""
     from tfrecs.serving import BlockTopK
 
     search_layer(BlockTopK, settings, worker)
@@ -128,11 +117,7 @@ def requests(manifest: dict, count: int) -> list[dict[str, np.ndarray]]:
 def latencies(model: Any, asked: list, callers: int, seconds: float) -> list[float]:
     """Returns milliseconds of each request while so many callers ask one after another.
 
-    Args:
-        model: The export; its `run` takes a signature and inputs.
-        asked: The requests, from which each caller begins elsewhere.
-        callers: How many threads.
-        seconds: For how long, after a second that does not count.
+    They ask `model.run(signature, inputs)` for so long, after a second that does not count.
     """
     measured: list[list[float]] = [[] for _ in range(callers)]
     start = time.perf_counter() + _WARM_SECONDS
@@ -166,34 +151,33 @@ def request_latencies(export: str, callers: int, seconds: float) -> list[float]:
 
 
 def agreement(record: Record, of: Record) -> float:
-    """Returns the share of the queries' items that both found."""
     pairs = zip(record.ready["found"], of.ready["found"], strict=True)
     return float(np.mean([len({*a} & {*b}) / len(a) for a, b in pairs]))
 
 
-def search_rows(records: Sequence[Record]) -> list[list[str]]:
-    """Returns the table's rows of one batch size."""
-    ours, rows = records[0], []
-    for record, (*_, aim) in zip(records, SEARCHES, strict=True):
-        size = record.settings.batch_size
-        if record.failure:
-            rows.append([str(size), record.label, *[NONE] * 4])
-            continue
-        milliseconds = [1000 * size / rate for rate in record.rates]
-        bar = f" (aim {aim:g})" if aim and size == 64 else ""
-        times = [f"**{1000 * size / record.rate:.1f}**"]
-        times.append(f"{min(milliseconds):.1f} to {max(milliseconds):.1f}")
-        times.append(f"{ours.rate / record.rate:.2f} x{bar}")
-        rows.append([str(size), record.label, *times, f"{100 * agreement(record, ours):.2f}%"])
-    return rows
+def search_row(record: Record, ours: Record, aim: float | None) -> dict[str, str]:
+    """Returns a search beside tfrecs's at the same batch size: a row of the table."""
+    size = record.settings.batch_size
+    row = {"batch": size, "search": record.label}
+    if record.failure:
+        return row | dict.fromkeys(_COLUMNS, NONE)
+    milliseconds = [1000 * size / rate for rate in record.rates]
+    bar = f" (aim {aim:g})" if aim and size == 64 else ""
+    median = f"**{1000 * size / record.rate:.1f}**"
+    spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}"
+    ratio = f"{ours.rate / record.rate:.2f} x{bar}"
+    same = f"{100 * agreement(record, ours):.2f}%"
+    return row | dict(zip(_COLUMNS, (median, spread, ratio, same), strict=True))
 
 
 def section(
     options: argparse.Namespace, outcome: Outcome, milliseconds: Sequence[float]
 ) -> list[str]:
-    """Returns the section."""
-    header = ["batch", "search", "ms", "of the turns, ms", "time of tfrecs's", "same items"]
-    rows = [row for records in outcome.groups.values() for row in search_rows(records)]
+    rows = [
+        search_row(record, group[0], aim)
+        for group in outcome.groups.values()
+        for record, (*_, aim) in zip(group, SEARCHES, strict=True)
+    ]
     low, middle, high = np.percentile(milliseconds, [50, 95, 99])
     return [
         "## Exact search, and a request through an export",
@@ -203,7 +187,7 @@ def section(
         f"{options.turns - 1} turns after the first. TFRS's layer and tfrecs's are called through "
         "`tf.function`. The last column tells the share of found items that tfrecs found too: "
         "where scores are equal but for rounding, libraries may differ.",
-        table(header, rows, right=True),
+        table(rows, right=True),
         f"An export of SASRec (dim {_DIM}, 2 blocks, {_ITEMS:,} items, history of {_HISTORY}, "
         f"{_K} best) through TensorFlow's C API, one user a request, {options.threads} callers at "
         f"once, {len(milliseconds):,} requests: median {low:.2f} ms, 95% within {middle:.2f} ms, "
@@ -213,9 +197,7 @@ def section(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the benchmark."""
     parser = Command("serving", __doc__)
-    parser.set_defaults(quick=False, only=None, json=None)
     add = parser.add_argument
     add("--items", type=int, default=1_000_000, help="vectors (%(default)s)")
     add("--dim", type=int, default=64, help="numbers of a vector (%(default)s)")
@@ -226,9 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_peers("serving")
     told = ("items", "dim", "batches", "turn", "turns", "seconds", "threads")
     options = parser.read(arguments, *told)
+    options.limits = Limits(3600, options.turn, timed_turns=options.turns)
     with tempfile.TemporaryDirectory(prefix="benchmarks-serving-") as folder:
         groups = plan(options, Path(folder))
-        outcome = compare(options, groups, Limits(3600, options.turn, timed_turns=options.turns))
+        outcome = compare(options, groups)
         export = machine.call("benchmarks.serving:export_sasrec", f"{folder}/sasrec", **QUIET)
         asked = (export, options.threads, options.seconds)
         milliseconds = machine.call("benchmarks.serving:request_latencies", *asked, **QUIET)

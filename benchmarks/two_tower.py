@@ -1,11 +1,4 @@
-"""Two towers on MovieLens-1M: what features and the logQ correction bring.
-
-`python -m benchmarks.two_tower` trains the same model three times, with everything, without the
-features, and without the correction, and writes its section of RESULTS.md with paired tests of the
-differences; about 12 minutes on 2 cores. The folder of the data is named by `TFRECS_DATA`.
-"""
-
-from __future__ import annotations
+"""Two towers on MovieLens-1M: what features and the logQ correction bring."""
 
 import argparse
 from collections.abc import Sequence
@@ -49,29 +42,37 @@ def trained(
     rate = keras.optimizers.schedules.PolynomialDecay(options.learning_rate, steps, 0.0)
     model.compile(tfrecs.optimizers.Adam(rate))
     batches = pairs.batch(options.batch_size, seed=options.seed)
-    epoch, seconds = fit_best(model, batches, split, options.epochs, patience=2)
+    epoch, seconds = fit_best(model, batches, split, options.epochs, 2)
     return model, seconds, epoch
 
 
 def section(
-    options: argparse.Namespace, rows: list[tuple[str, Report, Report, float, int]]
+    options: argparse.Namespace, found: list[tuple[str, Report, Report, float, int]]
 ) -> list[str]:
-    """Returns the section."""
-    (name, _, first, _, _), *others = rows
-    lines = [
-        [label, str(epoch), f"{seconds:.0f}", pair(validation.metrics), pair(test.metrics)]
-        for label, validation, test, seconds, epoch in rows
+    """Returns the section, from each model's name, validation, test, seconds and best epoch."""
+    (name, _, first, _, _), *others = found
+    rows: list[dict[str, Any]] = [
+        {
+            "model": label,
+            "best epoch": epoch,
+            "training, s": f"{seconds:.0f}",
+            "validation HR@10 / NDCG@10": pair(validation.metrics),
+            "test HR@10 / NDCG@10": pair(test.metrics),
+        }
+        for label, validation, test, seconds, epoch in found
     ]
-    lines.append(["popularity", "", "", "", pair(first.baselines["popularity"])])
-    differences = []
-    for label, _, test, _, _ in others:
-        found = first.compare(test)["NDCG@10"]
-        interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
-        cells = [f"{found.difference:+.4f}", interval, f"{found.p_value:.4f}"]
-        differences.append([f"{name} less {label}", *cells])
-    models = ["model", "best epoch", "training, s"]
-    values = [f"{part} HR@10 / NDCG@10" for part in ("validation", "test")]
-    tests = ["difference in test NDCG@10", "", "95% interval", "p (paired randomization)"]
+    popularity = {"test HR@10 / NDCG@10": pair(first.baselines["popularity"])}
+    rows.append({"model": "popularity", **popularity})
+    compared = {label: first.compare(test)["NDCG@10"] for label, _, test, _, _ in others}
+    differences = [
+        {
+            "difference in test NDCG@10": f"{name} less {label}",
+            "": f"{change.difference:+.4f}",
+            "95% interval": f"[{change.low:+.4f}, {change.high:+.4f}]",
+            "p (paired randomization)": f"{change.p_value:.4f}",
+        }
+        for label, change in compared.items()
+    ]
     return [
         "## Two towers on MovieLens-1M",
         f"`python -m benchmarks.two_tower --seed {options.seed}`: leave-last-out, the whole "
@@ -80,14 +81,11 @@ def section(
         f"counted from the log. {SETTINGS}, batch {options.batch_size}, Adam at "
         f"{options.learning_rate:g} with linear decay, the best of {options.epochs} epochs on "
         "validation. The test was looked at once a model.",
-        table([*models, *values], lines),
-        table(tests, differences),
-        environment(),
+        *(table(rows), table(differences), environment()),
     ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains the three models, and writes the section."""
     parser = Command("two_tower", __doc__, data=True)
     add = parser.add_argument
     add("--epochs", type=int, default=5, help="most epochs (%(default)s)")
@@ -97,12 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--only", help="the beginning of one model's name; looks at validation alone")
     options = parser.parse_args(arguments)
     split = leave_last_out(tfrecs.data.load(parser.folder(options.data, "ml-1m") / "ml-1m"))
-    rows = []
-    for name, changes, logq in (
-        ("features and logQ", {}, True),
-        ("no features", WITHOUT_FEATURES, True),
-        ("no logQ", {}, False),
-    ):
+    models = [("features and logQ", {}, True), ("no features", WITHOUT_FEATURES, True)]
+    found = []
+    for name, changes, logq in [*models, ("no logQ", {}, False)]:
         if options.only and not name.startswith(options.only):
             continue
         model, seconds, epoch = trained(split, changes, logq, options)
@@ -111,9 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for part in (split.validation, *(() if options.only else (split.test,)))
         ]
         print(name, *(report.metrics for report in reports), f"{seconds:.0f} s", flush=True)
-        rows.append((name, *reports, seconds, epoch))
+        found.append((name, *reports, seconds, epoch))
     if not options.only:
-        publish("two-tower", section(options, rows), options.output)
+        publish("two-tower", section(options, found), options.output)
 
 
 if __name__ == "__main__":

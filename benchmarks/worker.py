@@ -13,8 +13,6 @@ A worker sleeps between turns, so no two trainers are ever timed beside each oth
 not timed.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import json
@@ -31,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import protocol
+from benchmarks.protocol import Encoder, Split
 
 # Whose versions a trainer on TensorFlow names.
 TENSORFLOW = ("tensorflow", "tf-keras", "tensorflow-recommenders")
@@ -52,12 +51,10 @@ class WorkerSettings:
 
 
 def main(function: str, given: str) -> None:
-    """Calls a function in this process.
+    """Calls a function "module:name" in this process, with what is given as JSON.
 
-    Args:
-        function: "module:name". A trainer takes settings, whose class its annotation names, and a
-            `Worker`. Any other function takes positional arguments; its result is printed as JSON.
-        given: JSON: the settings or the list of arguments.
+    A trainer is given its settings, whose class its annotation names, and a `Worker`; any other
+    function is given a list of arguments, and its result is printed as JSON.
     """
     arguments = json.loads(given)
     # The worker takes standard output before any library can print.
@@ -80,12 +77,12 @@ def version(package: str) -> str:
 
 def peak_memory() -> float:
     """Returns the largest resident memory that this process has had, in MB."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-    except (OSError, IndexError):  # Not Linux.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    # Not `ru_maxrss`, in which Linux counts the parent's memory before the process was replaced.
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 class Worker:
@@ -106,14 +103,14 @@ class Worker:
         self._epochs = 0
         self._best = -1.0
 
-    def __deepcopy__(self, memo: dict) -> Worker:
+    def __deepcopy__(self, memo: dict) -> "Worker":
         # RecTools copies its trainer, and with it the callback that holds this.
         return self
 
     def set_model(
         self,
-        split: protocol.Split,
-        encode: protocol.Encoder,
+        split: Split,
+        encode: Encoder,
         vectors: Callable[[], np.ndarray],
         evaluate: bool = True,
     ) -> None:
@@ -122,13 +119,7 @@ class Worker:
             self._evaluate = lambda part: protocol.evaluate(split, encode, vectors(), part)
 
     def ready(self, packages: typing.Iterable[str], targets_per_epoch: int, **details: Any) -> None:
-        """Says that training can start.
-
-        Args:
-            packages: Packages whose versions the results name.
-            targets_per_epoch: Training targets an epoch.
-            **details: More to tell the harness.
-        """
+        """Says that training can start; the results name the versions of `packages`."""
         details["versions"] = {name: version(name) for name in packages}
         details["base_memory"] = peak_memory()
         self._say("ready", targets_per_epoch=targets_per_epoch, **details)
@@ -148,13 +139,7 @@ class Worker:
             self._clock = time.perf_counter()
 
     def end_epoch(self, targets: int = 0, steps: int = 0, **details: Any) -> None:
-        """Ends an epoch.
-
-        Args:
-            targets: Targets of the epoch, unless `step` has counted them.
-            steps: Its steps, likewise.
-            **details: More to tell the harness.
-        """
+        """Ends an epoch of so many targets and steps, unless `step` has counted them."""
         self._count(targets, steps)
         self._epochs += 1
         event = {"epoch": self._epochs, "seconds": self._trained, **details}
@@ -222,10 +207,7 @@ class Worker:
 class MeteredBatches:
     """A data loader that tells a `Worker` about every batch, for loops without callbacks.
 
-    Args:
-        loader: The loader to stand in for; attributes other than iteration are its own.
-        worker: The worker to tell.
-        count: Returns the targets of a batch.
+    It stands in for `loader`, whose other attributes it has; `count` returns a batch's targets.
     """
 
     def __init__(self, loader: Any, worker: Worker, count: Callable[[Any], int]):

@@ -290,9 +290,9 @@ def test_ratios_are_over_the_fastest_peer_of_a_loss():
 
 
 def test_a_table_is_markdown():
-    assert (
-        report.table(["a", "b"], [["x", "1"]], right=True) == "| a | b |\n| --- | ---: |\n| x | 1 |"
-    )
+    rows = [{"a": "x", "b": 1}, {"a": "y"}]
+    assert report.table(rows) == "| a | b |\n| --- | --- |\n| x | 1 |\n| y | |"
+    assert report.table(rows[:1], right=True) == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
 def test_numbers_are_short():

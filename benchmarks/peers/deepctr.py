@@ -1,7 +1,5 @@
 """DCN-V2 of DeepCTR 0.9.4, for `benchmarks.ranking`."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 from deepctr.feature_column import DenseFeat, SparseFeat
 from deepctr.models import DCN
@@ -11,7 +9,6 @@ from benchmarks.worker import Worker
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains by `model.fit`, TensorFlow choosing its threads."""
     sizes = vocabulary_sizes(settings.ids).tolist()
     columns = [
         SparseFeat(name, size + 1, settings.dim)
@@ -35,5 +32,4 @@ def train(settings: Settings, worker: Worker) -> None:
     labels = features.pop("label")
     batches = tf.data.Dataset.from_tensor_slices((features, labels))
     batches = batches.batch(settings.batch_size, True).cache().repeat()
-    worker.ready(["deepctr", "tensorflow", "tf-keras"], settings.epoch, width=settings.width)
-    worker.fit(model, batches, settings.epoch, **settings.fit)
+    settings.fit(worker, ["deepctr", "tensorflow", "tf-keras"], model, batches)

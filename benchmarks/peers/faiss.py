@@ -1,7 +1,5 @@
 """faiss's exact index of inner products, for `benchmarks.serving`."""
 
-from __future__ import annotations
-
 # Absolute imports: this is `benchmarks.peers.faiss`, and that is the package.
 import faiss
 
@@ -10,7 +8,6 @@ from benchmarks.worker import Worker
 
 
 def search(settings: Settings, worker: Worker) -> None:
-    """Searches by `IndexFlatIP`."""
     vectors, queries = settings.load()
     faiss.omp_set_num_threads(settings.threads)
     index = faiss.IndexFlatIP(vectors.shape[1])

@@ -1,7 +1,5 @@
 """BPR and ALS of `implicit` 0.7, for `benchmarks.factorization`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,6 @@ def build(settings: Settings) -> Any:
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains by the model's own loop, which shows whole iterations."""
     split = protocol.read(settings.data)
     users, items = pairs(split)
     values = np.ones(len(users), np.float32)

@@ -1,7 +1,5 @@
 """WARP of LightFM 1.17, for `benchmarks.factorization`."""
 
-from __future__ import annotations
-
 import numpy as np
 from lightfm import LightFM
 from scipy.sparse import coo_matrix
@@ -12,7 +10,6 @@ from benchmarks.worker import Worker
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains an epoch at a time."""
     split = protocol.read(settings.data)
     users, items = pairs(split)
     values = np.ones(len(users), np.float32)

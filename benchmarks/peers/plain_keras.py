@@ -4,8 +4,6 @@ The same architecture as `tfrecs.models.SASRec`, from Keras's own layers: histor
 model's length, logits of all items at every position, Keras's cross-entropy with sample weights.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from benchmarks import protocol
@@ -57,7 +55,6 @@ class PlainSASRec(keras.Model):
         self.last_norm = keras.layers.LayerNormalization(epsilon=1e-8)
 
     def states(self, history: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """The state after each item."""
         x = self.items(history) * self.dim**0.5 + self.position(self.positions)
         x = self.drop(x, training=training)
         valid = history[:, tf.newaxis] > 0
@@ -71,7 +68,6 @@ class PlainSASRec(keras.Model):
         return self.last_norm(x)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Logits at every position."""
         return tf.matmul(self.states(inputs, training), self.items.embeddings, transpose_b=True)
 
 
@@ -85,7 +81,6 @@ def batches(split: protocol.Split, max_length: int, batch_size: int, seed: int) 
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains by `model.fit`, TensorFlow choosing its threads."""
     split = protocol.read(settings.data)
     keras.utils.set_random_seed(settings.seed)
     model = PlainSASRec(split.num_items, **settings.architecture)

@@ -1,7 +1,5 @@
 """RecBole 1.2.1: SASRec for `benchmarks.sequential`, DCN-V2 for `benchmarks.ranking`."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile
@@ -67,7 +65,6 @@ def prepare(
 
 
 def fit(worker: Worker, trainer: Any, train: Any, targets: int, **details: Any) -> None:
-    """Trains by RecBole's own loop."""
     worker.ready(["recbole", "torch"], targets, **details)
     batches = MeteredBatches(train, worker, len)
     worker.run(lambda: trainer.fit(batches, saved=False, verbose=False))
@@ -136,9 +133,8 @@ def interaction(columns: dict[str, np.ndarray]) -> Interaction:
 
 
 def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
-    """Trains DCN-V2."""
     numbers = NUMBER_NAMES[: settings.numbers]
-    table = settings.table().columns()
+    table = settings.table()
     columns = {name: table[name] for name in (*CATEGORY_NAMES, *numbers, "label")}
     # RecBole learns the columns from the file's first rows, and gets all rows from memory.
     kinds = {name: "token" if name in CATEGORY_NAMES else "float" for name in columns}

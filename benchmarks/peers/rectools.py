@@ -1,7 +1,5 @@
 """SASRec of RecTools 0.19, for `benchmarks.sequential`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytorch_lightning
@@ -87,7 +85,6 @@ class Scores:
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains by Lightning's loop."""
     split = protocol.read(settings.data)
     torch.set_num_threads(settings.threads)
     pytorch_lightning.seed_everything(settings.seed)

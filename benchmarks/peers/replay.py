@@ -1,7 +1,5 @@
 """SASRec of RePlay (replay-rec 0.22), for `benchmarks.sequential`."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 
@@ -101,7 +99,6 @@ def data_module(
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains by Lightning's loop."""
     split = protocol.read(settings.data)
     torch.set_num_threads(settings.threads)
     lightning.seed_everything(settings.seed, verbose=False)

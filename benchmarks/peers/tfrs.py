@@ -1,7 +1,5 @@
 """TensorFlow Recommenders: the model of its DCN tutorial, and its exact search."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +30,6 @@ class TutorialDCN(tfrs.Model):
         self.task = tfrs.tasks.Ranking(keras.losses.BinaryCrossentropy(from_logits=True))
 
     def call(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the log-odds, `[batch, 1]`."""
         parts = [self.embeddings[name](features[name]) for name in CATEGORY_NAMES]
         parts += [features[name][:, tf.newaxis] for name in NUMBER_NAMES]
         x0 = crossed = deep = tf.concat(parts, axis=1)
@@ -43,7 +40,6 @@ class TutorialDCN(tfrs.Model):
         return self.logit(tf.concat([crossed, deep], axis=1))
 
     def compute_loss(self, features: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns the task's loss."""
         return self.task(labels=features["label"][:, tf.newaxis], predictions=self(features))
 
 
@@ -53,16 +49,13 @@ def cached_batches(columns: dict[str, np.ndarray], batch_size: int) -> tf.data.D
 
 
 def train(settings: Settings, worker: Worker) -> None:
-    """Trains the tutorial's model."""
     keras.utils.set_random_seed(settings.seed)
     sizes = vocabulary_sizes(settings.ids).tolist()
     model = TutorialDCN(sizes, settings.dim, settings.cross_layers, settings.deep_units)
     model.compile(keras.optimizers.Adam(settings.learning_rate))
     batches = cached_batches(settings.shuffled(), settings.batch_size)
-    worker.ready(TENSORFLOW, settings.epoch, width=settings.width)
-    worker.fit(model, batches.repeat(), settings.epoch, **settings.fit)
+    settings.fit(worker, TENSORFLOW, model, batches.repeat())
 
 
 def search(settings: serving.Settings, worker: Worker) -> None:
-    """Searches by `BruteForce`."""
     serving.search_layer(tfrs.layers.factorized_top_k.BruteForce, settings, worker)

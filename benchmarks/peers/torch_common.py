@@ -1,7 +1,5 @@
 """What the peers on PyTorch share: turns for Lightning's loop, and scoring in batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
