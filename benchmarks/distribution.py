@@ -75,20 +75,18 @@ def start(record: Record, log: Path) -> Process:
 
 
 def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
-    rows, first = [], outcome.records[0].rate
-    for record in outcome.records:
-        low, high = min(record.rates, default=math.nan), max(record.rates, default=math.nan)
-        rows.append(
-            {
-                "": record.label,
-                "targets/s": count(record.rate),
-                "slowest, fastest turn": f"{count(low)}, {count(high)}",
-                "of one process": f"**{record.rate / first:.2f}**",
-                "loss of the last turn": f"{record.epochs[-1]['loss']:.4f}"
-                if record.epochs
-                else "",
-            }
-        )
+    rows = [
+        {
+            "": record.label,
+            "targets/s": count(record.rate),
+            "slowest, fastest turn": ", ".join(
+                map(count, sorted(record.rates)[:: options.turns - 1 or 1])
+            ),
+            "of one process": f"**{record.rate / outcome.records[0].rate:.2f}**",
+            "loss of the last turn": record.epochs and f"{record.epochs[-1]['loss']:.4f}",
+        }
+        for record in outcome.records
+    ]
     turns = f"{options.turns} turns of {'an epoch' if not options.steps else 'a few steps'} each"
     return [
         "## Distribution: SASRec on MovieLens-1M by two workers on two cores",

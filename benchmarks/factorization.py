@@ -44,19 +44,15 @@ class Settings(WorkerSettings):
 def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
     data = str((folder / DATA).resolve())
 
-    def one(name: str, label: str, trainer: str, *given: Any, **more: Any) -> Record:
-        loss, rate, regularization = given
-        more |= {"learning_rate": rate, "regularization": regularization, "threads": threads}
-        return Record(name, label, trainer, Settings(data, loss, **more))
+    def one(name: str, label: str, trainer: str, loss: str, *rates: float, **more: int) -> Record:
+        given = dict(zip(("learning_rate", "regularization"), rates, strict=True))
+        return Record(name, label, trainer, Settings(data, loss, threads=threads, **given, **more))
 
+    bpr, hardest = "tfrecs, BPR, 4 negatives", "tfrecs, BPR, the 2 hardest of 8 negatives"
+    of_8 = {"num_negatives": 2, "num_drawn": 8}
     ours = [
-        one("tfrecs-bpr", "tfrecs, BPR, 4 negatives", TFRECS, "bpr", 5e-3, 5e-3, num_negatives=4),
-        one(
-            *("tfrecs-bpr-hard", "tfrecs, BPR, the 2 hardest of 8 negatives", TFRECS),
-            *("bpr", 5e-3, 8e-3),
-            num_negatives=2,
-            num_drawn=8,
-        ),
+        one("tfrecs-bpr", bpr, TFRECS, "bpr", 5e-3, 5e-3, num_negatives=4),
+        one("tfrecs-bpr-hard", hardest, TFRECS, "bpr", 5e-3, 8e-3, **of_8),
         one("tfrecs-warp", "tfrecs, WARP, 20 trials", TFRECS, "warp", 5e-3, 0.1, num_negatives=20),
         one("tfrecs-softmax", "tfrecs, full softmax", TFRECS, "softmax", 5e-3, 0.02),
     ]
@@ -89,14 +85,9 @@ def build(settings: Settings, train: Any) -> Any:
             negatives = Hardest(settings.num_negatives, negatives)
         kind = {"bpr": tfrecs.losses.BPR, "warp": tfrecs.losses.WARP}[settings.loss]
         loss = kind(settings.num_negatives, negatives=negatives)
-    model = tfrecs.models.MatrixFactorization(
-        train.num_items,
-        int(train.user_ids.max()),
-        dim=settings.dim,
-        regularization=settings.regularization,
-        loss=loss,
-        seed=settings.seed,
-    )
+    given = {"dim": settings.dim, "regularization": settings.regularization, "seed": settings.seed}
+    users = int(train.user_ids.max())
+    model = tfrecs.models.MatrixFactorization(train.num_items, users, loss=loss, **given)
     # A softmax over all items touches every row.
     optimizer = "Adam" if settings.loss == "softmax" else "LazyAdam"
     model.compile(getattr(tfrecs.optimizers, optimizer)(settings.learning_rate))
@@ -130,21 +121,19 @@ def bar(records: Sequence[Record]) -> Record | None:
 def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
     best = bar(outcome.records)
     ndcg = best.best["validation"]["NDCG@10"] if best else float("nan")
-    rows = []
-    for record in outcome.records:
-        chosen, seconds = record.best or {}, record.seconds / (record.last_epoch or math.nan)
-        value = f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best"
-        rows.append(
-            {
-                "trainer": record.label,
-                "settings": record.settings,
-                "s an epoch": short(seconds),
-                value: time_to(record, ndcg) if best else NONE,
-                "epochs, best of": epochs(record),
-                "validation HR@10 / NDCG@10": quality(chosen.get("validation")),
-                "test HR@10 / NDCG@10": quality(chosen.get("test")),
-            }
-        )
+    value = f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best"
+    rows = [
+        {
+            "trainer": record.label,
+            "settings": record.settings,
+            "s an epoch": short(record.seconds / (record.last_epoch or math.nan)),
+            value: time_to(record, ndcg) if best else NONE,
+            "epochs, best of": epochs(record),
+            "validation HR@10 / NDCG@10": quality((record.best or {}).get("validation")),
+            "test HR@10 / NDCG@10": quality((record.best or {}).get("test")),
+        }
+        for record in outcome.records
+    ]
     limits = options.limits
     of_whom = f"the best of {best.label}, the better of the two to be reached" if best else NONE
     return [

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,11 +98,8 @@ class Limits:
 class Process:
     """A worker: a process, or several that train one model together and take turns as one.
 
-    Args:
-        record: What it trains; the first process's events are kept there.
-        python: The interpreter to run.
-        log: Where standard errors go.
-        *variables: The environment variables to add, once for each process.
+    The first process's events are kept in the record, standard errors in the log. Each of
+    `variables` starts a process with these environment variables.
     """
 
     def __init__(self, record: Record, python: str, log: Path, *variables: dict[str, str]):
@@ -276,11 +273,7 @@ def conclude(name: str, options: argparse.Namespace, outcome: Outcome, parts: li
 
 
 def select(groups: dict[str, list[Record]], only: str | None) -> dict[str, list[Record]]:
-    """Returns the records whose names begin with a part of `only`, commas between; all if None.
-
-    Raises:
-        ValueError: A part begins no name.
-    """
+    """Returns the records whose names begin with a part of `only`, commas between; all if None."""
     parts = ("",) if only is None else tuple(part.strip() for part in only.split(","))
     names = [record.name for group in groups.values() for record in group]
     for part in parts:
@@ -323,9 +316,7 @@ class Command(argparse.ArgumentParser):
         add("--peers-venv", type=Path, dest=f"{environment}_venv", metavar="FOLDER", help=text)
         add("--peers-python", help="the Python to make environments with (found on the PATH)")
 
-    def read(
-        self, arguments: Sequence[str] | None, *told: str, always: Container[str] = ()
-    ) -> argparse.Namespace:
+    def read(self, arguments: Sequence[str] | None, *told: str, always: Any = ()) -> Any:
         """Parses the command line.
 
         The result's `command` names the flags in `told` that are in `always` or not their defaults:
@@ -362,15 +353,11 @@ class Command(argparse.ArgumentParser):
         return Path(folder)
 
 
-def in_turns(
-    runs: dict[str, Callable[[], Any]], times: int, once: Container[str] = ()
-) -> dict[str, np.ndarray]:
+def in_turns(runs: dict[str, Callable], times: int, once: Any = ()) -> dict[str, np.ndarray]:
     """Times runs in turns in this process, after a first turn that also compiles.
 
-    Those in `once` are too slow to run more than once.
-
-    Returns:
-        Elapsed and processor seconds of each, `[times, 2]`.
+    Those in `once` are too slow for more than one. Returns elapsed and processor seconds of each,
+    `[times, 2]`.
     """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for turn in range(times + 1):

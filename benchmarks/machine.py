@@ -48,10 +48,7 @@ def measure_peak(best: dict[str, float]) -> None:
 
 
 def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
-    """Returns the best rate of a float32 matrix product of each shape, in GFLOP/s.
-
-    Each shape is tried for that long, at least five times.
-    """
+    """Returns the best rate of a float32 matrix product of each shape, in GFLOP/s."""
     import tensorflow as tf
 
     rates = {}
@@ -150,13 +147,7 @@ def find_python() -> str:
 def ensure(environment: str, folder: Path | None = None, python: str | None = None) -> str:
     """Makes a peers' environment, or finds it complete, and returns its interpreter.
 
-    Args:
-        environment: Its name, with which its requirements' files begin.
-        folder: Where to make it or bring it up to date; in tfrecs's cache folder if None.
-        python: The interpreter to make it with; found if None.
-
-    Raises:
-        RuntimeError: pip failed, or no Python fits.
+    `folder` is made or brought up to date (in tfrecs's cache folder if None), by that Python.
     """
     if folder is None:
         from tfrecs.data import cache_folder

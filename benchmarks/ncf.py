@@ -19,12 +19,7 @@ from benchmarks.report import environment, mean_sd, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.training import Run, evaluate_part
 
-RECIPES = {
-    "MF": "mf-ml-1m-ncf",
-    "GMF": "gmf-ml-1m-ncf",
-    "MLP": "mlp-ml-1m-ncf",
-    "NeuMF": "neumf-ml-1m-ncf",
-}
+RECIPES = {name: f"{name.lower()}-ml-1m-ncf" for name in ("MF", "GMF", "MLP", "NeuMF")}
 PRETRAINED = "NeuMF, pretrained"
 MODELS = (*RECIPES, PRETRAINED)
 # HR@10 and NDCG@10 on the same files, as published.
@@ -99,11 +94,10 @@ def section(
         f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
         "99 given ones (156 of which are the test item itself, and dropped), ties against it. "
         "Settings and the number of epochs were chosen with one random training item of each user "
-        "withheld "
-        "(`--split_args.train_on_validation false`); these runs train on the whole published "
-        "training file, as the published results do, so their validation tells nothing. Mean "
-        "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
-        "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
+        "withheld (`--split_args.train_on_validation false`); these runs train on the whole "
+        "published training file, as the published results do, so their validation tells nothing. "
+        "Mean ± standard deviation of the seeds; seconds are each seed's, those of NeuMF, "
+        "pretrained, with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
         *(table(rows), environment()),
     ]
 
@@ -117,11 +111,10 @@ def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int
     own = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
     found = {}
     for size in sizes:
+        run, flags = f"{name}-d{size}-{seed}", [["--model.dim", str(size), *more]]
         if size == own["model"]["init_args"]["dim"]:
-            found[size] = recipes.train(name, seed, folder / f"{name}-{seed}")
-        else:
-            flags = ["--model.dim", str(size), *more]
-            found[size] = recipes.train(name, seed, folder / f"{name}-d{size}-{seed}", flags)
+            run, flags = f"{name}-{seed}", []
+        found[size] = recipes.train(name, seed, folder / run, *flags)
     return found
 
 
@@ -130,13 +123,9 @@ def sizes_section(seed: int, curves: Curves, figure: Path) -> list[str]:
     command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
     if sizes != sorted(SIZES):
         command += f" --sizes {' '.join(map(str, sizes))}"
-    rows = [
-        {
-            "embedding size": size,
-            **{name: pair(runs[size]["test"]) for name, runs in curves.items()},
-        }
-        for size in sizes
-    ]
+    rows = [{"embedding size": size} for size in sizes]
+    for row, size in zip(rows, sizes, strict=True):
+        row |= {name: pair(runs[size]["test"]) for name, runs in curves.items()}
     return [
         "## Dot product and MLP by the size of the embedding",
         f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "

@@ -21,10 +21,7 @@ _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pand
 def publish(name: str, parts: Iterable[str], path: Path | None = RESULTS) -> None:
     """Prints a section, and writes it over the one of that name or after all others.
 
-    Args:
-        name: Stands in the comments that mark the section.
-        parts: Its paragraphs, the heading first.
-        path: The file; None only prints.
+    `parts` are its paragraphs, the heading first. Without a path, it is printed alone.
     """
     text = "\n\n".join(parts).strip()
     print(f"\n{text}\n", flush=True)
@@ -116,10 +113,13 @@ def mean_sd(values: Sequence[float], mark: str = "") -> str:
     return f"{mark}{statistics.mean(values):.4f}{mark}{spread}"
 
 
+def spread(record: Any, between: str) -> str:
+    """Returns the targets a second of a record's slowest and fastest turn."""
+    return between.join(count(find(record.rates, default=math.nan)) for find in (min, max))
+
+
 def rate(record: Any) -> str:
-    """Returns a record's targets a second, with its slowest and its fastest turn."""
-    spread = f" ({count(min(record.rates))}–{count(max(record.rates))})" if record.rates else ""
-    return count(record.rate) + spread
+    return f"{count(record.rate)} ({spread(record, '–')})" if record.rates else NONE
 
 
 def epochs(record: Any, none: str = NONE) -> str:

@@ -48,12 +48,6 @@ class Settings(WorkerSettings):
     seed: int = 0
     evaluate: bool = True
 
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The arguments that tfrecs and plain Keras share."""
-        names = ("dim", "num_blocks", "num_heads", "max_length", "dropout")
-        return {name: getattr(self, name) for name in names}
-
 
 def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
     def record(common: dict, name: str, label: str, trainer: str, **more: Any) -> Record:
@@ -90,9 +84,7 @@ def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[
     return select(groups, only)
 
 
-def in_batches(
-    states: Callable[[Any], Any], length: int, batch_size: int = 512
-) -> protocol.Encoder:
+def in_batches(states: Callable[[Any], Any], length: int) -> protocol.Encoder:
     """Returns an encoder of whole splits from one of padded int32 tables."""
     from tfrecs._keras import tf
 
@@ -100,8 +92,8 @@ def in_batches(
 
     def encode(rows: protocol.Histories) -> np.ndarray:
         table = protocol.padded(rows, length).astype(np.int32)
-        starts = range(0, len(table), batch_size)
-        return np.concatenate([graph(table[at : at + batch_size]).numpy() for at in starts])
+        parts = [graph(table[at : at + 512]).numpy() for at in range(0, len(table), 512)]
+        return np.concatenate(parts)
 
     return encode
 
@@ -113,16 +105,13 @@ def train(settings: Settings, worker: Worker) -> None:
 
     split = protocol.read(settings.data)
     parts = tfrecs.data.leave_last_out(tfrecs.data.read(settings.data))
-    losses = {
-        "full": tfrecs.losses.FullSoftmax,
-        "sampled": partial(tfrecs.losses.SampledSoftmax, num_negatives=settings.num_negatives),
-    }
-    loss = losses[settings.loss]()
-    model = tfrecs.models.SASRec(
-        parts.items, **settings.architecture, loss=loss, seed=settings.seed
-    )
-    optimizer = getattr(tfrecs.optimizers, settings.optimizer)
-    model.compile(optimizer=optimizer(settings.learning_rate))
+    loss = tfrecs.losses.FullSoftmax()
+    if settings.loss == "sampled":
+        loss = tfrecs.losses.SampledSoftmax(num_negatives=settings.num_negatives)
+    names = ("dim", "num_blocks", "num_heads", "max_length", "dropout", "seed")
+    given = {name: getattr(settings, name) for name in names}
+    model = tfrecs.models.SASRec(parts.items, **given, loss=loss)
+    model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
     sequences = parts.train.sequences(settings.max_length, windows="last")
     expected = split.num_targets(settings.max_length)
     if sequences.num_targets != expected:
@@ -138,25 +127,20 @@ def train(settings: Settings, worker: Worker) -> None:
     worker.set_model(
         split, encode, lambda: model.item_vectors().numpy()[ids - 1], settings.evaluate
     )
-    worker.ready(["tfrecs", *TENSORFLOW], expected)
+    worker.ready(["tfrecs", *TENSORFLOW], expected, num_items=split.num_items)
     worker.fit(model, batches, expected)
 
 
-def flops_per_target(
-    num_items: int, dim: int, num_blocks: int, hidden_dim: int | None = None
-) -> int:
+def flops_per_target(num_items: int, dim: int, num_blocks: int, hidden_dim: int = 0) -> int:
     """Returns the useful floating point operations of a training step, per target.
-
-        6 V d + blocks * 6 (4 d^2 + 2 d ffn)
 
     A product of a row with an m x n matrix takes 2 m n, and as much twice more for the gradients of
     both factors. Counted are the scores of V items and the dense layers of the blocks (four of
-    attention, two of the feed-forward network, of width ffn = `hidden_dim` or d), at positions with
-    a target alone: padding, attention weights, norms, dropout and the optimizer are work, but not
-    counted as useful.
+    attention, two of the feed-forward network, of width `hidden_dim` or d), at positions with a
+    target alone: padding, attention weights, norms, dropout and the optimizer are not useful.
     """
-    hidden_dim = hidden_dim or dim
-    return 6 * num_items * dim + num_blocks * 6 * (4 * dim**2 + 2 * dim * hidden_dim)
+    blocks = num_blocks * 6 * (4 * dim**2 + 2 * dim * (hidden_dim or dim))
+    return 6 * num_items * dim + blocks
 
 
 def comparison(record: Record, ndcg: float) -> dict[str, str]:
@@ -182,32 +166,28 @@ def fastest(records: Sequence[Record]) -> Record | None:
 
 def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
     """Returns what is compared, how many times faster, and the aim; only pairs that have run."""
-    beauty = {record.name: record for record in groups["beauty"] if record.rates}
-    ml_1m = {record.name: record for record in groups["ml-1m"] if record.rates}
-    peers = [record for name, record in beauty.items() if not name.startswith("tfrecs")]
-    full, sampled = (
-        fastest([peer for peer in peers if peer.settings.loss == loss])
-        for loss in ("full", "sampled")
-    )
+    ran = {r.name: r for group in groups.values() for r in group if r.rates}
+    peers = [r for r in groups["beauty"] if r.rates and not r.name.startswith("tfrecs")]
+    full = fastest([peer for peer in peers if peer.settings.loss == "full"])
+    sampled = fastest([peer for peer in peers if peer.settings.loss == "sampled"])
     pairs = [
-        ("Beauty", beauty.get("tfrecs-full"), full, 25.0),
-        ("Beauty", beauty.get("tfrecs-full"), sampled, 1.0),
-        ("Beauty", beauty.get("tfrecs-sampled"), sampled, 3.0),
-        ("Beauty", beauty.get("tfrecs-sampled"), beauty.get("replay-sampled"), 3.0),
-        ("ML-1M", ml_1m.get("tfrecs-ml-1m"), ml_1m.get("keras-ml-1m"), 2.5),
+        ("Beauty", "tfrecs-full", full, 25.0),
+        ("Beauty", "tfrecs-full", sampled, 1.0),
+        ("Beauty", "tfrecs-sampled", sampled, 3.0),
+        ("Beauty", "tfrecs-sampled", ran.get("replay-sampled"), 3.0),
+        ("ML-1M", "tfrecs-ml-1m", ran.get("keras-ml-1m"), 2.5),
     ]
-    result = {
-        f"{data}: {ours.label} over {theirs.label}": (ours.rate / theirs.rate, aim)
-        for data, ours, theirs, aim in pairs
-        if ours and theirs
-    }
-    return [(text, *values) for text, values in result.items()]
+    found = {}
+    for data, name, theirs, aim in pairs:
+        if (ours := ran.get(name)) and theirs:
+            found[f"{data}: {ours.label} over {theirs.label}"] = (ours.rate / theirs.rate, aim)
+    return [(text, *values) for text, values in found.items()]
 
 
-def utilisation(record: Record, num_items: int, peak: float) -> dict[str, str]:
+def utilisation(record: Record, peak: float) -> dict[str, str]:
     """Returns a trainer's useful operations a second, over the peak: a row of the table."""
     settings = record.settings
-    flops = flops_per_target(num_items, settings.dim, settings.num_blocks)
+    flops = flops_per_target(record.ready["num_items"], settings.dim, settings.num_blocks)
     speed, aim = flops * record.rate / 1e9, {64: ".38", 256: ".60"}.get(settings.dim, NONE)
     return {
         "trainer": record.name,
@@ -219,8 +199,7 @@ def utilisation(record: Record, num_items: int, peak: float) -> dict[str, str]:
     }
 
 
-def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, int]) -> list[str]:
-    """Returns the section, given the number of items of each data file."""
+def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
     groups, limits = outcome.groups, options.limits
     parts = [
         "## SASRec beside its peers",
@@ -240,11 +219,9 @@ def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, 
         ran = [record for record in groups["beauty"] if record.rates]
         timed = [record.label for record in ran if record.seconds_per_epoch > limits.seconds]
         if timed:
-            parts.append(
-                "Only timed, over a part of an epoch, as one takes more than "
-                f"{limits.seconds:.0f} s: {'; '.join(timed)}. Their seconds an epoch follow from "
-                "targets/s."
-            )
+            why = f"as one takes more than {limits.seconds:.0f} s: {'; '.join(timed)}"
+            follow = "Their seconds an epoch follow from targets/s."
+            parts.append(f"Only timed, over a part of an epoch, {why}. {follow}")
     if ready := [record for record in groups["ml-1m"] if record.ready]:
         rows = [
             {
@@ -263,7 +240,7 @@ def section(options: argparse.Namespace, outcome: Outcome, num_items: dict[str, 
     ours = [r for r in ran if r.name.startswith("tfrecs") and r.settings.loss == "full"]
     if outcome.peaks and ours:
         peak = max(outcome.peaks.values())
-        rows = [utilisation(record, num_items[record.settings.data], peak) for record in ours]
+        rows = [utilisation(record, peak) for record in ours]
         parts += [
             "### Utilisation",
             table(rows, right=True),
@@ -288,9 +265,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main() -> None:
     options = parse_arguments()
     outcome = compare(options, options.groups, peaks=True)
-    files = {record.settings.data for record in outcome.records}
-    items = {file: protocol.read(file).num_items for file in files}
-    conclude("sequential", options, outcome, section(options, outcome, items))
+    conclude("sequential", options, outcome, section(options, outcome))
 
 
 if __name__ == "__main__":

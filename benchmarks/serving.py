@@ -26,7 +26,6 @@ SEARCHES = (
 )
 # Items, width and history of the export, as Amazon Beauty has them.
 _ITEMS, _DIM, _HISTORY, _K = 12_101, 64, 50, 100
-_COLUMNS = ("ms", "of the turns, ms", "time of tfrecs's", "same items")
 QUIET = {**machine.CPU_ONLY, "TF_CPP_MIN_LOG_LEVEL": "2"}
 # Before the first request that counts: threads start, memory is found.
 _WARM_SECONDS = 1.0
@@ -44,9 +43,7 @@ class Settings(WorkerSettings):
         return np.load(self.vectors), np.load(self.queries)[: self.batch_size]
 
 
-def search_again(
-    settings: Settings, worker: Worker, find: Callable[[], np.ndarray], packages: Sequence[str]
-) -> None:
+def search_again(settings: Settings, worker: Worker, find: Callable, packages: list[str]) -> None:
     """Calls `find`, which returns the rows found, `[batch, k]`, again and again."""
     worker.ready(packages, settings.batch_size, found=np.asarray(find()).tolist())
 
@@ -76,13 +73,14 @@ def search(settings: Settings, worker: Worker) -> None:
     search_layer(BlockTopK, settings, worker)
 
 
-def plan(options: argparse.Namespace, folder: Path) -> dict[str, list[Record]]:
+def plan(options: argparse.Namespace, folder: str) -> dict[str, list[Record]]:
     """Draws vectors and queries, and returns the records to fill, a group a batch size."""
-    rng = np.random.default_rng(0)
-    files = []
-    for name, rows in (("vectors", options.items), ("queries", max(options.batches))):
-        files.append(str(folder / f"{name}.npy"))
-        np.save(files[-1], rng.standard_normal((rows, options.dim), np.float32))
+    rng, files = (
+        np.random.default_rng(0),
+        (str(folder / "vectors.npy"), str(folder / "queries.npy")),
+    )
+    for file, rows in zip(files, (options.items, max(options.batches)), strict=True):
+        np.save(file, rng.standard_normal((rows, options.dim), np.float32))
     return {
         str(size): [
             Record(f"{name}-{size}", label, trainer, Settings(*files, size, _K, options.threads))
@@ -131,10 +129,9 @@ def latencies(model: Any, asked: list, callers: int, seconds: float) -> list[flo
             turn += 1
 
     threads = [threading.Thread(target=call, args=(caller,)) for caller in range(callers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for act in (threading.Thread.start, threading.Thread.join):
+        for thread in threads:
+            act(thread)
     return [value for each in measured for value in each]
 
 
@@ -150,35 +147,30 @@ def request_latencies(export: str, callers: int, seconds: float) -> list[float]:
     return result
 
 
-def agreement(record: Record, of: Record) -> float:
-    pairs = zip(record.ready["found"], of.ready["found"], strict=True)
-    return float(np.mean([len({*a} & {*b}) / len(a) for a, b in pairs]))
-
-
-def search_row(record: Record, ours: Record, aim: float | None) -> dict[str, str]:
+def search_row(record: Record, ours: Record, aim: float | None) -> dict[str, Any]:
     """Returns a search beside tfrecs's at the same batch size: a row of the table."""
-    size = record.settings.batch_size
-    row = {"batch": size, "search": record.label}
-    if record.failure:
-        return row | dict.fromkeys(_COLUMNS, NONE)
-    milliseconds = [1000 * size / rate for rate in record.rates]
+    size, failed = record.settings.batch_size, bool(record.failure)
+    times = [1000 * size / rate for rate in record.rates]
+    found = [each.ready.get("found", []) for each in (record, ours)]
+    same = [len({*a} & {*b}) / len(a) for a, b in zip(*found, strict=not failed)]
     bar = f" (aim {aim:g})" if aim and size == 64 else ""
-    median = f"**{1000 * size / record.rate:.1f}**"
-    spread = f"{min(milliseconds):.1f} to {max(milliseconds):.1f}"
-    ratio = f"{ours.rate / record.rate:.2f} x{bar}"
-    same = f"{100 * agreement(record, ours):.2f}%"
-    return row | dict(zip(_COLUMNS, (median, spread, ratio, same), strict=True))
+    return {
+        "batch": size,
+        "search": record.label,
+        "ms": NONE if failed else f"**{1000 * size / record.rate:.1f}**",
+        "of the turns, ms": NONE if failed else f"{min(times):.1f} to {max(times):.1f}",
+        "time of tfrecs's": NONE if failed else f"{ours.rate / record.rate:.2f} x{bar}",
+        "same items": NONE if failed else f"{100 * np.mean(same):.2f}%",
+    }
 
 
-def section(
-    options: argparse.Namespace, outcome: Outcome, milliseconds: Sequence[float]
-) -> list[str]:
+def section(options: argparse.Namespace, outcome: Outcome, times: Sequence[float]) -> list[str]:
     rows = [
         search_row(record, group[0], aim)
         for group in outcome.groups.values()
         for record, (*_, aim) in zip(group, SEARCHES, strict=True)
     ]
-    low, middle, high = np.percentile(milliseconds, [50, 95, 99])
+    low, middle, high = np.percentile(times, [50, 95, 99])
     return [
         "## Exact search, and a request through an export",
         f"`{options.command}`: the {_K} best inner products of {options.items:,} vectors of "
@@ -190,7 +182,7 @@ def section(
         table(rows, right=True),
         f"An export of SASRec (dim {_DIM}, 2 blocks, {_ITEMS:,} items, history of {_HISTORY}, "
         f"{_K} best) through TensorFlow's C API, one user a request, {options.threads} callers at "
-        f"once, {len(milliseconds):,} requests: median {low:.2f} ms, 95% within {middle:.2f} ms, "
+        f"once, {len(times):,} requests: median {low:.2f} ms, 95% within {middle:.2f} ms, "
         f"99% within **{high:.2f} ms** (aim 5 ms).",
         *outcome.ending(),
     ]
@@ -210,12 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.read(arguments, *told)
     options.limits = Limits(3600, options.turn, timed_turns=options.turns)
     with tempfile.TemporaryDirectory(prefix="benchmarks-serving-") as folder:
-        groups = plan(options, Path(folder))
+        groups = plan(options, folder)
         outcome = compare(options, groups)
         export = machine.call("benchmarks.serving:export_sasrec", f"{folder}/sasrec", **QUIET)
         asked = (export, options.threads, options.seconds)
-        milliseconds = machine.call("benchmarks.serving:request_latencies", *asked, **QUIET)
-    conclude("serving", options, outcome, section(options, outcome, milliseconds))
+        times = machine.call("benchmarks.serving:request_latencies", *asked, **QUIET)
+    conclude("serving", options, outcome, section(options, outcome, times))
 
 
 if __name__ == "__main__":

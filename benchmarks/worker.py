@@ -26,8 +26,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import protocol
 from benchmarks.protocol import Encoder, Split
 
@@ -107,13 +105,7 @@ class Worker:
         # RecTools copies its trainer, and with it the callback that holds this.
         return self
 
-    def set_model(
-        self,
-        split: Split,
-        encode: Encoder,
-        vectors: Callable[[], np.ndarray],
-        evaluate: bool = True,
-    ) -> None:
+    def set_model(self, split: Split, encode: Encoder, vectors: Callable, evaluate=True) -> None:
         """Tells how to score: histories to states, and all item vectors, as `protocol.ranks`."""
         if evaluate:
             self._evaluate = lambda part: protocol.evaluate(split, encode, vectors(), part)

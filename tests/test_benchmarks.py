@@ -33,6 +33,7 @@ def record(name="tfrecs-full", rates=(), epochs=(), **settings):
         ready={
             "targets_per_epoch": 1000,
             "base_memory": 100.0,
+            "num_items": 1000,
             "versions": {"peer": "1.0", "numpy": "2.0"},
         },
         done={"peak_memory": 250.0},
@@ -318,7 +319,7 @@ def test_the_section_says_what_was_measured(tmp_path):
     )
     peaks = {"2x2x2": 400.0, "4x4x4": 1_730.0}
     outcome = Outcome(groups, peaks, "A machine, numpy 2.0.", others=0.25)
-    text = "\n\n".join(sequential.section(options, outcome, {"log": 1000}))
+    text = "\n\n".join(sequential.section(options, outcome))
     ours, theirs, failed = text.splitlines()[8:11]
     assert ours == (
         "| tfrecs-full | 2,000,000 (2,000,000–2,000,000) | 0.00 | 4.00 | 250 (100) | 1 of 1 | "
@@ -419,7 +420,7 @@ def test_plain_keras_computes_what_tfrecs_does():
     from tfrecs._keras import tf
 
     ours = tfrecs.models.SASRec(7, dim=4, num_blocks=2, num_heads=2, max_length=5, seed=1)
-    plain = PlainSASRec(7, dim=4, num_blocks=2, num_heads=2, max_length=5, dropout=0.2)
+    plain = PlainSASRec(7, Settings("", dim=4, num_blocks=2, num_heads=2, max_length=5))
     history = tf.constant([[0, 0, 3, 7, 1], [2, 4, 6, 1, 5]])
     plain(history)
     weights = {variable.name.removesuffix(":0"): variable.numpy() for variable in ours.variables}

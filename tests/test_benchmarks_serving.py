@@ -37,7 +37,7 @@ def records(tmp_path_factory):
 def test_the_workers_find_the_same(records):
     (ours, theirs), want = records
     assert ours.ready["found"] == theirs.ready["found"] == want.tolist()
-    assert serving.agreement(ours, theirs) == 1.0
+    assert serving.search_row(ours, theirs, None)["same items"] == "100.00%"
     assert ours.rate > 0
     assert ours.turns[0]["targets"] == 4 * ours.turns[0]["steps"]
 

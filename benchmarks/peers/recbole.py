@@ -1,9 +1,8 @@
 """RecBole 1.2.1: SASRec for `benchmarks.sequential`, DCN-V2 for `benchmarks.ranking`."""
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,24 @@ from benchmarks.ranking import CATEGORY_NAMES, NUMBER_NAMES
 from benchmarks.worker import MeteredBatches, Worker
 
 NAME = "log"
+# Which rows an evaluation has: here none is asked for.
+FULL, LABELED = {"group_by": "user", "mode": "full"}, {"group_by": None, "mode": "labeled"}
 
 
-@contextlib.contextmanager
-def log_file(header: str, lines: Iterable[str]) -> Iterator[Path]:
-    """Writes RecBole's own file into a folder that lasts as long as the context."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # RecBole writes a log into the working directory.
-        path = Path(folder, NAME, f"{NAME}.inter")
-        path.parent.mkdir()
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in (header, *lines))
-        yield Path(folder)
-
-
-def prepare(
-    name: str,
-    folder: Path,
+def train(
+    model: str,
     settings: Any,
+    worker: Worker,
+    log: Iterable[str],
+    config: dict[str, Any],
     change: Callable[[Any], None] = lambda dataset: None,
-    **more: Any,
-) -> tuple[Any, Any, Any, Any]:
-    """Makes the data set, which `change` may change, the batches, the model and its trainer."""
-    config_dict = {
-        "data_path": str(folder),
-        "checkpoint_dir": str(folder / "saved"),
+) -> tuple[Any, Any, Callable[..., None]]:
+    """Prepares RecBole's loop over a log, whose lines become RecBole's own file.
+
+    Returns:
+        The data set, which `change` may change first, the model, and what trains.
+    """
+    common = {
         "train_neg_sample_args": None,
         "learning_rate": settings.learning_rate,
         "train_batch_size": settings.batch_size,
@@ -52,22 +44,27 @@ def prepare(
         "seed": settings.seed,
         "use_gpu": False,
         "show_progress": False,
-        **more,
     }
     torch.set_num_threads(settings.threads)
-    config = Config(model=name, dataset=NAME, config_dict=config_dict)
-    init_seed(settings.seed, reproducibility=True)
-    dataset = create_dataset(config)
-    change(dataset)
-    train, _, _ = data_preparation(config, dataset)
-    model = get_model(name)(config, train.dataset)
-    return dataset, train, model, get_trainer(config["MODEL_TYPE"], name)(config, model)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # RecBole writes a log into the working directory.
+        os.mkdir(NAME)
+        Path(NAME, f"{NAME}.inter").write_text("\n".join(log) + "\n", encoding="utf-8")
+        folders = {"data_path": folder, "checkpoint_dir": f"{folder}/saved"}
+        given = Config(model=model, dataset=NAME, config_dict={**common, **folders, **config})
+        init_seed(settings.seed, reproducibility=True)
+        dataset = create_dataset(given)
+        change(dataset)
+        batches, _, _ = data_preparation(given, dataset)
+        network = get_model(model)(given, batches.dataset)
+        trainer = get_trainer(given["MODEL_TYPE"], model)(given, network)
 
+    def fit(targets: int = batches.sample_size, **details: Any) -> None:
+        worker.ready(["recbole", "torch"], targets, **details)
+        metered = MeteredBatches(batches, worker, len)
+        worker.run(lambda: trainer.fit(metered, saved=False, verbose=False))
 
-def fit(worker: Worker, trainer: Any, train: Any, targets: int, **details: Any) -> None:
-    worker.ready(["recbole", "torch"], targets, **details)
-    batches = MeteredBatches(train, worker, len)
-    worker.run(lambda: trainer.fit(batches, saved=False, verbose=False))
+    return dataset, network, fit
 
 
 def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
@@ -77,20 +74,13 @@ def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
     split = protocol.read(settings.data)
     # Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would
     # lose their order.
-    lines = (
-        f"{user}\t{item}\t{time}"
-        for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True))
-        for time, item in enumerate([*row, last])
-    )
-    more = {
+    log = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
+        log += [f"{user}\t{item}\t{time}" for time, item in enumerate([*row, last])]
+    config = {
         "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
         "MAX_ITEM_LIST_LENGTH": settings.max_length,
-        "eval_args": {
-            "split": {"LS": "valid_and_test"},
-            "order": "TO",
-            "group_by": "user",
-            "mode": "full",
-        },
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", **FULL},
         "loss_type": "CE",
         "hidden_size": settings.dim,
         "inner_size": settings.dim,
@@ -100,8 +90,7 @@ def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
         "hidden_dropout_prob": settings.dropout,
         "attn_dropout_prob": settings.dropout,
     }
-    with log_file("user_id:token\titem_id:token\ttimestamp:float", lines) as folder:
-        dataset, train, model, trainer = prepare("SASRec", folder, settings, **more)
+    dataset, model, fit = train("SASRec", settings, worker, log, config)
     tokens = [str(item) for item in range(1, split.num_items + 1)]
     numbers = np.concatenate([[0], dataset.token2id("item_id", tokens)])
 
@@ -117,7 +106,7 @@ def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
         return model.item_embedding.weight.detach().numpy()[numbers[1:]]
 
     worker.set_model(split, encode_in_batches(model, states), vectors, settings.evaluate)
-    fit(worker, trainer, train, train.sample_size)
+    fit()
 
 
 def interaction(columns: dict[str, np.ndarray]) -> Interaction:
@@ -133,13 +122,12 @@ def interaction(columns: dict[str, np.ndarray]) -> Interaction:
 
 
 def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
-    numbers = NUMBER_NAMES[: settings.numbers]
-    table = settings.table()
+    numbers, table = NUMBER_NAMES[: settings.numbers], settings.table()
     columns = {name: table[name] for name in (*CATEGORY_NAMES, *numbers, "label")}
     # RecBole learns the columns from the file's first rows, and gets all rows from memory.
     kinds = {name: "token" if name in CATEGORY_NAMES else "float" for name in columns}
-    header = "\t".join(f"{name}:{kind}" for name, kind in kinds.items())
-    lines = ("\t".join(str(columns[name][row]) for name in kinds) for row in range(1000))
+    log = ["\t".join(f"{name}:{kind}" for name, kind in kinds.items())]
+    log += ["\t".join(str(columns[name][row]) for name in kinds) for row in range(1000)]
 
     def fill(dataset: Any) -> None:
         # Whole vocabularies: its own would hold the values that occur alone. It counts its padding
@@ -150,7 +138,7 @@ def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
         everything = interaction(columns)
         dataset._dataframe_to_interaction = lambda frame: everything
 
-    more = {
+    config = {
         # RecBole wants users and items to be named.
         "USER_ID_FIELD": CATEGORY_NAMES[0],
         "ITEM_ID_FIELD": CATEGORY_NAMES[1],
@@ -158,12 +146,7 @@ def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
         "load_col": {"inter": [*CATEGORY_NAMES, *numbers, "label"]},
         "numerical_features": list(numbers),
         "normalize_all": False,  # Numbers are standardised already.
-        "eval_args": {
-            "split": {"RS": [1.0, 0.0, 0.0]},
-            "order": "RO",
-            "group_by": None,
-            "mode": "labeled",
-        },
+        "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "RO", **LABELED},
         "metrics": ["AUC", "LogLoss"],
         "valid_metric": "AUC",
         "mixed": False,
@@ -174,6 +157,5 @@ def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
         "reg_weight": 0,
         "dropout_prob": 0.0,
     }
-    with log_file(header, lines) as folder:
-        _, train, model, trainer = prepare("DCNV2", folder, settings, fill, **more)
-    fit(worker, trainer, train, settings.rows, width=model.in_feature_num)
+    _, model, fit = train("DCNV2", settings, worker, log, config, fill)
+    fit(settings.rows, width=model.in_feature_num)

@@ -21,16 +21,10 @@ class Turns(LightningTurns, pytorch_lightning.Callback):
 def training_log(split: protocol.Split) -> Dataset:
     """Returns the training rows as RecTools's data set; a row's order becomes its times."""
     lengths = [len(row) for row in split.train]
-    frame = pd.DataFrame(
-        {
-            Columns.User: np.repeat(np.arange(len(lengths)), lengths),
-            Columns.Item: np.concatenate(split.train),
-            Columns.Weight: 1.0,
-            Columns.Datetime: pd.to_datetime(
-                np.concatenate([np.arange(n) for n in lengths]), unit="s"
-            ),
-        }
-    )
+    times = pd.to_datetime(np.concatenate([np.arange(n) for n in lengths]), unit="s")
+    users, items = np.repeat(np.arange(len(lengths)), lengths), np.concatenate(split.train)
+    names = (Columns.User, Columns.Item, Columns.Weight, Columns.Datetime)
+    frame = pd.DataFrame(dict(zip(names, (users, items, 1.0, times), strict=True)))
     return Dataset.construct(frame)
 
 
@@ -75,12 +69,11 @@ class Scores:
 
     def vectors(self) -> np.ndarray:
         """Returns item vectors, NaN for items that RecTools does not know."""
-        network = self._model.torch_model
+        network, numbers = self._model.torch_model, self._numbers()[1:]
         network.eval()
         with torch.inference_mode():
             table = network.item_model.get_all_embeddings().numpy().copy()
         network.train()
-        numbers = self._numbers()[1:]
         return np.where(numbers[:, None] > 0, table[numbers], np.nan)
 
 

@@ -1,7 +1,7 @@
 """SASRec of RePlay (replay-rec 0.22), for `benchmarks.sequential`."""
 
 import tempfile
-from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -52,22 +52,19 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
             feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
         )
     )
-    encoder = SasRecTransformerLayer(
-        embedding_dim=settings.dim,
-        num_heads=settings.num_heads,
-        num_blocks=settings.num_blocks,
-        dropout=settings.dropout,
-        activation="relu",
-    )
+    names = ("num_heads", "num_blocks", "dropout")
+    given = {name: getattr(settings, name) for name in names}
+    encoder = SasRecTransformerLayer(embedding_dim=settings.dim, activation="relu", **given)
     if settings.bucketed:
         encoder = LengthBucketedQueryEncoder(encoder, BUCKET_SIZE)
+    aggregator = PositionAwareAggregator(
+        embedding_aggregator=SumAggregator(embedding_dim=settings.dim),
+        max_sequence_length=settings.max_length,
+        dropout=settings.dropout,
+    )
     body = SasRecBody(
         embedder=SequenceEmbedding(schema=schema),
-        embedding_aggregator=PositionAwareAggregator(
-            embedding_aggregator=SumAggregator(embedding_dim=settings.dim),
-            max_sequence_length=settings.max_length,
-            dropout=settings.dropout,
-        ),
+        embedding_aggregator=aggregator,
         attn_mask_builder=DefaultAttentionMask("item_id", settings.num_heads),
         encoder=encoder,
         output_normalization=torch.nn.LayerNorm(settings.dim),
@@ -76,23 +73,19 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
     return SasRec(body=body, loss=loss(ignore_index=num_items)), schema
 
 
-def data_module(
-    settings: Settings, split: protocol.Split, schema: TensorSchema, folder: str
-) -> ParquetModule:
+def data_module(settings: Settings, split: protocol.Split, schema: Any, path: str) -> Any:
     """Returns the rows with at least one target as RePlay reads them: a Parquet file of lists."""
     rows = [row[-settings.max_length - 1 :] - 1 for row in split.train if len(row) > 1]
-    path = str(Path(folder) / "train.parquet")
     pq.write_table(pa.table({"item_id": pa.array(rows, pa.list_(pa.int64()))}), path)
-    transforms = make_default_sasrec_transforms(schema)
+    transforms = make_default_sasrec_transforms(schema)["train"]
     if settings.loss == "sampled":
-        transforms["train"].append(
-            UniformNegativeSamplingTransform(split.num_items, settings.num_negatives)
-        )
+        negatives = UniformNegativeSamplingTransform(split.num_items, settings.num_negatives)
+        transforms.append(negatives)
     shape = {"item_id": {"shape": settings.max_length + 1, "padding": split.num_items}}
     return ParquetModule(
         batch_size=settings.batch_size,
         metadata={"train": shape},
-        transforms={"train": transforms["train"]},
+        transforms={"train": transforms},
         config={"train": {"generator": torch.Generator().manual_seed(settings.seed)}},
         train_path=path,
     )
@@ -119,6 +112,6 @@ def train(settings: Settings, worker: Worker) -> None:
     optimizer = OptimizerFactory(learning_rate=settings.learning_rate, betas=(0.9, 0.999))
     with tempfile.TemporaryDirectory() as folder:
         module = LightningModule(model, optimizer)
-        data = data_module(settings, split, schema, folder)
+        data = data_module(settings, split, schema, f"{folder}/train.parquet")
         worker.ready(["replay-rec", "lightning", "torch"], split.num_targets(settings.max_length))
         worker.run(lambda: trainer.fit(module, datamodule=data))
