@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from benchmarks.harness import Command
 from benchmarks.machine import call
-from benchmarks.report import environment, publish, table
+from benchmarks.report import fill, publish, table
 
 _LENGTH, _BATCH = 50, 128
 _STEPS = ("import", "read", "split", "one epoch of batches")
@@ -76,13 +76,8 @@ def main() -> None:
     rows = [
         {"step": step, **{k: cell(r) for k, r in found.items()}} for step, cell in cells.items()
     ]
-    text = (
-        f"`{options.command}`: {options.users:,} users, {options.items:,} items by Zipf's law, "
-        f"leave-last-out. Sequences: every interaction a target, windows of {_LENGTH}, batches of "
-        f"{_BATCH}. Pairs: batches of 4,096. Aim: 60 s and 4 GB on 2 cores."
-    )
-    heading = f"## Input: {options.rows:,} interactions from Parquet to batches"
-    publish("data", [heading, text, table(rows), environment()], options.output)
+    given = {**vars(options), "length": _LENGTH, "batch": _BATCH}
+    publish("data", fill("data", **given, table=table(rows)), options.output)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.harness import Command, Limits, Outcome, Process, Record, compare, conclude
-from benchmarks.report import count, table
+from benchmarks.report import count, fill, table
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
-AIM = 0.8
 STRATEGIES = {
     "one process, two threads": "none",
     "two workers, a thread each": "multi-worker",
@@ -74,7 +73,7 @@ def start(record: Record, log: Path) -> Process:
     return Process(record, sys.executable, log, *({**common, **more} for more in variables))
 
 
-def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
     rows = [
         {
             "": record.label,
@@ -88,15 +87,8 @@ def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
         for record in outcome.records
     ]
     turns = f"{options.turns} turns of {'an epoch' if not options.steps else 'a few steps'} each"
-    return [
-        "## Distribution: SASRec on MovieLens-1M by two workers on two cores",
-        f"`{options.command}`: dim 64, 2 blocks, histories of 200, full softmax, Adam, a global "
-        f"batch of {BATCH_SIZE} histories; {turns}, alternating, after one that compiles. Aim: two "
-        f"workers at least {AIM} times as fast as one process. Dropout differs between replicas, "
-        "and so do losses, a little.",
-        table(rows),
-        *outcome.ending(),
-    ]
+    given = {"command": options.command, "batch": BATCH_SIZE, "turns": turns}
+    return fill("distribution", **given, table=table(rows), ending=outcome.ending)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

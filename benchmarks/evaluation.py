@@ -8,7 +8,7 @@ import numpy as np
 
 import tfrecs
 from benchmarks.harness import Command, in_turns
-from benchmarks.report import environment, publish, table
+from benchmarks.report import fill, publish, table
 from tfrecs._keras import tf, tfrs
 from tfrecs.data import EvaluationSet
 from tfrecs.evaluation import Evaluator
@@ -119,17 +119,10 @@ def main() -> None:
         }
         for name, turns in seconds.items()
     ]
-    text = (
-        f"`{options.command}`: Amazon Beauty, {len(test):,} users, {len(split.items):,} items, "
-        "untrained SASRec of dim 64, k = 10; in turns in one process, after a first turn that "
-        f"traces; median of {options.times}. Every row of tfrecs starts from the evaluation set. "
-        "TFRS starts from vectors that are ready, gives HR alone and cannot mask "
-        f"(HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first row is how "
-        f"its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in batches of "
-        f"{_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long."
-    )
-    heading = "## Evaluation of all users over all items"
-    publish("evaluation", [heading, text, table(rows), environment()], options.output)
+    given = {"users": len(test), "items": len(split.items), "k": k, "queries": _QUERIES}
+    given |= {"found": found, "expected": expected, "ks": ", ".join(map(str, _KS))}
+    text = fill("evaluation", **vars(options), **given, table=table(rows))
+    publish("evaluation", text, options.output)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
-from benchmarks.report import NONE, epochs, quality, short, table, time_to
+from benchmarks.report import NONE, epochs, fill, quality, short, table, time_to
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 DATA = "ml-1m-sequences.txt.gz"
@@ -118,7 +118,7 @@ def bar(records: Sequence[Record]) -> Record | None:
     return max(peers, key=lambda record: record.best["validation"]["NDCG@10"], default=None)
 
 
-def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
     best = bar(outcome.records)
     ndcg = best.best["validation"]["NDCG@10"] if best else float("nan")
     value = f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best"
@@ -134,19 +134,9 @@ def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
         }
         for record in outcome.records
     ]
-    limits = options.limits
     of_whom = f"the best of {best.label}, the better of the two to be reached" if best else NONE
-    return [
-        "## Matrix factorization beside its peers",
-        f"`{options.command}`: MovieLens-1M, leave-last-out, the whole catalogue ranked, seen "
-        f"items masked, one evaluator for all. Every trainer in a process of its own, on "
-        f"{options.threads} threads, one at a time in turns of {limits.turn:g} s (of whole epochs "
-        "where the trainer shows nothing in between). Quality is that of the best epoch on "
-        f"validation within {limits.seconds:.0f} s of training, or until {limits.patience} epochs "
-        f"brought nothing. Seconds include compiling, not evaluating; the value is {of_whom}.",
-        table(rows, right=True),
-        *outcome.ending(),
-    ]
+    given = {"of_whom": of_whom, "table": table(rows, right=True), "ending": outcome.ending}
+    return fill("factorization", options=options, **given)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

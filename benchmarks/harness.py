@@ -217,7 +217,8 @@ class Outcome:
     def records(self) -> list[Record]:
         return [*itertools.chain.from_iterable(self.groups.values())]
 
-    def ending(self) -> list[str]:
+    @property
+    def ending(self) -> str:
         return report.ending(self.records, self.machine, self.others)
 
 
@@ -260,14 +261,14 @@ def compare(
     return outcome
 
 
-def conclude(name: str, options: argparse.Namespace, outcome: Outcome, parts: list[str]) -> None:
+def conclude(name: str, options: argparse.Namespace, outcome: Outcome, text: str) -> None:
     """Publishes the section, unless only a part was run; exits with 1 if a trainer failed."""
     given = {"quick": False, "only": None, "json": None, **vars(options)}
     if given["json"]:
         everything = [*map(dataclasses.asdict, outcome.records), {"peaks": outcome.peaks}]
         given["json"].write_text(json.dumps(everything, indent=1))
     whole = not (given["quick"] or given["only"])
-    report.publish(name, parts, options.output or (report.RESULTS if whole else None))
+    report.publish(name, text, options.output or (report.RESULTS if whole else None))
     if any(record.failure for record in outcome.records):
         sys.exit(1)
 

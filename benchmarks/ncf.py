@@ -15,7 +15,7 @@ import yaml
 import tfrecs
 from benchmarks import recipes
 from benchmarks.harness import Command, fit_best
-from benchmarks.report import environment, mean_sd, pair, publish, table
+from benchmarks.report import fill, mean_sd, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.training import Run, evaluate_part
 
@@ -73,7 +73,7 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
 
 def section(
     seeds: Sequence[int], found: Mapping[str, Sequence[Mapping]], once: Sequence[str] = ()
-) -> list[str]:
+) -> str:
     """Returns the section: means over seeds of each model's runs; `once` had the first alone."""
     words = ["python", "-m", "benchmarks.ncf", "--seeds", *map(str, seeds)]
     command = shlex.join([*words, "--once", *once] if once else words)
@@ -89,17 +89,7 @@ def section(
     for name, values in fixed.items():
         given = zip(METRICS, values, strict=True)
         rows.append({"model": name, **{f"test {m}": f"{value:.4f}" for m, value in given}})
-    return [
-        "## Dot products and learned similarities on the NCF split",
-        f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
-        "99 given ones (156 of which are the test item itself, and dropped), ties against it. "
-        "Settings and the number of epochs were chosen with one random training item of each user "
-        "withheld (`--split_args.train_on_validation false`); these runs train on the whole "
-        "published training file, as the published results do, so their validation tells nothing. "
-        "Mean ± standard deviation of the seeds; seconds are each seed's, those of NeuMF, "
-        "pretrained, with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
-        *(table(rows), environment()),
-    ]
+    return fill("ncf", command=command, table=table(rows))
 
 
 def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
@@ -118,7 +108,7 @@ def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int
     return found
 
 
-def sizes_section(seed: int, curves: Curves, figure: Path) -> list[str]:
+def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
     sizes = sorted(next(iter(curves.values())))
     command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
     if sizes != sorted(SIZES):
@@ -126,14 +116,7 @@ def sizes_section(seed: int, curves: Curves, figure: Path) -> list[str]:
     rows = [{"embedding size": size} for size in sizes]
     for row, size in zip(rows, sizes, strict=True):
         row |= {name: pair(runs[size]["test"]) for name, runs in curves.items()}
-    return [
-        "## Dot product and MLP by the size of the embedding",
-        f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
-        "half and a quarter of it) with vectors of other sizes, all else as in the table above; "
-        f"seed {seed}. Test HR@10 / NDCG@10.",
-        f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
-        *(table(rows), environment()),
-    ]
+    return fill("ncf-sizes", command=command, seed=seed, figure=figure.name, table=table(rows))
 
 
 def plot(curves: Curves, path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 import tfrecs
 from benchmarks.harness import Command, in_turns
-from benchmarks.report import environment, publish, table
+from benchmarks.report import fill, publish, table
 from tfrecs._keras import tf
 from tfrecs.negatives import KnownItems, Negatives, Popularity, Uniform
 
@@ -65,13 +65,7 @@ def main() -> None:
     sets = {user: set(items.tolist()) for user, items in arrays.items()}
     pairs = train.pairs()
     order = np.random.default_rng(0).permutation(len(pairs))
-    text = (
-        f"`{options.command}`: users of MovieLens-1M ({n:,} items, {known.num_known:,} known), ids "
-        f"and log-probabilities; in turns in one process, the least of {options.times} in the "
-        "ratios. Aims: 20 times as fast as a loop user by user, less than twice the time of "
-        "drawing without leaving anything out."
-    )
-    parts = ["## Negatives without known items", text]
+    tables = []
     for k, rows in ((10, 10_000), (1000, 1000)):
         place = order[: _TOTAL // k]
         users, items = pairs.user_id[place], pairs.item_id[place]
@@ -105,9 +99,10 @@ def main() -> None:
                     ),
                 }
             )
-        parts.append(f"{k:,} for each of {_TOTAL // k:,} interactions, in batches of {rows:,}:")
-        parts.append(table(lines))
-    publish("negatives", [*parts, environment()], options.output)
+        tables.append(table(lines))
+    given = {"command": options.command, "items": n, "known": known.num_known}
+    text = fill("negatives", **given, times=options.times, few=tables[0], many=tables[1])
+    publish("negatives", text, options.output)
 
 
 if __name__ == "__main__":

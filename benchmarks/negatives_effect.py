@@ -10,7 +10,7 @@ import numpy as np
 
 import tfrecs
 from benchmarks.harness import Command, fit_best
-from benchmarks.report import environment, publish, table
+from benchmarks.report import fill, publish, table
 from tfrecs import negatives
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
@@ -144,15 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = ("data", "seeds", "epochs", "patience")
     options = parser.read(arguments, *told, always=told)
     split = leave_last_out(tfrecs.data.load(options.data))
-    text = (
-        f"`{options.command}`: leave-last-out, the whole catalogue ranked, seen items masked. "
-        "`SampledSoftmax` with the logQ correction over each kind of negatives, all else equal "
-        f"and tuned for none of them: d64, Adam at {LEARNING_RATES['MF']:g} (MF, regularization "
-        f"0.1, batch {BATCH_SIZES['MF']}) and {LEARNING_RATES['SASRec']:g} (SASRec, 2 blocks, "
-        f"batch {BATCH_SIZES['SASRec']}); the best epoch on validation, then one look at the "
-        "test. Means of the seeds; intervals of 95% over users."
-    )
-    parts = ["## What negatives do", text]
+    tables = {}
     for name in MODELS:
         found: dict[str, list[tuple[Report, float, int]]] = {}
         for seed in options.seeds:
@@ -168,9 +160,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
         if not options.only:
             rows = [row(kind, runs, found[FIRST]) for kind, runs in found.items()]
-            parts += [f"### {name}", table(rows)]
+            tables[name] = table(rows)
     if not options.only:
-        publish("negatives-effect", [*parts, environment()], options.output)
+        given = {"rates": LEARNING_RATES, "batches": BATCH_SIZES, **tables}
+        text = fill("negatives-effect", command=options.command, **given)
+        publish("negatives-effect", text, options.output)
 
 
 if __name__ == "__main__":

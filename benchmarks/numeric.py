@@ -13,7 +13,7 @@ import pandas as pd
 
 import tfrecs
 from benchmarks.harness import Command
-from benchmarks.report import environment, mean_sd, publish, table
+from benchmarks.report import fill, mean_sd, publish, table
 from tfrecs._keras import keras, tf
 
 FILES = ("california-housing.csv.gz", "adult/adult.data.gz", "adult/adult.test.gz")
@@ -214,7 +214,7 @@ def tune(table: Table, seeds: int) -> None:
         print("best: {:.4f} {!r}".format(*choose(found, key=lambda pair: pair[0])), flush=True)
 
 
-def section(results: dict[str, tuple[list[Run], list[Run]]]) -> list[str]:
+def section(results: dict[str, tuple[list[Run], list[Run]]]) -> str:
     """Returns the section, from the runs on plain numbers and on embedded ones."""
     rows, verdicts = [], []
     for name, pair in results.items():
@@ -236,17 +236,8 @@ def section(results: dict[str, tuple[list[Run], list[Run]]]) -> list[str]:
             )
         means = [statistics.mean(run.test for run in runs) for runs in pair]
         verdicts.append(f"{name}: {verdict(name, *means)}")
-    return [
-        "## Numeric encodings: plain numbers and piecewise linear embeddings",
-        f"`python -m benchmarks.numeric --seeds {len(pair[0])}`: the same perceptron "
-        f"({'-'.join(map(str, _UNITS))}, ReLU), AdamW at .001, batch {_BATCH}, on standardised "
-        'numbers and on `PiecewiseLinearEmbedding` with `bins="tree"` (PLE-t + linear + ReLU). '
-        "Categories one-hot. California housing: RMSE in 100,000 dollars, 64/16/20% of the rows; "
-        "Adult: accuracy on its published test. Training stops after 16 epochs without a better "
-        "validation, and the best epoch is kept. Settings are chosen on validation; the test is "
-        "looked at once a run. Published: Gorishniy et al., NeurIPS 2022.",
-        *(table(rows), "; ".join(verdicts) + ".", environment()),
-    ]
+    given = {"seeds": len(pair[0]), "units": "-".join(map(str, _UNITS)), "batch": _BATCH}
+    return fill("numeric", **given, table=table(rows), verdicts="; ".join(verdicts))
 
 
 def verdict(name: str, plain: float, embedded: float) -> str:

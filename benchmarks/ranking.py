@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
-from benchmarks.report import NONE, count, peak_words, rate, share, table
+from benchmarks.report import NONE, count, fill, peak_words, rate, share, table
 from benchmarks.sequential import fastest
 from benchmarks.worker import TENSORFLOW, MeteredBatches, Worker, WorkerSettings
 
@@ -273,41 +273,28 @@ def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float,
     return result
 
 
-def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
     groups, peak = outcome.groups, max(outcome.peaks.values())
-    settings = outcome.records[0].settings
-    parts = [
-        "## DCN-V2 beside its peers",
-        f"`{options.command}`: every trainer in a process of its own, on {options.threads} "
-        f"threads, one at a time in turns of {options.limits.turn:g} s. 26 categorical columns, "
-        f"their vocabularies in Criteo's proportions, and 13 numeric ones; {settings.rows:,} rows "
-        f"made from a seed, ids by Zipf's law. d{settings.dim}, {settings.cross_layers} full-rank "
-        "crosses beside a 256x2 network, no dropout, batch "
-        f"{settings.batch_size}, Adam at .001. samples/s: rows over seconds inside the training "
-        "loop, median of the turns after the first. What differs between the trainers: "
-        "benchmarks/README.md.",
-    ]
+    parts = []
     for group in OVER_TUTORIAL:
-        if groups.get(group):
-            parts.append(f"### Vocabularies of {groups[group][0].settings.ids:,} ids together")
-            rows = [training(record, peak) for record in groups[group]]
-            parts.append(table(rows, right=True))
-    if groups.get("input"):
-        rows = [
+        if records := groups.get(group):
+            parts.append(f"### Vocabularies of {records[0].settings.ids:,} ids together")
+            parts.append(table([training(record, peak) for record in records], right=True))
+    tables = {
+        "input": [
             {"what": record.label, "rows/s (slowest–fastest turn)": rate(record)}
             for record in groups["input"]
-        ]
-        parts.append(f"### Input, {groups['input'][0].settings.ids:,} ids")
-        parts.append(table(rows, right=True))
-    if found := aims(groups, peak):
-        rows = [{"what": x, "is": f"{y:.2f}", "at least": f"{z:g}"} for x, y, z in found]
-        parts += ["### Aims", table(rows, right=True)]
-    parts.append(
-        "Useful FLOP a sample: 6 (3 w² + w 256 + 256² + w + 256), w the width of a row; "
-        "embeddings, products element by element, loss and optimizer count as nothing. "
-        + peak_words(outcome.peaks)
-    )
-    return [*parts, *outcome.ending()]
+        ],
+        "aims": [
+            {"what": text, "is": f"{value:.2f}", "at least": f"{aim:g}"}
+            for text, value, aim in aims(groups, peak)
+        ],
+    }
+    given = {name: table(rows, right=True) for name, rows in tables.items()}
+    ids = groups["input"][0].settings.ids if groups["input"] else 0
+    given |= {"training": "\n\n".join(parts), "ids": ids, "peaks": peak_words(outcome.peaks)}
+    settings = outcome.records[0].settings
+    return fill("ranking", options=options, settings=settings, **given, ending=outcome.ending)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -16,7 +16,7 @@ import yaml
 
 import tfrecs
 from benchmarks.harness import Command
-from benchmarks.report import environment, mean_sd, pair, publish, table
+from benchmarks.report import fill, mean_sd, pair, publish, table
 
 # Jobs that are no recipes: their settings are the defaults.
 JOBS = {"ml-100k": [], "ml-100k-clicks": ["--model", "deep-cross"]}
@@ -53,7 +53,7 @@ def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[
     return json.loads(metrics.read_text())
 
 
-def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> list[str]:
+def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> str:
     what = " ".join(["tfrecs train", *JOBS.get(name, ["--recipe", name])])
     first = runs[0]
     lists = LISTS[0] in first["test"]
@@ -81,15 +81,12 @@ def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> 
         seconds = statistics.mean(run["train_seconds"] for run in runs)
         rows.append({"seed": "mean ± sd", "training, s": f"{seconds:.0f}", **means})
     rows += [{"seed": baseline, **values(found)} for baseline, found in first["baselines"].items()]
-    return [
-        f"## Quality: {'the main job' if name == 'ml-100k' else name}",
-        f"`python -m benchmarks.recipes {name} --seeds {' '.join(map(str, seeds))}`: `{what}` on "
-        f"{first['data']}, {first['protocol']}, {first['num_users']:,} users, "
-        f"{first['num_items']:,} items{ranked}. "
-        f"Chosen on validation; the test is looked at once a run. Aim: {AIMS[name]}.",
-        table(rows),
-        environment(),
-    ]
+    given = {"name": "the main job" if name == "ml-100k" else name, "ranked": ranked}
+    given |= {"job": what, "first": first, "aim": AIMS[name], "table": table(rows)}
+    seeds_given = " ".join(map(str, seeds))
+    return fill(
+        "recipe", command=f"python -m benchmarks.recipes {name} --seeds {seeds_given}", **given
+    )
 
 
 def main() -> None:

@@ -18,12 +18,22 @@ _WHO = "Each section is written by the command it names; nothing here is written
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas", "pyarrow")
 
 
-def publish(name: str, parts: Iterable[str], path: Path | None = RESULTS) -> None:
-    """Prints a section, and writes it over the one of that name or after all others.
+def fill(name: str, **values: Any) -> str:
+    """Returns the section `name` of sections.md, without the headings under which nothing stands.
 
-    `parts` are its paragraphs, the heading first. Without a path, it is printed alone.
+    `values` are what it names in braces; its `ending` is machine and versions if none is given.
     """
-    text = "\n\n".join(parts).strip()
+    text = Path(__file__).with_name("sections.md").read_text(encoding="utf-8")
+    text = text.split(f"<!-- begin {name} -->\n")[1].split(f"\n<!-- end {name} -->")[0]
+    values = {"ending": values.get("ending") or environment(), **values}
+    parts = [part for part in text.format(**values).split("\n\n") if part]
+    after = [*parts[1:], ""]
+    kept = (p for p, q in zip(parts, after, strict=True) if not (p[:3] == "###" == q[:3]))
+    return "\n\n".join(kept)
+
+
+def publish(name: str, text: str, path: Path | None = RESULTS) -> None:
+    """Prints a section, and writes it over the one of that name in a file or after all others."""
     print(f"\n{text}\n", flush=True)
     if path is None:
         return
@@ -56,7 +66,7 @@ def environment() -> str:
     )
 
 
-def ending(records: Sequence[Any], machine: str, others: float) -> list[str]:
+def ending(records: Sequence[Any], machine: str, others: float) -> str:
     """Returns a section's last paragraphs: what failed, machine and versions, the others' load."""
     failures = [f"{record.name} failed: {record.failure}." for record in records if record.failure]
     versions: dict[str, str] = {}
@@ -67,14 +77,16 @@ def ending(records: Sequence[Any], machine: str, others: float) -> list[str]:
     if not math.isnan(others):
         last += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile"
         last += ": too much to compare anything." if others > MOST_OTHERS else "."
-    return [*failures, last]
+    return "\n\n".join([*failures, last])
 
 
 def table(rows: Sequence[Mapping[str, Any]], right: bool = False) -> str:
-    """Returns a Markdown table: cells by column, those of the first row. A missing cell is empty.
+    """Returns a Markdown table, "" of no rows; a cell that is missing in a row is empty.
 
-    `right` aligns all columns but the first to the right.
+    Its columns are the first row's; `right` aligns all but the first to the right.
     """
+    if not rows:
+        return ""
     header = [*rows[0]]
     rule = ["---", *["---:" if right else "---"] * (len(header) - 1)]
     lines = [header, rule, *([str(row.get(name, "")) for name in header] for row in rows)]

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import Command
-from benchmarks.report import environment, publish, table
+from benchmarks.report import fill, publish, table
 from tfrecs._keras import tf
 from tfrecs.training import Run
 
@@ -88,15 +88,8 @@ def main() -> None:
     sums = [sha256(folder, options.epochs) for folder in (whole, killed)]
     if sums[0] != sums[1]:
         raise SystemExit(f"The weights differ: {sums}")
-    parts = [
-        "## Resume: a run that is killed ends as one that is not",
-        f"`{options.command}`: `tfrecs train {JOB} {OFTEN}`, killed by SIGKILL at random moments "
-        "and started again by the same command.",
-        f"- last weights, optimizer and random state of both runs: sha256 `{sums[0][0]}`\n"
-        f"- best weights of both: sha256 `{sums[0][1]}`",
-        *(table(rows), environment()),
-    ]
-    publish("resume", parts)
+    given = {"job": f"{JOB} {OFTEN}", "last": sums[0][0], "best": sums[0][1]}
+    publish("resume", fill("resume", command=options.command, **given, table=table(rows)))
 
 
 if __name__ == "__main__":

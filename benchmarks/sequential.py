@@ -15,6 +15,7 @@ from benchmarks.report import (
     NONE,
     count,
     epochs,
+    fill,
     peak_words,
     quality,
     rate,
@@ -199,56 +200,33 @@ def utilisation(record: Record, peak: float) -> dict[str, str]:
     }
 
 
-def section(options: argparse.Namespace, outcome: Outcome) -> list[str]:
-    groups, limits = outcome.groups, options.limits
-    parts = [
-        "## SASRec beside its peers",
-        f"`{options.command}`: every trainer in a process of its own, on {options.threads} "
-        f"threads, one at a time in turns of {limits.turn:g} s (tfrecs and Keras: of whole "
-        "epochs). d64, 2 blocks, 2 heads, feed-forward width 64, ReLU, dropout .2, histories of up "
-        "to 50, Adam at .001. Leave-last-out, full ranking, seen items masked, one evaluator for "
-        "all. targets/s: positions with a target over seconds inside the training loop, median of "
-        "the turns after the first. Seconds to a quality include compiling, not evaluating. "
-        f"Quality is that of the best epoch on validation within {limits.seconds:.0f} s of "
-        f"training, or until {limits.patience} epochs brought nothing. What differs between the "
-        "trainers: benchmarks/README.md.",
-    ]
-    if groups["beauty"]:
-        rows = [comparison(record, options.ndcg) for record in groups["beauty"]]
-        parts += ["### Amazon Beauty, batch 128", table(rows, right=True)]
-        ran = [record for record in groups["beauty"] if record.rates]
-        timed = [record.label for record in ran if record.seconds_per_epoch > limits.seconds]
-        if timed:
-            why = f"as one takes more than {limits.seconds:.0f} s: {'; '.join(timed)}"
-            follow = "Their seconds an epoch follow from targets/s."
-            parts.append(f"Only timed, over a part of an epoch, {why}. {follow}")
-    if ready := [record for record in groups["ml-1m"] if record.ready]:
-        rows = [
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
+    groups, seconds = outcome.groups, options.limits.seconds
+    ran = [record for record in outcome.records if record.rates]
+    slow = [r.label for r in groups["beauty"] if r.rates and r.seconds_per_epoch > seconds]
+    ours = [r for r in ran if r.name.startswith("tfrecs") and r.settings.loss == "full"]
+    words = f"as one takes more than {seconds:.0f} s: {'; '.join(slow)}. Their seconds an epoch"
+    timed = f"Only timed, over a part of an epoch, {words} follow from targets/s." if slow else ""
+    tables = {
+        "beauty": [comparison(record, options.ndcg) for record in groups["beauty"]],
+        "ml_1m": [
             {
                 "trainer": r.label,
                 "targets/s": count(r.rate),
                 "s an epoch": short(r.seconds_per_epoch),
             }
-            for r in ready
-        ]
-        head = "### MovieLens-1M, histories of up to 200, batch 128"
-        parts += [head, table(rows, right=True)]
-    if found := ratios(groups):
-        rows = [{"targets/s of": x, "times": f"{y:.2f}", "aim": f"{z:g}"} for x, y, z in found]
-        parts += ["### Ratios", table(rows, right=True)]
-    ran = [record for record in outcome.records if record.rates]
-    ours = [r for r in ran if r.name.startswith("tfrecs") and r.settings.loss == "full"]
-    if outcome.peaks and ours:
-        peak = max(outcome.peaks.values())
-        rows = [utilisation(record, peak) for record in ours]
-        parts += [
-            "### Utilisation",
-            table(rows, right=True),
-            "Useful FLOP a target: 6 V d + blocks * 6 (4 d² + 2 d ffn), V items, ffn = d; padding, "
-            "attention weights, norms, dropout and optimizer count as nothing. "
-            + peak_words(outcome.peaks),
-        ]
-    return [*parts, *outcome.ending()]
+            for r in groups["ml-1m"]
+            if r.ready
+        ],
+        "ratios": [
+            {"targets/s of": text, "times": f"{ratio:.2f}", "aim": f"{aim:g}"}
+            for text, ratio, aim in ratios(groups)
+        ],
+        "utilisation": [utilisation(record, max(outcome.peaks.values())) for record in ours],
+    }
+    given = {name: table(rows, right=True) for name, rows in tables.items()}
+    given |= {"timed": timed, "peaks": peak_words(outcome.peaks)}
+    return fill("sequential", options=options, **given, ending=outcome.ending)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude
-from benchmarks.report import NONE, table
+from benchmarks.report import NONE, fill, table
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 # Name, label and trainer of each; what it must be beaten by at 64 queries.
@@ -164,28 +164,17 @@ def search_row(record: Record, ours: Record, aim: float | None) -> dict[str, Any
     }
 
 
-def section(options: argparse.Namespace, outcome: Outcome, times: Sequence[float]) -> list[str]:
+def section(options: argparse.Namespace, outcome: Outcome, times: Sequence[float]) -> str:
     rows = [
         search_row(record, group[0], aim)
         for group in outcome.groups.values()
         for record, (*_, aim) in zip(group, SEARCHES, strict=True)
     ]
     low, middle, high = np.percentile(times, [50, 95, 99])
-    return [
-        "## Exact search, and a request through an export",
-        f"`{options.command}`: the {_K} best inner products of {options.items:,} vectors of "
-        f"{options.dim} standard normal numbers. Every search in a process of its own, on "
-        f"{options.threads} threads, in turns of {options.turn:g} s; the median of "
-        f"{options.turns - 1} turns after the first. TFRS's layer and tfrecs's are called through "
-        "`tf.function`. The last column tells the share of found items that tfrecs found too: "
-        "where scores are equal but for rounding, libraries may differ.",
-        table(rows, right=True),
-        f"An export of SASRec (dim {_DIM}, 2 blocks, {_ITEMS:,} items, history of {_HISTORY}, "
-        f"{_K} best) through TensorFlow's C API, one user a request, {options.threads} callers at "
-        f"once, {len(times):,} requests: median {low:.2f} ms, 95% within {middle:.2f} ms, "
-        f"99% within **{high:.2f} ms** (aim 5 ms).",
-        *outcome.ending(),
-    ]
+    given = {"k": _K, "turns": options.turns - 1, "dim": _DIM, "items": _ITEMS, "history": _HISTORY}
+    given |= {"requests": len(times), "low": low, "middle": middle, "high": high}
+    tables = {"table": table(rows, right=True), "ending": outcome.ending}
+    return fill("serving", options=options, **given, **tables)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

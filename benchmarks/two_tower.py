@@ -6,7 +6,7 @@ from typing import Any
 
 import tfrecs
 from benchmarks.harness import Command, fit_best
-from benchmarks.report import environment, pair, publish, table
+from benchmarks.report import fill, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
 from tfrecs.evaluation import Report
@@ -48,7 +48,7 @@ def trained(
 
 def section(
     options: argparse.Namespace, found: list[tuple[str, Report, Report, float, int]]
-) -> list[str]:
+) -> str:
     """Returns the section, from each model's name, validation, test, seconds and best epoch."""
     (name, _, first, _, _), *others = found
     rows: list[dict[str, Any]] = [
@@ -73,16 +73,8 @@ def section(
         }
         for label, change in compared.items()
     ]
-    return [
-        "## Two towers on MovieLens-1M",
-        f"`python -m benchmarks.two_tower --seed {options.seed}`: leave-last-out, the whole "
-        "catalogue ranked, seen items masked. Towers of ids, features (gender, age, occupation, "
-        "zip code; title, year, genres) and a history; in-batch softmax with the logQ correction "
-        f"counted from the log. {SETTINGS}, batch {options.batch_size}, Adam at "
-        f"{options.learning_rate:g} with linear decay, the best of {options.epochs} epochs on "
-        "validation. The test was looked at once a model.",
-        *(table(rows), table(differences), environment()),
-    ]
+    tables = {"table": table(rows), "differences": table(differences)}
+    return fill("two-tower", options=options, settings=SETTINGS, **tables)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

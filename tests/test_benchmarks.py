@@ -319,7 +319,7 @@ def test_the_section_says_what_was_measured(tmp_path):
     )
     peaks = {"2x2x2": 400.0, "4x4x4": 1_730.0}
     outcome = Outcome(groups, peaks, "A machine, numpy 2.0.", others=0.25)
-    text = "\n\n".join(sequential.section(options, outcome))
+    text = sequential.section(options, outcome)
     ours, theirs, failed = text.splitlines()[8:11]
     assert ours == (
         "| tfrecs-full | 2,000,000 (2,000,000–2,000,000) | 0.00 | 4.00 | 250 (100) | 1 of 1 | "
@@ -334,8 +334,8 @@ def test_the_section_says_what_was_measured(tmp_path):
     assert "A machine, numpy 2.0. Trainers: peer 1.0. Other processes took 25%" in text
     assert text.endswith("too much to compare anything.")
     path = tmp_path / "RESULTS.md"
-    report.publish("sequential", [text], path)
-    report.publish("sequential", [text], path)
+    report.publish("sequential", text, path)
+    report.publish("sequential", text, path)
     assert path.read_text().count(text) == 1
 
 

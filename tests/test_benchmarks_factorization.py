@@ -41,7 +41,7 @@ def test_the_section_tells_seconds_to_the_peers_best(tmp_path):
     ]
     assert factorization.bar(records) is records[1]
     outcome = Outcome({"all": records}, {}, "A machine.", 0.02)
-    text = "\n\n".join(factorization.section(options, outcome))
+    text = factorization.section(options, outcome)
     assert "`python -m benchmarks.factorization --patience 3`" in text
     assert "s to validation NDCG@10 0.0300" in text
     row = next(line for line in text.splitlines() if line.startswith("| tfrecs-bpr |"))
@@ -131,18 +131,18 @@ def test_one_seed_of_the_comparison(ncf_folder, monkeypatch):
     metrics = ncf.pretrained(gmf, mlp, 0, runs / "pretrained")
     assert ncf.pretrained(gmf, mlp, 0, runs / "pretrained") == metrics
     found[ncf.PRETRAINED] = [metrics]
-    text = "\n\n".join(ncf.section([0], found))
+    text = ncf.section([0], found)
     for name, [run] in found.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
         assert f"| {run['test']['HR@10']:.4f} | {run['test']['NDCG@10']:.4f} |" in row
     assert "| popularity | | | | " in text
     found["MF"] *= 2
-    more = "\n\n".join(ncf.section([0, 1], found, once=["GMF", ncf.PRETRAINED]))
+    more = ncf.section([0, 1], found, once=["GMF", ncf.PRETRAINED])
     assert "--seeds 0 1 --once GMF 'NeuMF, pretrained'`" in more
     assert "| MF | 2 | 1 | " in more
     assert "| GMF | 1 | 1 | " in more
     assert "ranked among its 99" in text
-    section = "\n\n".join(recipes.section("mf-ml-1m-ncf", [0], found["MF"][:1]))
+    section = recipes.section("mf-ml-1m-ncf", [0], found["MF"][:1])
     assert "1 + 5 candidates" in section
     assert "full ranking" not in section
 
@@ -161,7 +161,7 @@ def test_the_figure_is_drawn(tmp_path):
     ncf.plot({"dot product": runs, "MLP": runs}, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     curves = {"dot product": runs, "MLP": runs}
-    text = "\n\n".join(ncf.sizes_section(0, curves, Path("benchmarks/figure.png")))
+    text = ncf.sizes_section(0, curves, Path("benchmarks/figure.png"))
     assert "--seeds 0 --plot benchmarks/figure.png --sizes 16 64`" in text
     assert "| 64 | 0.7000 / 0.4000 | 0.7000 / 0.4000 |" in text
 

@@ -131,7 +131,7 @@ def test_the_section():
         "California housing": (runs(0.5, 0.52), runs(0.44, 0.46)),
         "Adult": (runs(0.85, 0.85), runs(0.855, 0.857)),
     }
-    text = "\n\n".join(numeric.section(results))
+    text = numeric.section(results)
     assert "| 0.5000, 0.5200 | **0.5100** ± 0.0141 | 0.4947 |" in text
     assert "| 0.8550, 0.8570 | **0.8560** ± 0.0014 | 0.8682 |" in text
     assert "California housing: RMSE -11.8% (aim: RMSE at least 10% lower; reached)" in text

@@ -36,7 +36,7 @@ def test_three_models_and_a_section():
             for part in (split.validation, split.test)
         ]
         rows.append((name, *reports, seconds, epoch))
-    text = "\n\n".join(two_tower.section(options, rows))
+    text = two_tower.section(options, rows)
     assert f"| all | 1 | {rows[0][3]:.0f} | {rows[0][1].metrics['HR@10']:.4f} /" in text
     difference = rows[0][2].metrics["NDCG@10"] - rows[1][2].metrics["NDCG@10"]
     assert f"| all less less | {difference:+.4f} |" in text
