@@ -35,7 +35,7 @@ def make_log(path: str, rows: int, users: int, items: int, seed: int = 0) -> Non
 def run(path: str, kind: str) -> dict[str, float]:
     """Reads, splits and batches; returns seconds of each step and this process's peak memory."""
     clock = [time.perf_counter()]
-    import tfrecs
+    import tfrecs.data
 
     clock.append(time.perf_counter())
     log = tfrecs.data.read(path)

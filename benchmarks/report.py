@@ -18,7 +18,7 @@ _WHO = "Each section is written by the command it names; nothing here is written
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas", "pyarrow")
 
 
-def fill(name: str, **values: Any) -> str:
+def fill(name: str, /, **values: Any) -> str:
     """Returns the section `name` of sections.md, without the headings under which nothing stands.
 
     `values` are what it names in braces; its `ending` is machine and versions if none is given.

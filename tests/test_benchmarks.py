@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,6 +295,25 @@ def test_a_table_is_markdown():
     rows = [{"a": "x", "b": 1}, {"a": "y"}]
     assert report.table(rows) == "| a | b |\n| --- | --- |\n| x | 1 |\n| y | |"
     assert report.table(rows[:1], right=True) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_every_section_has_its_words():
+    def sections(path):
+        text = path.read_text(encoding="utf-8")
+        return dict(re.findall(r"<!-- begin (\S+) -->\n(.*?)\n<!-- end", text, re.DOTALL))
+
+    words = sections(ROOT / "benchmarks" / "sections.md")
+    for name, text in sections(report.RESULTS).items():
+        pattern = re.sub(r"\\\{.*?\\\}", ".*?", re.escape(words.get(name, words["recipe"])))
+        assert re.fullmatch(pattern, text, re.DOTALL), name
+
+
+def test_headings_without_a_table_are_left_out():
+    given = {"command": "it", "rates": {"MF": 1, "SASRec": 2}, "batches": {"MF": 3, "SASRec": 4}}
+    text = report.fill("negatives-effect", **given, MF="", SASRec="| a |", ending="The end.")
+    assert text.endswith("### SASRec\n\n| a |\n\nThe end.")
+    assert "### MF" not in text
+    assert report.table([]) == ""
 
 
 def test_numbers_are_short():
