@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.harness import Command, Limits, Outcome, Process, Record, compare, conclude
-from benchmarks.report import count, fill, table
+from benchmarks.report import NONE, count, fill, spread, table
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 STRATEGIES = {
@@ -22,8 +22,7 @@ STRATEGIES = {
     "one process, two logical devices": "mirrored",
 }
 MODEL = {"dim": 64, "num_blocks": 2, "num_heads": 2, "max_length": 200, "dropout": 0.2, "seed": 0}
-BATCH_SIZE = 128
-TURNS = 3
+TRAIN, BATCH_SIZE, TURNS = "benchmarks.distribution:train", 128, 3
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,11 @@ def section(options: argparse.Namespace, outcome: Outcome) -> str:
         {
             "": record.label,
             "targets/s": count(record.rate),
-            "slowest, fastest turn": ", ".join(
-                map(count, sorted(record.rates)[:: options.turns - 1 or 1])
-            ),
+            "slowest, fastest turn": spread(record, ", "),
             "of one process": f"**{record.rate / outcome.records[0].rate:.2f}**",
-            "loss of the last turn": record.epochs and f"{record.epochs[-1]['loss']:.4f}",
+            "loss of the last turn": (
+                f"{record.epochs[-1]['loss']:.4f}" if record.epochs else NONE
+            ),
         }
         for record in outcome.records
     ]
@@ -104,12 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.steps = 5 if options.quick else None
     options.turns = min(options.turns, 2) if options.quick else options.turns
     records = [
-        Record(
-            strategy,
-            label,
-            "benchmarks.distribution:train",
-            Settings(strategy, data, options.steps),
-        )
+        Record(strategy, label, TRAIN, Settings(strategy, data, options.steps))
         for label, strategy in STRATEGIES.items()
     ]
     options.limits = Limits(math.inf, turn=0, timed_turns=options.turns + 1)

@@ -85,7 +85,7 @@ def build(settings: Settings, train: Any) -> Any:
             negatives = Hardest(settings.num_negatives, negatives)
         kind = {"bpr": tfrecs.losses.BPR, "warp": tfrecs.losses.WARP}[settings.loss]
         loss = kind(settings.num_negatives, negatives=negatives)
-    given = {"dim": settings.dim, "regularization": settings.regularization, "seed": settings.seed}
+    given = settings.take("dim", "regularization", "seed")
     users = int(train.user_ids.max())
     model = tfrecs.models.MatrixFactorization(train.num_items, users, loss=loss, **given)
     # A softmax over all items touches every row.

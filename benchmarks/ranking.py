@@ -189,8 +189,7 @@ def read_rows(settings: Settings, schema: Any) -> Any:
 def make_tfrecs(settings: Settings, schema: Any) -> Any:
     import tfrecs
 
-    names = ("dim", "cross_layers", "deep_units", "seed")
-    given = {name: getattr(settings, name) for name in names}
+    given = settings.take("dim", "cross_layers", "deep_units", "seed")
     model = tfrecs.models.DeepCross(schema, **given, dropout=0.0)
     model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
     return model

@@ -109,8 +109,7 @@ def train(settings: Settings, worker: Worker) -> None:
     loss = tfrecs.losses.FullSoftmax()
     if settings.loss == "sampled":
         loss = tfrecs.losses.SampledSoftmax(num_negatives=settings.num_negatives)
-    names = ("dim", "num_blocks", "num_heads", "max_length", "dropout", "seed")
-    given = {name: getattr(settings, name) for name in names}
+    given = settings.take("dim", "num_blocks", "num_heads", "max_length", "dropout", "seed")
     model = tfrecs.models.SASRec(parts.items, **given, loss=loss)
     model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
     sequences = parts.train.sequences(settings.max_length, windows="last")
@@ -125,9 +124,8 @@ def train(settings: Settings, worker: Worker) -> None:
     encode = in_batches(
         lambda table: model.query_vectors({"history": tf.gather(known, table)}), settings.max_length
     )
-    worker.set_model(
-        split, encode, lambda: model.item_vectors().numpy()[ids - 1], settings.evaluate
-    )
+    vectors = model.item_vectors
+    worker.set_model(split, encode, lambda: vectors().numpy()[ids - 1], settings.evaluate)
     worker.ready(["tfrecs", *TENSORFLOW], expected, num_items=split.num_items)
     worker.fit(model, batches, expected)
 

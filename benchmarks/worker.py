@@ -43,6 +43,10 @@ class WorkerSettings:
 
     evaluate = False  # Whether quality is measured after each epoch.
 
+    def take(self, *names: str) -> dict[str, Any]:
+        """Returns settings by name."""
+        return {name: getattr(self, name) for name in names}
+
     def command(self, trainer: str, python: str) -> list[str]:
         """Returns the command that starts a worker with these settings."""
         return [python, "-m", "benchmarks", trainer, json.dumps(asdict(self))]

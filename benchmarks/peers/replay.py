@@ -52,8 +52,7 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
             feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
         )
     )
-    names = ("num_heads", "num_blocks", "dropout")
-    given = {name: getattr(settings, name) for name in names}
+    given = settings.take("num_heads", "num_blocks", "dropout")
     encoder = SasRecTransformerLayer(embedding_dim=settings.dim, activation="relu", **given)
     if settings.bucketed:
         encoder = LengthBucketedQueryEncoder(encoder, BUCKET_SIZE)
