@@ -75,10 +75,7 @@ def search(settings: Settings, worker: Worker) -> None:
 
 def plan(options: argparse.Namespace, folder: str) -> dict[str, list[Record]]:
     """Draws vectors and queries, and returns the records to fill, a group a batch size."""
-    rng, files = (
-        np.random.default_rng(0),
-        (str(folder / "vectors.npy"), str(folder / "queries.npy")),
-    )
+    rng, files = np.random.default_rng(0), (f"{folder}/vectors.npy", f"{folder}/queries.npy")
     for file, rows in zip(files, (options.items, max(options.batches)), strict=True):
         np.save(file, rng.standard_normal((rows, options.dim), np.float32))
     return {

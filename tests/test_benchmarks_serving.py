@@ -1,5 +1,6 @@
 """The benchmark of serving: its workers, and the section."""
 
+import argparse
 import json
 import sys
 
@@ -62,6 +63,18 @@ def test_the_section(records, monkeypatch, tmp_path):
     assert "99% within **3.96 ms** (aim 5 ms)" in text
     assert "1.00 x | 100.00% |" in text
     assert "| 4 | faiss `IndexFlatIP` | – | – | – | – |" in text
+
+
+def test_the_plan_searches_the_same_in_every_batch_size(tmp_path):
+    options = argparse.Namespace(items=9, dim=4, batches=[3, 1], threads=2)
+    groups = serving.plan(options, str(tmp_path))
+    assert {size: len(group) for size, group in groups.items()} == {"3": 3, "1": 3}
+    for size, group in groups.items():
+        for record in group:
+            vectors, queries = record.settings.load()
+            assert vectors.shape == (9, 4)
+            assert queries.shape == (int(size), 4)
+            assert record.settings.k == 100
 
 
 def test_requests_fit_an_export():
