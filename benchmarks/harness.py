@@ -383,6 +383,6 @@ def fit_best(
 
     best, begun = BestWeights("val_NDCG@10", patience=patience), time.perf_counter()
     best.set_model(model)
-    given = {"validation_data": split.validation, "callbacks": [*callbacks, best], "verbose": 2}
+    given = {"validation_data": split.validation, "callbacks": [*callbacks, best], "verbose": 0}
     model.fit(batches, epochs=epochs, **given)
     return best.best_epoch, time.perf_counter() - begun
