@@ -1,30 +1,19 @@
-"""Evaluating every user of Amazon Beauty over every item: tfrecs beside TFRS's FactorizedTopK.
+"""Evaluating every user of Amazon Beauty over every item: tfrecs beside TFRS's FactorizedTopK."""
 
-`TFRECS_DATA=path/to/data python -m benchmarks.evaluation` ranks the test item of all 22,363 users
-among 12,101 items by an untrained SASRec (dim 64), in turns with TFRS's metric over the same query
-and item vectors, and writes its section of RESULTS.md. The aim is under 3 s on 2 cores, and 10
-times as fast as FactorizedTopK.
-"""
-
-from __future__ import annotations
-
-import argparse
-import os
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfrecs
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command, in_turns
+from benchmarks.report import fill, publish, table
 from tfrecs._keras import tf, tfrs
 from tfrecs.data import EvaluationSet
 from tfrecs.evaluation import Evaluator
 
+_FILE = "amazon-beauty.txt.gz"
 _QUERIES = 4096  # Batch of TFRS's own tutorials, which give its Streaming layer 128 items at once.
 _KS = (1, 5, 10, 50, 100)  # Its default.
 
@@ -32,9 +21,7 @@ _KS = (1, 5, 10, 50, 100)  # Its default.
 class Ready:
     """A model whose vectors are there already, so that ranking is all that is timed."""
 
-    items = None
-    max_history = None
-    is_product = True
+    items, max_history, is_product = None, None, True
 
     def __init__(self, queries: np.ndarray, items: np.ndarray) -> None:
         self.num_items = len(items)
@@ -48,7 +35,7 @@ class Ready:
 
 
 def query_vectors(model: tfrecs.models.SASRec, dataset: EvaluationSet) -> np.ndarray:
-    """The vectors of all users by user id."""
+    """Returns the vectors of all users by user id."""
     vectors = np.zeros((int(dataset.user_ids.max()) + 1, model.dim), np.float32)
     encode = tf.function(lambda batch: model.query_vectors({"history": batch}))
     for rows in np.array_split(np.arange(len(dataset)), 50):
@@ -58,25 +45,14 @@ def query_vectors(model: tfrecs.models.SASRec, dataset: EvaluationSet) -> np.nda
 
 
 def factorized_top_k(
-    queries: np.ndarray,
-    items: np.ndarray,
-    dataset: EvaluationSet,
-    index: str | int,
-    ks: tuple[int, ...] = (10,),
+    queries: np.ndarray, items: np.ndarray, dataset: EvaluationSet, index: str | int, *ks: int
 ) -> Callable[[], float]:
-    """A run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from vectors that are ready.
+    """Returns a run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from ready vectors.
 
-    Args:
-        queries: Vectors of the users by user id.
-        items: Vectors of the items.
-        dataset: The targets.
-        index: "brute force", or the batch size of the items that Streaming is given.
-        ks: Lengths of the lists.
-
-    Returns:
-        What runs it and gives HR@10, or HR of the one length.
+    `index` is "brute force", or the batch size of the items that Streaming is given; `ks` are the
+    lengths of the lists, 10 if none. The run returns HR@10, or HR of the one length.
     """
-    layers = tfrs.layers.factorized_top_k
+    ks, layers = ks or (10,), tfrs.layers.factorized_top_k
     if index == "brute force":
         candidates = layers.BruteForce(k=max(ks)).index(tf.constant(items))
     else:
@@ -99,89 +75,55 @@ def factorized_top_k(
     return run
 
 
-def measure(runs: dict[str, Callable[[], float]], times: int) -> dict[str, np.ndarray]:
-    """Elapsed and processor seconds `[times, 2]`, in turns, after a first turn that also traces."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for _ in range(times + 1):
-        for name, run in runs.items():
-            start, worked = time.perf_counter(), time.process_time()
-            value = run()
-            turn = (time.perf_counter() - start, time.process_time() - worked)
-            seconds[name].append(turn)
-            print(f"{name}: {turn[0]:.2f} s, {turn[1]:.2f} s of CPU, HR@10 {value:.5f}", flush=True)
-    return {name: np.array(turns[1:]) for name, turns in seconds.items()}
-
-
-def main() -> int:
-    """Measures and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = Command("evaluation", __doc__, data=True)
     parser.add_argument("--times", type=int, default=3, help="timed runs of each (%(default)s)")
-    options = parser.parse_args()
-    path = Path(os.environ.get("TFRECS_DATA", ""), "amazon-beauty.txt.gz")
-    if "TFRECS_DATA" not in os.environ or not path.exists():
-        print(
-            "benchmarks.evaluation: set TFRECS_DATA to the folder of amazon-beauty.txt.gz.",
-            file=sys.stderr,
-        )
-        return 2
-    split = tfrecs.data.leave_last_out(tfrecs.data.read(path))
+    options = parser.read(None, "times")
+    split = tfrecs.data.leave_last_out(tfrecs.data.read(parser.folder(options.data, _FILE) / _FILE))
     test = split.test
     model = tfrecs.models.SASRec(split.items, dim=64, max_length=50, seed=0)
-    queries, items = query_vectors(model, test), model.item_vectors().numpy()
-    ready = Ready(queries, items)
+    vectors = (query_vectors(model, test), model.item_vectors().numpy())
+    ready = Ready(*vectors)
 
     # Both must find the same before their speeds mean anything; TFRS cannot mask seen items.
     k = 1000
     found = Evaluator(test, (k,), recommend_known=True).metrics(ready)[f"HR@{k}"]
-    expected = factorized_top_k(queries, items, test, "brute force", (k,))()
+    expected = factorized_top_k(*vectors, test, "brute force", k)()
     if abs(found - expected) > 3 / len(test):
         raise SystemExit(f"HR@{k} differs: {found} by tfrecs, {expected} by TFRS.")
 
-    ours = "tfrecs `Evaluator(test).metrics`, vectors ready, seen masked"
-    whole = "tfrecs `Evaluator(test).metrics`, histories encoded by SASRec, seen masked"
+    ours = "tfrecs `Evaluator(test).metrics`"
+    whole, alone = "histories encoded by SASRec, seen masked", "vectors ready, seen masked"
     report = "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines"
-    tutorials = "TFRS `FactorizedTopK(items.batch(128))`, vectors ready"
+    tutorial = factorized_top_k(*vectors, test, 128, *_KS)
     streaming = "the same with `Streaming`, k = 10, {} items a batch"
-    brute = "the same with `BruteForce`, k = 10"
-    seconds = measure(
-        {
-            whole: lambda: Evaluator(test).metrics(model)["HR@10"],
-            report: lambda: tfrecs.evaluate(model, test).metrics["HR@10"],
-            ours: lambda: Evaluator(test).metrics(ready)["HR@10"],
-            tutorials: factorized_top_k(queries, items, test, 128, _KS),
-            streaming.format(128): factorized_top_k(queries, items, test, 128),
-            streaming.format("4,096"): factorized_top_k(queries, items, test, 4096),
-            brute: factorized_top_k(queries, items, test, "brute force"),
-        },
-        options.times,
-    )
+    brute = factorized_top_k(*vectors, test, "brute force")
+    runs = {
+        f"{ours}, {whole}": lambda: Evaluator(test).metrics(model)["HR@10"],
+        report: lambda: tfrecs.evaluate(model, test).metrics["HR@10"],
+        f"{ours}, {alone}": lambda: Evaluator(test).metrics(ready)["HR@10"],
+        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": tutorial,
+        streaming.format("128"): factorized_top_k(*vectors, test, 128),
+        streaming.format("4,096"): factorized_top_k(*vectors, test, 4096),
+        "the same with `BruteForce`, k = 10": brute,
+    }
+    seconds = in_turns(runs, options.times)
     medians = {name: statistics.median(turns[:, 0]) for name, turns in seconds.items()}
-    lines = [
-        "| evaluation | median, s | all, s | least CPU, s | of tfrecs, vectors ready |",
-        "|---|---|---|---|---|",
+    rows = [
+        {
+            "evaluation": name,
+            "median, s": f"**{medians[name]:.2f}**",
+            "all, s": ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0]),
+            "least CPU, s": f"{turns[:, 1].min():.2f}",
+            "of tfrecs, vectors ready": f"{medians[name] / medians[f'{ours}, {alone}']:.1f} x",
+        }
+        for name, turns in seconds.items()
     ]
-    for name, turns in seconds.items():
-        every = ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0])
-        lines.append(
-            f"| {name} | **{medians[name]:.2f}** | {every} | {turns[:, 1].min():.2f} | "
-            f"{medians[name] / medians[ours]:.1f} x |"
-        )
-    table = "\n".join(lines)
-    print(table)
-    write_section(
-        "evaluation",
-        "## Evaluation of all users over all items\n\n"
-        f"`python -m benchmarks.evaluation`: Amazon Beauty, {len(test):,} users, "
-        f"{len(split.items):,} items, untrained SASRec of dim 64, k = 10; in turns in one process, "
-        f"after a first turn that traces; median of {options.times}. Every row of tfrecs starts "
-        "from the evaluation set. TFRS starts from vectors that are ready, gives HR alone and "
-        f"cannot mask (HR@{k} of both, nothing masked: {found:.5f} and {expected:.5f}). Its first "
-        f"row is how its tutorials build the metric (k = {', '.join(map(str, _KS))}; queries in "
-        f"batches of {_QUERIES:,}). Aim: under 3 s, and FactorizedTopK 10 times as long.\n\n"
-        f"{table}\n\n{environment()}",
-    )
-    return 0
+    given = {"users": len(test), "items": len(split.items), "k": k, "queries": _QUERIES}
+    given |= {"found": found, "expected": expected, "ks": ", ".join(map(str, _KS))}
+    text = fill("evaluation", **vars(options), **given, table=table(rows))
+    publish("evaluation", text, options.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

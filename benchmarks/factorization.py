@@ -1,181 +1,161 @@
-"""Matrix factorization of tfrecs beside `implicit` and LightFM: quality, and seconds to it.
-
-`python -m benchmarks.factorization` makes the peers' virtual environment where there is none,
-trains all on MovieLens-1M in turns, and writes its section of RESULTS.md; about 20 minutes on 2
-cores. The folder of the data is named by `TFRECS_DATA`.
-"""
-
-from __future__ import annotations
+"""Matrix factorization of tfrecs beside `implicit` and LightFM: quality, and seconds to it."""
 
 import argparse
-import json
-import os
-import sys
-import tempfile
-import time
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks import peers_environment
-from benchmarks.factorization_plan import BAR, DATA, TFRECS, plan
-from benchmarks.machine import CPU_ONLY, OtherLoad, peers_folder, pin
-from benchmarks.results import environment, write_section
-from benchmarks.sequential_report import MOST_OTHERS, NONE, quality, short, table, time_to
-from benchmarks.turns import Limits, Process, Record, alternate, as_json
+import numpy as np
 
-QUICK = Limits(seconds=10, turn=5, timed_turns=2)
+from benchmarks import protocol
+from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
+from benchmarks.report import NONE, epochs, fill, quality, short, table, time_to
+from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
+
+DATA = "ml-1m-sequences.txt.gz"
+TFRECS = "benchmarks.factorization:train"
+IMPLICIT, LIGHTFM = "benchmarks.peers.implicit:train", "benchmarks.peers.lightfm:train"
+# The better of these on validation is the quality to reach.
+BAR = ("implicit-bpr", "lightfm-warp")
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.factorization",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+@dataclass(frozen=True)
+class Settings(WorkerSettings):
+    data: str  # A file that `protocol.read_rows` reads.
+    loss: str  # "bpr", "warp", "softmax" or, of `implicit` alone, "als".
+    dim: int = 64
+    learning_rate: float = 0.05  # `als` has none.
+    regularization: float = 0.0  # As the trainer itself counts it.
+    num_negatives: int = 10  # Of tfrecs's BPR; the most trials of WARP.
+    num_drawn: int = 0  # Of these the `num_negatives` with the highest scores; 0 draws no more.
+    batch_size: int = 4096  # Pairs a step of tfrecs.
+    alpha: float = 1.0  # Weight of what `als` has observed.
+    threads: int = 2  # Of a peer.
+    seed: int = 0
+    evaluate = True
+
+    def __str__(self) -> str:
+        rate = "" if self.loss == "als" else f", rate {self.learning_rate:g}"
+        return f"d{self.dim}{rate}, regularization {self.regularization:g}"
+
+
+def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
+    data = str((folder / DATA).resolve())
+
+    def one(name: str, label: str, trainer: str, loss: str, *rates: float, **more: int) -> Record:
+        given = dict(zip(("learning_rate", "regularization"), rates, strict=True))
+        return Record(name, label, trainer, Settings(data, loss, threads=threads, **given, **more))
+
+    bpr, hardest = "tfrecs, BPR, 4 negatives", "tfrecs, BPR, the 2 hardest of 8 negatives"
+    of_8 = {"num_negatives": 2, "num_drawn": 8}
+    ours = [
+        one("tfrecs-bpr", bpr, TFRECS, "bpr", 5e-3, 5e-3, num_negatives=4),
+        one("tfrecs-bpr-hard", hardest, TFRECS, "bpr", 5e-3, 8e-3, **of_8),
+        one("tfrecs-warp", "tfrecs, WARP, 20 trials", TFRECS, "warp", 5e-3, 0.1, num_negatives=20),
+        one("tfrecs-softmax", "tfrecs, full softmax", TFRECS, "softmax", 5e-3, 0.02),
+    ]
+    peers = [
+        one("implicit-bpr", "implicit, BPR", IMPLICIT, "bpr", 0.05, 0.01),
+        one("implicit-als", "implicit, ALS", IMPLICIT, "als", 0.05, 0.1),
+        one("lightfm-warp", "LightFM, WARP", LIGHTFM, "warp", 0.05, 0.0),
+    ]
+    return select({"all": [*ours, *peers]}, only)
+
+
+def pairs(split: protocol.Split) -> tuple[np.ndarray, np.ndarray]:
+    """Returns users from 0 and items from 0 of all training interactions."""
+    users = np.repeat(np.arange(len(split.train)), [len(row) for row in split.train])
+    return users, np.concatenate(split.train) - 1
+
+
+def build(settings: Settings, train: Any) -> Any:
+    """Returns tfrecs's model, compiled; no negative is an item that the user knows."""
+    import tfrecs
+    from tfrecs.negatives import Hardest, KnownItems, Uniform
+
+    if settings.loss == "softmax":
+        loss = tfrecs.losses.FullSoftmax()
+    else:
+        drawn = settings.num_drawn or settings.num_negatives
+        known = KnownItems.from_train(train)
+        negatives = Uniform(drawn, shared=False, seed=settings.seed, known=known)
+        if settings.num_drawn:
+            negatives = Hardest(settings.num_negatives, negatives)
+        kind = {"bpr": tfrecs.losses.BPR, "warp": tfrecs.losses.WARP}[settings.loss]
+        loss = kind(settings.num_negatives, negatives=negatives)
+    given = settings.take("dim", "regularization", "seed")
+    users = int(train.user_ids.max())
+    model = tfrecs.models.MatrixFactorization(train.num_items, users, loss=loss, **given)
+    # A softmax over all items touches every row.
+    optimizer = "Adam" if settings.loss == "softmax" else "LazyAdam"
+    model.compile(getattr(tfrecs.optimizers, optimizer)(settings.learning_rate))
+    return model
+
+
+def train(settings: Settings, worker: Worker) -> None:
+    from tfrecs.data import Histories, TrainSet
+
+    split = protocol.read(settings.data)
+    users = np.arange(1, len(split.train) + 1, dtype=np.int32)
+    part = TrainSet(Histories.from_lists(split.train), users, split.num_items)
+    model = build(settings, part)
+    examples = model.examples(part)
+    worker.set_model(
+        split,
+        lambda _: model.query_vectors({"user_id": users}).numpy(),
+        lambda: model.item_vectors().numpy(),
     )
-    add = parser.add_argument
-    add("--minutes", type=float, default=4, help="most minutes of training a trainer (%(default)s)")
-    add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
-    add("--patience", type=int, default=8, help="epochs without a better one (%(default)s)")
-    add("--quick", action="store_true", help="10 seconds a trainer; writes nothing")
-    add("--only", metavar="NAMES", help="beginnings of names, such as tfrecs; writes nothing")
-    add("--threads", type=int, default=2, help="processors that each trainer gets (%(default)s)")
-    add("--data", type=Path, help="folder of the data (the environment's TFRECS_DATA)")
-    add("--peers-venv", type=Path, help="the peers' virtual environment (in tfrecs's cache folder)")
-    add("--peers-python", help="the Python to make it with (found on the PATH)")
-    add("--output", type=Path, help="file to write the section to, whatever was run (RESULTS.md)")
-    add("--json", type=Path, help="file to write every turn and epoch to")
-    options = parser.parse_args(arguments)
-    if options.data is None and "TFRECS_DATA" in os.environ:
-        options.data = Path(os.environ["TFRECS_DATA"])
-    if options.data is None or not (options.data / DATA).is_file():
-        parser.error(f"{DATA} is not in {options.data}: set TFRECS_DATA or give --data")
-    try:
-        options.records = plan(options.data, options.threads, options.only)
-    except ValueError as error:
-        parser.error(str(error))
-    full = Limits(60 * options.minutes, options.turn, patience=options.patience)
-    options.limits = QUICK if options.quick else full
-    return options
+    worker.ready(["tfrecs", *TENSORFLOW], examples.num_targets)
+    batches = examples.batch(settings.batch_size, seed=settings.seed)
+    worker.fit(model, batches, examples.num_targets, verbose=0)
 
 
 def bar(records: Sequence[Record]) -> Record | None:
-    """The peer of the best validation NDCG@10 among those that are to be reached."""
+    """Returns the peer of the best validation NDCG@10 among those that are to be reached."""
     peers = [record for record in records if record.name in BAR and record.best]
     return max(peers, key=lambda record: record.best["validation"]["NDCG@10"], default=None)
 
 
-def settings_of(record: Record) -> str:
-    """What a trainer was told, in words."""
-    given = record.settings
-    text = f"d{given.dim}"
-    if given.loss != "als":
-        text += f", rate {given.learning_rate:g}"
-    return f"{text}, regularization {given.regularization:g}"
-
-
-def section(
-    options: argparse.Namespace, records: Sequence[Record], machine: str, others: float
-) -> str:
-    """The section of RESULTS.md."""
-    best = bar(records)
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
+    best = bar(outcome.records)
     ndcg = best.best["validation"]["NDCG@10"] if best else float("nan")
-    header = [
-        "trainer",
-        "settings",
-        "s an epoch",
-        f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best",
-        "epochs, best of",
-        "validation HR@10 / NDCG@10",
-        "test HR@10 / NDCG@10",
+    value = f"s to validation NDCG@10 {ndcg:.4f}" if best else "s to the peers' best"
+    rows = [
+        {
+            "trainer": record.label,
+            "settings": record.settings,
+            "s an epoch": short(record.seconds / (record.last_epoch or math.nan)),
+            value: time_to(record, ndcg) if best else NONE,
+            "epochs, best of": epochs(record),
+            "validation HR@10 / NDCG@10": quality((record.best or {}).get("validation")),
+            "test HR@10 / NDCG@10": quality((record.best or {}).get("test")),
+        }
+        for record in outcome.records
     ]
-    rows = []
-    for record in records:
-        chosen = record.best or {}
-        rows.append(
-            [
-                record.label,
-                settings_of(record),
-                short(record.seconds / record.epochs[-1]["epoch"]) if record.epochs else NONE,
-                time_to(record, ndcg) if best else NONE,
-                f"{chosen['epoch']} of {record.epochs[-1]['epoch']}" if chosen else NONE,
-                quality(chosen.get("validation")),
-                quality(chosen.get("test")),
-            ]
-        )
-    limits = options.limits
     of_whom = f"the best of {best.label}, the better of the two to be reached" if best else NONE
-    parts = [
-        "## Matrix factorization beside its peers",
-        f"`{command(options)}`: MovieLens-1M, leave-last-out, the whole catalogue ranked, seen "
-        f"items masked, one evaluator for all. Every trainer in a process of its own, on "
-        f"{options.threads} threads, one at a time in turns of {limits.turn:g} s (of whole epochs "
-        "where the trainer shows nothing in between). Quality is that of the best epoch on "
-        f"validation within {limits.seconds:.0f} s of training, or until {limits.patience} epochs "
-        f"brought nothing. Seconds include compiling, not evaluating; the value is {of_whom}.",
-        table(header, rows),
-    ]
-    parts += [f"{record.name} failed: {record.failure}." for record in records if record.failure]
-    versions: dict[str, str] = {}
-    for record in records:
-        versions.update(record.ready.get("versions", {}))
-    known = [f"{package} {version}" for package, version in versions.items()]
-    trainers = ", ".join(package for package in known if package not in machine)
-    share = f"Other processes took {100 * others:.0f}% of the processors' time meanwhile"
-    share += ": too much to compare seconds." if others > MOST_OTHERS else "."
-    parts.append(f"{machine} Trainers: {trainers}. {share}")
-    return "\n\n".join(parts)
+    given = {"of_whom": of_whom, "table": table(rows, right=True), "ending": outcome.ending}
+    return fill("factorization", options=options, **given)
 
 
-def command(options: argparse.Namespace) -> str:
-    """The command as others would give it: what it measures, without this machine's paths."""
-    text = "python -m benchmarks.factorization"
-    defaults = parse_arguments(["--data", str(options.data)])
-    for name in ("minutes", "turn", "patience", "quick", "only", "threads"):
-        value = getattr(options, name)
-        if value != getattr(defaults, name):
-            number = f"{value:g}" if isinstance(value, float) else value
-            text += f" --{name}" if value is True else f" --{name} {number}"
-    return text
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Command("factorization", __doc__, data=True)
+    quick = Limits(seconds=10, turn=5, timed_turns=2)
+    parser.add_turns(minutes=4, quick=quick, environment="factorization")
+    text = "epochs without a better one (%(default)s)"
+    parser.add_argument("--patience", type=int, default=8, help=text)
+    told = ("minutes", "turn", "patience", "quick", "only", "threads")
+    options = parser.read(arguments, *told)
+    folder = parser.folder(options.data, DATA)
+    options.groups = parser.checked(plan, folder, options.threads, options.only)
+    return options
 
 
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    peers_python = ""
-    if any(record.module != TFRECS for record in options.records):
-        peers_python = peers_environment.ensure(
-            options.peers_venv or peers_folder("benchmark-factorization"),
-            options.peers_python,
-            peers_environment.FACTORIZATION,
-        )
-    pin(options.threads)
-    machine, load = environment(), OtherLoad()
-    logs = Path(tempfile.mkdtemp(prefix="benchmarks-factorization-"))
-    # implicit has threads of its own: those of the linear algebra would stand in their way.
-    limit = {"OMP_NUM_THREADS": str(options.threads), "OPENBLAS_NUM_THREADS": "1"}
-
-    def start(record: Record) -> Process:
-        peer = record.module != TFRECS
-        python = peers_python if peer else sys.executable
-        variables = {**CPU_ONLY, **(limit if peer else {})}
-        return Process(record, python, logs / f"{record.name}.log", variables)
-
-    begun = time.time()
-    alternate(
-        options.records,
-        start,
-        options.limits,
-        lambda text: print(f"{time.time() - begun:6.0f} s  {text}", flush=True),
-    )
-    text = section(options, options.records, machine, load.share())
-    print(f"\n{text}\n")
-    if options.json:
-        options.json.write_text(json.dumps([*map(as_json, options.records)], indent=1))
-    if options.output or not (options.quick or options.only):
-        write_section("factorization", text, *filter(None, [options.output]))
-    if any(record.failure for record in options.records):
-        sys.exit(1)
+    outcome = compare(options, options.groups)
+    conclude("factorization", options, outcome, section(options, outcome))
 
 
 if __name__ == "__main__":

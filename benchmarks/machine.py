@@ -1,18 +1,30 @@
-"""The machine that benchmarks run on: its processors, its peak, and who else uses it."""
+"""The machine of a benchmark: its processors, its peak, other load, and the peers' environments."""
 
-from __future__ import annotations
-
+import hashlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.turns import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 # GPUs are hidden from every trainer.
 CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
+# Rows, inner size and columns; two are those of a full softmax over 12,101 items.
+_SHAPES = "1024x64x12101 1024x256x12101 1024x12101x256 2048x2048x2048 4096x4096x4096"
+# The virtual environment of each peer; the others run in tfrecs's own.
+ENVIRONMENTS = {
+    **dict.fromkeys(("recbole", "rectools", "replay"), "peers"),
+    **dict.fromkeys(("implicit", "lightfm"), "factorization"),
+    "deepctr": "deepctr",
+    "faiss": "serving",
+}
+# The Pythons that all pinned releases have wheels for.
+PYTHONS = ("3.11", "3.10")
 
 
 def pin(threads: int) -> None:
@@ -21,13 +33,37 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
+def call(function: str, *arguments: Any, **variables: str) -> Any:
+    """Calls a function "module:name" in a process of its own, with more environment variables."""
+    command = [sys.executable, "-m", "benchmarks", function, json.dumps(arguments)]
+    given = {"cwd": ROOT, "env": {**os.environ, **variables}, "stdout": subprocess.PIPE}
+    output = subprocess.run(command, **given, check=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
 def measure_peak(best: dict[str, float]) -> None:
     """Measures matrix products in a process of their own; keeps the best rate of each shape."""
-    run = [sys.executable, "-m", "benchmarks.utilisation"]
-    variables = {**os.environ, **CPU_ONLY}
-    output = subprocess.run(run, cwd=ROOT, env=variables, capture_output=True, check=True).stdout
-    for shape, rate in json.loads(output.splitlines()[-1]).items():
+    for shape, rate in call("benchmarks.machine:matmul_rates", **CPU_ONLY).items():
         best[shape] = max(rate, best.get(shape, 0))
+
+
+def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
+    """Returns the best rate of a float32 matrix product of each shape, in GFLOP/s."""
+    import tensorflow as tf
+
+    rates = {}
+    for shape in _SHAPES.split():
+        rows, inner, columns = map(int, shape.split("x"))
+        left, right = tf.random.normal([rows, inner]), tf.random.normal([inner, columns])
+        product = tf.function(tf.matmul, autograph=False)
+        product(left, right)
+        best, tries, stop = float("inf"), 0, time.perf_counter() + seconds
+        while tries < 5 or time.perf_counter() < stop:
+            start = time.perf_counter()
+            product(left, right)
+            best, tries = min(best, time.perf_counter() - start), tries + 1
+        rates[shape] = 2 * rows * inner * columns / best / 1e9
+    return rates
 
 
 class OtherLoad:
@@ -42,14 +78,12 @@ class OtherLoad:
         except OSError:  # Not Linux.
             return None
         ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
-        usage = [
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
+        usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         own = sum(part.ru_utime + part.ru_stime for part in usage)
         return sum(ticks) - ticks[3] - ticks[4], sum(ticks), own
 
     def share(self) -> float:
-        """The share since this was made; children count once they have ended. NaN if unknown."""
+        """Returns the share so far, NaN if unknown; children count once they have ended."""
         end = self._now()
         if self._start is None or end is None:
             return float("nan")
@@ -57,8 +91,80 @@ class OtherLoad:
         return max(busy - own, 0) / total if total else 0.0
 
 
-def peers_folder(name: str) -> Path:
-    """Where an environment of peers is made if no place is named: in tfrecs's cache folder."""
-    from tfrecs.data import cache_folder
+def environment_of(trainer: str) -> str | None:
+    """Returns the name of a trainer's environment, None for tfrecs's own."""
+    return ENVIRONMENTS.get(trainer.partition(":")[0].removeprefix("benchmarks.peers."))
 
-    return Path(cache_folder()) / name
+
+def variables_of(environment: str | None, threads: int) -> dict[str, str]:
+    """Returns what a trainer's process gets: peers get as many threads, TensorFlow chooses."""
+    limit = str(threads)
+    variables = {
+        "peers": {"OMP_NUM_THREADS": limit, "MKL_NUM_THREADS": limit},
+        # implicit starts its own threads, which those of the linear algebra would slow down.
+        "factorization": {"OMP_NUM_THREADS": limit, "OPENBLAS_NUM_THREADS": "1"},
+        "serving": {"OMP_NUM_THREADS": limit},
+        # DeepCTR needs Keras 2, as TFRS does.
+        "deepctr": {"TF_USE_LEGACY_KERAS": "1"},
+    }
+    return CPU_ONLY | variables.get(environment or "", {})
+
+
+def requirements(environment: str) -> list[Path]:
+    """Returns the files to install, the one to install with --no-deps, if any, last."""
+    names = (f"{environment}-requirements{kind}.txt" for kind in ("", "-no-deps"))
+    return [file for name in names if (file := Path(__file__).with_name(name)).exists()]
+
+
+def requirements_hash(files: list[Path]) -> str:
+    """Returns the sha256 of requirements; comments and empty lines do not count."""
+    texts = [file.read_text(encoding="utf-8").splitlines() for file in files]
+    lines = [line.partition("#")[0].strip() for text in texts for line in text]
+    return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()
+
+
+def python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def is_current(folder: Path, wanted: str) -> bool:
+    """Returns whether the environment was completed from requirements of that hash."""
+    marker = folder / "requirements.sha256"
+    return marker.exists() and marker.read_text(encoding="utf-8").strip() == wanted
+
+
+def find_python() -> str:
+    """Returns a Python that the peers have wheels for; raises a RuntimeError if there is none."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
+        return sys.executable
+    for version in PYTHONS:
+        if found := shutil.which(f"python{version}"):
+            return found
+    needed = f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH"
+    raise RuntimeError(f"{needed}: install one, or name it with --peers-python.")
+
+
+def ensure(environment: str, folder: Path | None = None, python: str | None = None) -> str:
+    """Makes a peers' environment, or finds it complete, and returns its interpreter.
+
+    `folder` is made or brought up to date (in tfrecs's cache folder if None), by that Python.
+    """
+    if folder is None:
+        from tfrecs.data import cache_folder
+
+        folder = Path(cache_folder()) / f"benchmark-{environment}"
+    files = requirements(environment)
+    wanted, interpreter = requirements_hash(files), str(python_of(folder))
+    if is_current(folder, wanted):
+        return interpreter
+    print(f"Installing the peers into {folder}: they are large, this takes minutes.")
+    if not Path(interpreter).exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([python or find_python(), "-m", "venv", str(folder)], check=True)
+    install = [interpreter, "-m", "pip", "install", "--quiet"]
+    for file in files:
+        arguments = ["--no-deps"] if file.name.endswith("-no-deps.txt") else []
+        if subprocess.run([*install, *arguments, "-r", str(file)], check=False).returncode:
+            raise RuntimeError(f"pip could not install {file}; its message is above.")
+    (folder / "requirements.sha256").write_text(wanted, encoding="utf-8")
+    return interpreter

@@ -1,20 +1,11 @@
 """Dot products and learned similarities on the split of "Neural collaborative filtering".
 
-`TFRECS_DATA=path/to/data python -m benchmarks.ncf` trains the recipes of matrix factorization, GMF,
-MLP and NeuMF once a seed, and NeuMF once more from the trained GMF and MLP, and writes its section
-of RESULTS.md. `--plot figure.png` draws quality against the size of the embedding instead, for a
-dot product and an MLP, as in Rendle et al., "Neural collaborative filtering vs. matrix
-factorization revisited" (RecSys 2020), and writes a section of its own. Runs that are finished are
-not trained again but read.
+`--plot` compares sizes of the embedding instead, as in Rendle et al., "Neural collaborative
+filtering vs. matrix factorization revisited" (RecSys 2020). Finished runs are not trained again.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import shlex
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,17 +14,13 @@ import yaml
 
 import tfrecs
 from benchmarks import recipes
-from benchmarks.results import RESULTS, environment, write_section
+from benchmarks.harness import Command, fit_best
+from benchmarks.report import fill, mean_sd, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.evaluation import evaluate
-from tfrecs.training import BestWeights, Run
+from tfrecs.training import Run
 
-RECIPES = {
-    "MF": "mf-ml-1m-ncf",
-    "GMF": "gmf-ml-1m-ncf",
-    "MLP": "mlp-ml-1m-ncf",
-    "NeuMF": "neumf-ml-1m-ncf",
-}
+RECIPES = {name: f"{name.lower()}-ml-1m-ncf" for name in ("MF", "GMF", "MLP", "NeuMF")}
 PRETRAINED = "NeuMF, pretrained"
 MODELS = (*RECIPES, PRETRAINED)
 # HR@10 and NDCG@10 on the same files, as published.
@@ -71,23 +58,12 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     steps = EPOCHS * -(-pairs.num_targets // BATCH_SIZE)
     rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps, 0.0)
     model.compile(tfrecs.optimizers.SGD(rate))
-    best = BestWeights(patience=None)
-    best.set_model(model)
-    began = time.perf_counter()
-    model.fit(
-        pairs.batch(BATCH_SIZE, seed=seed),
-        epochs=EPOCHS,
-        validation_data=split.validation,
-        callbacks=[best],
-        verbose=2,
-    )
-    seconds = time.perf_counter() - began
-    reports = {
-        part: evaluate(model, getattr(split, part), (10, 20)) for part in ("validation", "test")
-    }
+    batches = pairs.batch(BATCH_SIZE, seed=seed)
+    epoch, seconds = fit_best(model, batches, split, EPOCHS, None)
+    reports = {p: evaluate(model, getattr(split, p), (10, 20)) for p in ("validation", "test")}
     metrics = {
         "epochs": EPOCHS,
-        "best_epoch": best.best_epoch,
+        "best_epoch": epoch,
         "train_seconds": sum(run.metrics["train_seconds"] for run in (gmf, mlp)) + seconds,
         **{part: report.metrics for part, report in reports.items()},
     }
@@ -97,111 +73,55 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def section(
-    seeds: Sequence[int],
-    found: Mapping[str, Sequence[Mapping[str, Any]]],
-    once: Sequence[str] = (),
+    seeds: Sequence[int], found: Mapping[str, Sequence[Mapping]], once: Sequence[str] = ()
 ) -> str:
-    """The section of RESULTS.md: means over seeds.
-
-    Args:
-        seeds: The seeds.
-        found: The metrics of each model's runs.
-        once: Models that were trained with the first seed alone.
-    """
-    command = f"python -m benchmarks.ncf --seeds {' '.join(map(str, seeds))}"
-    if once:
-        command = shlex.join([*command.split(), "--once", *once])
-    lines = [
-        "## Dot products and learned similarities on the NCF split",
-        "",
-        f"`{command}`: MovieLens-1M as He et al. (2017) split it, each test item ranked among its "
-        "99 given ones (156 of which are the test item itself, and dropped), ties against it. "
-        "Settings and the number of epochs were chosen with one random training item of each user "
-        "withheld "
-        "(`--split_args.train_on_validation false`); these runs train on the whole published "
-        "training file, as the published results do, so their validation tells nothing. Mean "
-        "± standard deviation of the seeds; seconds are each seed's, those of NeuMF, pretrained, "
-        "with its two parts. Aim: MF .7320 / .4540, NeuMF .7093 / .4349.",
-        "",
-        "| model | seeds | epochs | training, s | test HR@10 | test NDCG@10 |",
-        "|---|---|---|---|---|---|",
-    ]
+    """Returns the section: means over seeds of each model's runs; `once` had the first alone."""
+    words = ["python", "-m", "benchmarks.ncf", "--seeds", *map(str, seeds)]
+    command = shlex.join([*words, "--once", *once] if once else words)
+    rows: list[dict[str, Any]] = []
     for name, runs in found.items():
         seconds = ", ".join(f"{run['train_seconds']:.0f}" for run in runs)
-        cells = [_mean([run["test"][metric] for run in runs]) for metric in METRICS]
-        cells = [name, str(len(runs)), str(runs[0]["epochs"]), seconds, *cells]
-        lines.append(f"| {' | '.join(cells)} |")
-    first = next(iter(found.values()))[0]
-    for baseline, metrics in first["baselines"].items():
-        cells = [f"{metrics[metric]:.4f}" for metric in METRICS]
-        lines.append(f"| {baseline} | | | | {' | '.join(cells)} |")
-    for name, values in PUBLISHED.items():
-        cells = [f"{value:.4f}" for value in values]
-        lines.append(f"| published: {name} | | | | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", environment()])
-
-
-def _mean(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+        row = {"model": name, "seeds": len(runs), "epochs": runs[0]["epochs"]}
+        means = {f"test {m}": mean_sd([run["test"][m] for run in runs]) for m in METRICS}
+        rows.append(row | {"training, s": seconds} | means)
+    baselines = next(iter(found.values()))[0]["baselines"].items()
+    fixed = {name: [metrics[m] for m in METRICS] for name, metrics in baselines}
+    fixed |= {f"published: {name}": values for name, values in PUBLISHED.items()}
+    for name, values in fixed.items():
+        given = zip(METRICS, values, strict=True)
+        rows.append({"model": name, **{f"test {m}": f"{value:.4f}" for m, value in given}})
+    return fill("ncf", command=command, table=table(rows))
 
 
 def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
-    """Trains a model once for each size of its vectors, and returns the metrics by size.
+    """Trains a model of `LINES` once for each size of its vectors; returns the metrics by size.
 
-    Args:
-        label: One of `LINES`.
-        sizes: The sizes.
-        seed: Of all runs.
-        folder: Where runs are kept; the recipe's own size is a run of the table.
+    Its own size is a run of the table.
     """
     name, more = LINES[label]
     own = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
     found = {}
     for size in sizes:
+        run, flags = f"{name}-d{size}-{seed}", [["--model.dim", str(size), *more]]
         if size == own["model"]["init_args"]["dim"]:
-            found[size] = recipes.train(name, seed, folder / f"{name}-{seed}")
-        else:
-            flags = ["--model.dim", str(size), *more]
-            found[size] = recipes.train(name, seed, folder / f"{name}-d{size}-{seed}", flags)
+            run, flags = f"{name}-{seed}", []
+        found[size] = recipes.train(name, seed, folder / run, *flags)
     return found
 
 
 def sizes_section(seed: int, curves: Curves, figure: Path) -> str:
-    """The section of RESULTS.md that says in numbers what the figure shows."""
     sizes = sorted(next(iter(curves.values())))
     command = f"python -m benchmarks.ncf --seeds {seed} --plot {figure}"
     if sizes != sorted(SIZES):
         command += f" --sizes {' '.join(map(str, sizes))}"
-    lines = [
-        "## Dot product and MLP by the size of the embedding",
-        "",
-        f"`{command}`: the recipes of MF and of the MLP (hidden layers as wide as the vectors, "
-        "half and a quarter of it) with vectors of other sizes, all else as in the table above; "
-        f"seed {seed}. Test HR@10 / NDCG@10.",
-        "",
-        f"![HR@10 and NDCG@10 against the size of the embedding]({figure.name})",
-        "",
-        "| embedding size | " + " | ".join(curves) + " |",
-        "|---" * (1 + len(curves)) + "|",
-    ]
-    for size in sizes:
-        cells = [
-            " / ".join(f"{runs[size]['test'][metric]:.4f}" for metric in METRICS)
-            for runs in curves.values()
-        ]
-        lines.append(f"| {size} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", environment()])
+    rows = [{"embedding size": size} for size in sizes]
+    for row, size in zip(rows, sizes, strict=True):
+        row |= {name: pair(runs[size]["test"]) for name, runs in curves.items()}
+    return fill("ncf-sizes", command=command, seed=seed, figure=figure.name, table=table(rows))
 
 
 def plot(curves: Curves, path: Path) -> None:
-    """Draws test HR@10 and NDCG@10 against the size of the embedding.
-
-    Args:
-        curves: By model and size, the metrics of a run.
-        path: The image to write.
-    """
+    """Draws test HR@10 and NDCG@10 against the size of the embedding."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -223,20 +143,14 @@ def plot(curves: Curves, path: Path) -> None:
     pyplot.close(figure)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Trains, and writes the section or the figure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ncf",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Command("ncf", __doc__)
     add = parser.add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the table (%(default)s)")
     add("--once", nargs="+", default=[], choices=MODELS, help="models of the first seed alone")
     add("--plot", type=Path, metavar="IMAGE", help="draw the figure into this file instead")
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
-    add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
     options = parser.parse_args(arguments)
     # It goes on from the other two.
     if {"GMF", "MLP"} & {*options.once} and PRETRAINED not in options.once:
@@ -245,9 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed = options.seeds[0]
         curves = {label: curve(label, options.sizes, seed, options.runs) for label in LINES}
         plot(curves, options.plot)
-        text = sizes_section(seed, curves, options.plot)
-        print(text)
-        write_section("ncf-sizes", text, options.output)
+        publish("ncf-sizes", sizes_section(seed, curves, options.plot), options.output)
         return
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in MODELS}
     for seed in options.seeds:
@@ -260,9 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
             gmf, mlp = (Run(folders[name]) for name in ("GMF", "MLP"))
             folder = options.runs / f"neumf-pretrained-ml-1m-ncf-{seed}"
             found[PRETRAINED].append(pretrained(gmf, mlp, seed, folder))
-    text = section(options.seeds, found, options.once)
-    print(text)
-    write_section("ncf", text, options.output)
+    publish("ncf", section(options.seeds, found, options.once), options.output)
 
 
 if __name__ == "__main__":

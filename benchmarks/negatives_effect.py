@@ -1,39 +1,21 @@
-"""What each kind of negatives does to quality and to speed, for the same MF and the same SASRec.
-
-`python -m benchmarks.negatives_effect` trains both models on MovieLens-100K once for each kind and
-seed, by the same loss and settings, and writes its section of RESULTS.md; about 30 minutes on 2
-cores. What is compared is the negatives alone: settings are not tuned for any of them.
-"""
-
-from __future__ import annotations
+"""What each kind of negatives does to quality and speed, for the same MF and the same SASRec."""
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfrecs
-from benchmarks.results import RESULTS, environment, write_section
+from benchmarks.harness import Command, fit_best
+from benchmarks.report import fill, publish, table
+from tfrecs import negatives
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
 from tfrecs.evaluation import Report
-from tfrecs.negatives import (
-    Hardest,
-    HardNegativeMining,
-    InBatch,
-    ItemFrequency,
-    KnownItems,
-    Mined,
-    Mixed,
-    Popularity,
-    SameValue,
-    Uniform,
-)
-from tfrecs.training import BestWeights
+from tfrecs.negatives import InBatch, ItemFrequency, KnownItems, Popularity, Uniform
 
 MODELS: dict[str, Callable[..., tfrecs.models.Model]] = {
     "MF": lambda split, loss, seed: tfrecs.models.MatrixFactorization.from_split(
@@ -50,7 +32,7 @@ FIRST = f"uniform, {K} each"
 
 
 def kinds(split: Split, seed: int) -> dict[str, Any]:
-    """A sampler of each kind; None where the loss is over all items."""
+    """Returns a sampler of each kind; None where the loss is over all items."""
     users, items = len(split.users), len(split.items)
 
     def known() -> KnownItems:
@@ -68,20 +50,17 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
             split, K, alpha=1.0, smoothing=1.0, shared=False, seed=seed
         ),
         f"of the batch, {16 * K} shared": InBatch(16 * K, ItemFrequency.from_split(split), seed),
-        f"mixed: {8 * K} of the batch, {8 * K} uniform": Mixed(
+        f"mixed: {8 * K} of the batch, {8 * K} uniform": negatives.Mixed(
             [InBatch(8 * K, ItemFrequency.from_split(split), seed), Uniform(8 * K, True, seed + 1)]
         ),
-        f"hardest {K - 4} of {4 * K}, 4 easy": Hardest(
+        f"hardest {K - 4} of {4 * K}, 4 easy": negatives.Hardest(
             K, uniform(4 * K, known=known()), num_easy=4
         ),
-        f"mined: {K - 4} of the model's best 100, 4 easy": Mined(
+        f"mined: {K - 4} of the model's best 100, 4 easy": negatives.Mined(
             K, users, items, num_easy=4, seed=seed, known=known()
         ),
-        f"same genres, {K // 2}, and {K // 2} uniform": Mixed(
-            [
-                SameValue.from_split(split, K // 2, "genres", seed=seed),
-                uniform(K // 2),
-            ]
+        f"same genres, {K // 2}, and {K // 2} uniform": negatives.Mixed(
+            [negatives.SameValue.from_split(split, K // 2, "genres", seed=seed), uniform(K // 2)]
         ),
         "all items, no sampling": None,
     }
@@ -90,26 +69,24 @@ def kinds(split: Split, seed: int) -> dict[str, Any]:
 def trained(
     name: str, split: Split, sampler: Any, seed: int, options: argparse.Namespace
 ) -> tuple[Report, float, int]:
-    """The test of the best epoch on validation, the median seconds of an epoch, and that epoch."""
+    """Returns the test of the best epoch on validation, median seconds of an epoch, that epoch."""
     keras.utils.set_random_seed(seed)
     losses = tfrecs.losses
     loss = losses.FullSoftmax() if sampler is None else losses.SampledSoftmax(negatives=sampler)
     model = MODELS[name](split, loss, seed)
     model.compile(tfrecs.optimizers.Adam(LEARNING_RATES[name]))
-    best = BestWeights("val_NDCG@10", patience=options.patience)
-    best.set_model(model)
     clock = _Clock()
-    mining = [HardNegativeMining(sampler, split.train)] if isinstance(sampler, Mined) else []
-    model.fit(
-        model.examples(split.train).batch(BATCH_SIZES[name], seed=seed),
-        epochs=options.epochs,
-        validation_data=split.validation,
-        callbacks=[clock, *mining, best],
-        verbose=0,
+    mining = (
+        [negatives.HardNegativeMining(sampler, split.train)]
+        if isinstance(sampler, negatives.Mined)
+        else []
     )
+    batches = model.examples(split.train).batch(BATCH_SIZES[name], seed=seed)
+    given = (split, options.epochs, options.patience, clock, *mining)
+    epoch, _ = fit_best(model, batches, *given)
     report = tfrecs.evaluate(model, split.test, ks=(10,), baselines=False)
     # The first epoch compiles.
-    return report, statistics.median(clock.seconds[1:] or clock.seconds), best.best_epoch
+    return report, statistics.median(clock.seconds[1:] or clock.seconds), epoch
 
 
 class _Clock(keras.callbacks.Callback):
@@ -132,59 +109,42 @@ class _Clock(keras.callbacks.Callback):
         self.seconds.append(self._last - self._begun)
 
 
-def table(name: str, found: dict[str, list[tuple[Report, float, int]]]) -> str:
-    """A model's table: means of the seeds, and the difference to the first kind."""
-    first = found[FIRST]
-    lines = [
-        f"### {name}",
-        "",
-        "| negatives | s an epoch | best epoch | test HR@10 | test NDCG@10 | "
-        f"NDCG@10 less that of {FIRST} |",
-        "|---|---|---|---|---|---|",
-    ]
-    for kind, runs in found.items():
-        values = [
-            [report.metrics[metric] for report, _, _ in runs] for metric in ("HR@10", "NDCG@10")
-        ]
-        change = ""
-        if kind != FIRST:
-            low, mean, high = difference(
-                [report for report, _, _ in runs], [report for report, _, _ in first]
-            )
-            change = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-        lines.append(
-            f"| {kind} | {statistics.median(seconds for _, seconds, _ in runs):.2f} | "
-            f"{', '.join(str(epoch) for _, _, epoch in runs)} | "
-            f"{statistics.mean(values[0]):.4f} | {statistics.mean(values[1]):.4f} | {change} |"
-        )
-    return "\n".join(lines)
+def row(kind: str, runs: list[tuple], first: list[tuple]) -> dict[str, str]:
+    """Returns a row of a model's table: means of the seeds, and the difference to `first`."""
+    reports, seconds, epochs = zip(*runs, strict=True)
+    low, mean, high = difference(reports, [report for report, _, _ in first])
+    change = "" if kind == FIRST else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+    metrics = [report.metrics for report in reports]
+    return {
+        "negatives": kind,
+        "s an epoch": f"{statistics.median(seconds):.2f}",
+        "best epoch": ", ".join(map(str, epochs)),
+        "test HR@10": f"{statistics.mean(each['HR@10'] for each in metrics):.4f}",
+        "test NDCG@10": f"{statistics.mean(each['NDCG@10'] for each in metrics):.4f}",
+        f"NDCG@10 less that of {FIRST}": change,
+    }
 
 
 def difference(ours: Sequence[Report], theirs: Sequence[Report]) -> tuple[float, float, float]:
-    """The mean difference in NDCG@10 over users, each the mean of the seeds, with its interval."""
+    """Returns low, mean and high of the difference in NDCG@10; a user is the mean of its seeds."""
     each = [np.mean([r.per_user["NDCG@10"] for r in reports], axis=0) for reports in (ours, theirs)]
     change = each[0] - each[1]
     spread = 1.96 * change.std(ddof=1) / len(change) ** 0.5
     return change.mean() - spread, change.mean(), change.mean() + spread
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Trains all, and writes the section."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.negatives_effect",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Command("negatives_effect", __doc__)
     add = parser.add_argument
     add("--data", default="ml-100k", help="a data set with genres (%(default)s)")
     add("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
     add("--epochs", type=int, default=40, help="most epochs (%(default)s)")
     add("--patience", type=int, default=6, help="epochs without a better one (%(default)s)")
     add("--only", help="the beginning of one kind's name; writes nothing")
-    add("--output", type=Path, default=RESULTS, help="file to write the section to (RESULTS.md)")
-    options = parser.parse_args(arguments)
+    told = ("data", "seeds", "epochs", "patience")
+    options = parser.read(arguments, *told, always=told)
     split = leave_last_out(tfrecs.data.load(options.data))
-    tables = []
+    tables = {}
     for name in MODELS:
         found: dict[str, list[tuple[Report, float, int]]] = {}
         for seed in options.seeds:
@@ -199,24 +159,12 @@ def main(arguments: list[str] | None = None) -> None:
                     flush=True,
                 )
         if not options.only:
-            tables.append(table(name, found))
-            print(tables[-1], flush=True)
-    if options.only:
-        return
-    text = (
-        "## What negatives do\n\n"
-        f"`python -m benchmarks.negatives_effect --data {options.data} --seeds "
-        f"{' '.join(map(str, options.seeds))} --epochs {options.epochs} --patience "
-        f"{options.patience}`: leave-last-out, the whole catalogue ranked, seen items masked. "
-        "`SampledSoftmax` with the logQ correction over each kind of negatives, all else equal "
-        f"and tuned for none of them: d64, Adam at {LEARNING_RATES['MF']:g} (MF, regularization "
-        f"0.1, batch {BATCH_SIZES['MF']}) and {LEARNING_RATES['SASRec']:g} (SASRec, 2 blocks, "
-        f"batch {BATCH_SIZES['SASRec']}); the best epoch on validation, then one look at the "
-        "test. Means of the seeds; intervals of 95% over users.\n\n"
-        + "\n\n".join(tables)
-        + f"\n\n{environment()}"
-    )
-    write_section("negatives-effect", text, options.output)
+            rows = [row(kind, runs, found[FIRST]) for kind, runs in found.items()]
+            tables[name] = table(rows)
+    if not options.only:
+        given = {"rates": LEARNING_RATES, "batches": BATCH_SIZES, **tables}
+        text = fill("negatives-effect", command=options.command, **given)
+        publish("negatives-effect", text, options.output)
 
 
 if __name__ == "__main__":

@@ -1,55 +1,105 @@
-"""Numbers as targets see them: plain standardised numbers against piecewise linear embeddings.
+"""Plain standardised numbers against piecewise linear embeddings with target-aware bins."""
 
-`TFRECS_DATA=path/to/data python -m benchmarks.numeric` trains the same multilayer perceptron on
-California housing and Adult, 5 seeds each: on standardised numbers, and on
-`PiecewiseLinearEmbedding` with target-aware bins; and writes its section of RESULTS.md. `--tune`
-tries the settings of each instead, looks at validation alone, and prints what it finds.
-"""
-
-from __future__ import annotations
-
-import argparse
 import dataclasses
 import itertools
-import os
 import statistics
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import tfrecs
-from benchmarks.numeric_data import FILES, Part, Table, adult, california
-from benchmarks.results import RESULTS, environment, write_section
+from benchmarks.harness import Command
+from benchmarks.report import fill, mean_sd, publish, table
 from tfrecs._keras import keras, tf
 
+FILES = ("california-housing.csv.gz", "adult/adult.data.gz", "adult/adult.test.gz")
 _UNITS = (256, 256, 256)
 _BATCH = 256
-_DATA = {"California housing": california, "Adult": adult}
+KINDS = ("standardised", "embedded")
 # Published (Gorishniy et al., NeurIPS 2022, 15 seeds), and what is to be reached.
 _PUBLISHED = {"California housing": (0.4947, 0.4392), "Adult": (0.8537, 0.8682)}
 _AIMS = {"California housing": "RMSE at least 10% lower", "Adult": "accuracy at least 1 point more"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is chosen on validation; `num_bins` 0 for plain numbers.
+class Part:
+    numbers: np.ndarray  # `[rows, features]` float32.
+    categories: np.ndarray  # `[rows, values]` float32, one-hot; no columns where there are none.
+    target: np.ndarray  # `[rows]`: float32 numbers, or int32 labels 0 and 1.
 
-    Attributes:
-        dropout: After each layer.
-        weight_decay: Of AdamW.
-        num_bins: Most bins of a number.
-        leaf: Fewest training rows in a bin.
-        dim: Size of a number's vector.
+    def take(self, rows: np.ndarray) -> "Part":
+        return Part(self.numbers[rows], self.categories[rows], self.target[rows])
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        return {"numbers": self.numbers, "categories": self.categories}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A data set in its three parts."""
+
+    train: Part
+    validation: Part  # It stops the training and chooses the settings.
+    test: Part  # It is looked at once.
+
+    @property
+    def regression(self) -> bool:
+        return self.train.target.dtype == np.float32
+
+
+def california(folder: Path) -> Table:
+    """Reads California housing with scikit-learn's eight features; the target in 100,000 dollars.
+
+    64% of the rows are trained on, 16% are for validation, 20% for the test, drawn with seed 0.
     """
+    frame = pd.read_csv(folder / FILES[0])
+    for name in ("total_rooms", "total_bedrooms", "population"):
+        frame[f"{name}_each"] = frame[name] / frame["households"]
+    names = ["median_income", "housing_median_age", "total_rooms_each", "total_bedrooms_each"]
+    names += ["population", "population_each", "latitude", "longitude"]
+    numbers = frame[names].to_numpy(np.float32)
+    target = (frame["median_house_value"] / 100_000).to_numpy(np.float32)
+    every = Part(numbers, np.zeros((len(frame), 0), np.float32), target)
+    rows = np.random.default_rng(0).permutation(len(frame))
+    test, validation = round(0.2 * len(rows)), round(0.36 * len(rows))
+    return Table(*map(every.take, (rows[validation:], rows[test:validation], rows[:test])))
 
-    dropout: float = 0.1
-    weight_decay: float = 1e-4
-    num_bins: int = 0
-    leaf: int = 64
-    dim: int = 24
+
+def adult(folder: Path) -> Table:
+    """Reads Adult, whose test is published; a fifth of the other rows, seed 0, is validation."""
+    given = (pd.read_csv(folder / name, skipinitialspace=True) for name in FILES[1:])
+    frames = [frame.dropna(how="all") for frame in given]
+    frame = pd.concat(frames, ignore_index=True)
+    label = frame.pop("Y").str.rstrip(".")
+    if set(label) != {"<=50K", ">50K"}:
+        labels = sorted(set(label))
+        raise ValueError(f"{FILES[1]}: the column Y holds {labels}, not <=50K and >50K.")
+    texts = frame.select_dtypes(exclude="number")
+    every = Part(
+        frame.drop(columns=texts.columns).to_numpy(np.float32),
+        pd.get_dummies(texts).to_numpy(np.float32),
+        (label == ">50K").to_numpy(np.int32),
+    )
+    rows = np.random.default_rng(0).permutation(len(frames[0]))
+    validation, test = round(0.2 * len(rows)), np.arange(len(frames[0]), len(frame))
+    return Table(*map(every.take, (rows[validation:], rows[:validation], test)))
+
+
+_DATA = {"California housing": california, "Adult": adult}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    dropout: float = 0.1  # After each layer.
+    weight_decay: float = 1e-4  # Of AdamW.
+    num_bins: int = 0  # Most bins of a number; 0 for plain numbers.
+    leaf: int = 64  # Fewest training rows in a bin.
+    dim: int = 24  # Size of a number's vector.
 
     def __str__(self) -> str:
         words = f"dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
@@ -73,24 +123,20 @@ class Network(keras.Model):
         self.mean, self.deviation = train.numbers.mean(0), train.numbers.std(0)
         self.embedding = None
         if settings.num_bins:
+            tree = {"bins": "tree", "tree_args": {"min_samples_leaf": settings.leaf}}
             self.embedding = tfrecs.layers.PiecewiseLinearEmbedding(
-                settings.dim,
-                settings.num_bins,
-                bins="tree",
-                tree_args={"min_samples_leaf": settings.leaf},
-                seed=seed,
+                settings.dim, settings.num_bins, **tree, seed=seed
             )
             self.embedding.adapt(train.numbers, train.target)
         self.hidden = []
+        init = keras.initializers
         for index, units in enumerate(_UNITS):
-            initializer = keras.initializers.HeNormal(100 * seed + index)
-            self.hidden += [
-                keras.layers.Dense(units, "relu", kernel_initializer=initializer),
-                tfrecs.layers.Dropout(settings.dropout, seed=100 * seed + 50 + index),
-            ]
-        self.out = keras.layers.Dense(
-            1, kernel_initializer=keras.initializers.GlorotUniform(100 * seed + 99)
-        )
+            normal = init.HeNormal(100 * seed + index)
+            self.hidden.append(keras.layers.Dense(units, "relu", kernel_initializer=normal))
+            dropout = tfrecs.layers.Dropout(settings.dropout, seed=100 * seed + 50 + index)
+            self.hidden.append(dropout)
+        glorot = init.GlorotUniform(100 * seed + 99)
+        self.out = keras.layers.Dense(1, kernel_initializer=glorot)
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         numbers = inputs["numbers"]
@@ -107,28 +153,16 @@ class Network(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training: RMSE of a number or accuracy of a label.
+    """One training: RMSE of a number or accuracy of a label."""
 
-    Attributes:
-        validation: Of the epoch that was kept.
-        test: Of the same; None where the test was not looked at.
-        epochs: Epochs trained.
-        seconds: That training took.
-    """
-
-    validation: float
-    test: float | None
-    epochs: int
-    seconds: float
+    validation: float  # Of the epoch that was kept.
+    test: float | None  # Of the same; None where the test was not looked at.
+    epochs: int  # Epochs trained.
+    seconds: float  # That training took.
 
 
 def train(
-    table: Table,
-    settings: Settings,
-    seed: int,
-    test: bool = True,
-    patience: int = 16,
-    max_epochs: int = 500,
+    table: Table, settings: Settings, seed: int, test=True, patience=16, max_epochs=500
 ) -> Run:
     """Trains until validation has not improved for `patience` epochs; keeps the best."""
     keras.utils.set_random_seed(seed)
@@ -139,11 +173,8 @@ def train(
     # A number is learned standardised.
     centre, scale = (part.target.mean(), part.target.std()) if table.regression else (0.0, 1.0)
 
-    def inputs(part: Part) -> dict[str, np.ndarray]:
-        return {"numbers": part.numbers, "categories": part.categories}
-
     def quality(part: Part) -> float:
-        out = model.predict(inputs(part), batch_size=4096, verbose=0).astype(np.float64)
+        out = model.predict(part.inputs, batch_size=4096, verbose=0).astype(np.float64)
         if table.regression:
             return float(np.sqrt(np.mean((out * scale + centre - part.target) ** 2)))
         return float(np.mean((out > 0) == part.target))
@@ -154,7 +185,7 @@ def train(
         steps_per_execution=len(part.target) // _BATCH,
         jit_compile=True,
     )
-    data = tf.data.Dataset.from_tensor_slices((inputs(part), (part.target - centre) / scale))
+    data = tf.data.Dataset.from_tensor_slices((part.inputs, (part.target - centre) / scale))
     data = data.cache().shuffle(len(part.target), seed=seed).batch(_BATCH, drop_remainder=True)
     sign = 1 if table.regression else -1
     best, kept, since, epochs = float("inf"), [], 0, 0
@@ -169,20 +200,13 @@ def train(
     return Run(sign * best, quality(table.test) if test else None, epochs, seconds)
 
 
-def grid(embedded: bool) -> list[Settings]:
-    """The settings that `--tune` tries."""
-    common = list(itertools.product((0.1, 0.3, 0.5), (1e-4, 1e-2)))
-    if not embedded:
-        return [Settings(*pair) for pair in common]
-    bins = ((48, 64, 24), (128, 16, 8), (128, 16, 24), (256, 8, 24), (512, 4, 24))
-    return [Settings(*pair, *other) for pair, other in itertools.product(common, bins)]
-
-
 def tune(table: Table, seeds: int) -> None:
-    """Prints validation of all settings, the best of each kind last."""
-    for embedded in (False, True):
+    """Prints validation of all settings that are tried, the best of each kind last."""
+    common = list(itertools.product((0.1, 0.3, 0.5), (1e-4, 1e-2)))
+    bins = ((48, 64, 24), (128, 16, 8), (128, 16, 24), (256, 8, 24), (512, 4, 24))
+    for tried in ([()], bins):
         found = []
-        for settings in grid(embedded):
+        for settings in (Settings(*pair, *more) for pair, more in itertools.product(common, tried)):
             runs = [train(table, settings, seed, test=False) for seed in range(seeds)]
             found.append((statistics.mean(run.validation for run in runs), settings))
             print(f"{found[-1][0]:.4f} {settings}", flush=True)
@@ -191,48 +215,32 @@ def tune(table: Table, seeds: int) -> None:
 
 
 def section(results: dict[str, tuple[list[Run], list[Run]]]) -> str:
-    """The section of RESULTS.md, from the runs on plain numbers and on embedded ones."""
-    units = "-".join(map(str, _UNITS))
-    seeds = len(next(iter(results.values()))[0])
-    lines = [
-        "## Numeric encodings: plain numbers and piecewise linear embeddings",
-        "",
-        f"`python -m benchmarks.numeric --seeds {seeds}`: the same perceptron ({units}, ReLU), "
-        "AdamW at .001, "
-        f"batch {_BATCH}, on standardised numbers and on `PiecewiseLinearEmbedding` with "
-        '`bins="tree"` (PLE-t + linear + ReLU). Categories one-hot. California housing: RMSE in '
-        "100,000 dollars, 64/16/20% of the rows; Adult: accuracy on its published test. Training "
-        "stops after 16 epochs without a better validation, and the best epoch is kept. Settings "
-        "are chosen on validation; the test is looked at once a run. Published: Gorishniy et al., "
-        "NeurIPS 2022.",
-        "",
-        "| data | numbers | settings | epochs | s | validation | test of each seed | test | "
-        "published |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    verdicts = []
+    """Returns the section, from the runs on plain numbers and on embedded ones."""
+    rows, verdicts = [], []
     for name, pair in results.items():
-        means = []
-        for kind, settings, runs, published in zip(
-            ("standardised", "embedded"), SETTINGS[name], pair, _PUBLISHED[name], strict=True
-        ):
+        given = zip(SETTINGS[name], pair, _PUBLISHED[name], strict=True)
+        for kind, (settings, runs, published) in zip(KINDS, given, strict=True):
             tests = [run.test for run in runs]
-            means.append(statistics.mean(tests))
-            spread = f" ± {statistics.stdev(tests):.4f}" if len(tests) > 1 else ""
-            lines.append(
-                f"| {name} | {kind} | {settings} | "
-                f"{statistics.mean(run.epochs for run in runs):.0f} | "
-                f"{statistics.mean(run.seconds for run in runs):.0f} | "
-                f"{statistics.mean(run.validation for run in runs):.4f} | "
-                f"{', '.join(f'{test:.4f}' for test in tests)} | "
-                f"**{means[-1]:.4f}**{spread} | {published:.4f} |"
+            rows.append(
+                {
+                    "data": name,
+                    "numbers": kind,
+                    "settings": settings,
+                    "epochs": f"{statistics.mean(run.epochs for run in runs):.0f}",
+                    "s": f"{statistics.mean(run.seconds for run in runs):.0f}",
+                    "validation": f"{statistics.mean(run.validation for run in runs):.4f}",
+                    "test of each seed": ", ".join(f"{test:.4f}" for test in tests),
+                    "test": mean_sd(tests, "**"),
+                    "published": f"{published:.4f}",
+                }
             )
+        means = [statistics.mean(run.test for run in runs) for runs in pair]
         verdicts.append(f"{name}: {verdict(name, *means)}")
-    return "\n".join([*lines, "", "; ".join(verdicts) + ".", "", environment()])
+    given = {"seeds": len(pair[0]), "units": "-".join(map(str, _UNITS)), "batch": _BATCH}
+    return fill("numeric", **given, table=table(rows), verdicts="; ".join(verdicts))
 
 
 def verdict(name: str, plain: float, embedded: float) -> str:
-    """The change in words, and whether it is the aim."""
     if name == "Adult":
         change = f"accuracy {100 * (embedded - plain):+.2f} points"
         reached = embedded - plain >= 0.01
@@ -242,22 +250,14 @@ def verdict(name: str, plain: float, embedded: float) -> str:
     return f"{change} (aim: {_AIMS[name]}; {'reached' if reached else 'not reached'})"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Trains, and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each (%(default)s)")
-    parser.add_argument("--only", choices=sorted(_DATA), help="one data set; writes no section")
-    parser.add_argument("--tune", action="store_true", help="try settings; writes no section")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="file of the section")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Command("numeric", __doc__, data=True)
+    add = parser.add_argument
+    add("--seeds", type=int, default=5, help="runs of each (%(default)s)")
+    add("--only", choices=sorted(_DATA), help="one data set; writes no section")
+    add("--tune", action="store_true", help="try settings; writes no section")
     options = parser.parse_args(arguments)
-    folder = Path(os.environ.get("TFRECS_DATA", ""))
-    missing = [name for name in FILES if not (folder / name).exists()]
-    if "TFRECS_DATA" not in os.environ or missing:
-        print(
-            f"benchmarks.numeric: set TFRECS_DATA to the folder of {', '.join(missing or FILES)}.",
-            file=sys.stderr,
-        )
-        return 2
+    folder = parser.folder(options.data, *FILES)
     results: dict[str, Any] = {}
     for name, read in _DATA.items():
         if options.only not in (None, name):
@@ -267,23 +267,15 @@ def main(arguments: list[str] | None = None) -> int:
             print(name, flush=True)
             tune(table, options.seeds)
             continue
-        results[name] = tuple(
-            [report(name, train(table, settings, seed)) for seed in range(options.seeds)]
-            for settings in SETTINGS[name]
-        )
-    if options.tune or options.only:
-        return 0
-    text = section(results)
-    print(text)
-    write_section("numeric", text, options.output)
-    return 0
-
-
-def report(name: str, run: Run) -> Run:
-    """Prints a run, and returns it."""
-    print(f"{name}: {run}", flush=True)
-    return run
+        runs: tuple[list[Run], list[Run]] = ([], [])
+        for kept, settings in zip(runs, SETTINGS[name], strict=True):
+            for seed in range(options.seeds):
+                kept.append(train(table, settings, seed))
+                print(f"{name}: {kept[-1]}", flush=True)
+        results[name] = runs
+    if not options.tune and not options.only:
+        publish("numeric", section(results), options.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

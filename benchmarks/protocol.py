@@ -1,10 +1,7 @@
-"""The one split and the one evaluator for all trainers of `benchmarks.sequential`.
+"""The one split and the one evaluator of all trainers that are compared; needs numpy alone.
 
-It needs numpy alone, so that it runs in tfrecs's environment and in the peers'. It knows a trainer
-by two functions: histories to state vectors, and the vectors of all items.
+It knows a trainer by two functions: histories to state vectors, and the vectors of all items.
 """
-
-from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -22,41 +19,33 @@ class Split:
     """Leave-last-out: a user's last item is for the test, the one before it for validation.
 
     Item ids are `1..num_items`, in the order of the raw ids.
-
-    Attributes:
-        items: The raw id of item `i + 1` at place `i`.
-        train: One row a user, in time order.
-        validation: Validation targets, one a user.
-        test: Test targets, one a user; the test history is the row and the validation target.
     """
 
-    items: np.ndarray
-    train: list[np.ndarray]
-    validation: np.ndarray
-    test: np.ndarray
+    items: np.ndarray  # The raw id of item `i + 1` at place `i`, over the whole log.
+    train: list[np.ndarray]  # One row a user, in time order.
+    validation: np.ndarray  # One target a user; its history is the row.
+    test: np.ndarray  # One target a user; its history is the row and the validation target.
 
     @property
     def num_items(self) -> int:
-        """How many items the whole log holds."""
         return len(self.items)
 
     def test_histories(self) -> list[np.ndarray]:
-        """The histories that precede the test targets."""
         return [np.append(row, last) for row, last in zip(self.train, self.validation, strict=True)]
 
     def num_targets(self, max_length: int) -> int:
-        """Training targets an epoch: all of a row but its first item, at most `max_length`."""
+        """Returns the training targets an epoch: all of a row but its first, up to `max_length`."""
         return int(sum(min(len(row) - 1, max_length) for row in self.train))
 
 
+def read(path: str | Path) -> Split:
+    return leave_last_out(read_rows(path))
+
+
 def read_rows(path: str | Path) -> list[np.ndarray]:
-    """Reads a log in time order, gzipped or not: `user item item ...` or `user item` lines.
+    """Reads a log in time order, gzipped or not: raw item ids of each user, in order of first line.
 
-    Args:
-        path: The file. It is of the second kind if every line has two fields.
-
-    Returns:
-        The raw item ids of each user, users in the order of their first line.
+    Its lines are `user item item ...`, or `user item` if every line has two fields.
     """
     unzip = gzip.open if str(path).endswith(".gz") else open
     with unzip(path, "rt", encoding="utf-8") as lines:
@@ -70,43 +59,18 @@ def read_rows(path: str | Path) -> list[np.ndarray]:
 
 
 def leave_last_out(rows: Histories) -> Split:
-    """Splits raw rows.
-
-    Args:
-        rows: Raw item ids of each user in time order, three or more.
-
-    Returns:
-        The split, over the items of the whole log.
-
-    Raises:
-        ValueError: A user has fewer than three items.
-    """
+    """Splits raw item ids of each user, three or more, in time order."""
     if min(len(row) for row in rows) < 3:
-        raise ValueError(
-            "leave-last-out here needs three or more items a user: filter the log first"
-        )
+        raise ValueError("leave-last-out needs three or more items a user: filter the log first")
     items, dense = np.unique(np.concatenate(rows), return_inverse=True)
     ends = np.cumsum([len(row) for row in rows])[:-1]
     numbered = np.split((dense + 1).astype(np.int32), ends)
-    return Split(
-        items=items,
-        train=[row[:-2] for row in numbered],
-        validation=np.array([row[-2] for row in numbered]),
-        test=np.array([row[-1] for row in numbered]),
-    )
+    validation, test = (np.array([row[place] for row in numbered]) for place in (-2, -1))
+    return Split(items, [row[:-2] for row in numbered], validation, test)
 
 
 def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
-    """Left-pads histories, their most recent items kept.
-
-    Args:
-        histories: Rows of item ids.
-        length: Columns of the result.
-        padding: What stands where there is no item.
-
-    Returns:
-        int64 `[rows, length]`.
-    """
+    """Returns histories as int64 `[rows, length]`, padded left, their most recent items kept."""
     table = np.full((len(histories), length), padding, np.int64)
     for row, history in zip(table, histories, strict=True):
         kept = history[-length:]
@@ -116,28 +80,17 @@ def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
 
 
 def ranks(
-    states: np.ndarray,
-    vectors: np.ndarray,
-    seen: Histories,
-    targets: np.ndarray,
-    *,
-    batch_size: int = 512,
+    states: np.ndarray, vectors: np.ndarray, seen: Histories, targets: np.ndarray, batch_size=512
 ) -> np.ndarray:
-    """Ranks each target among all items that its user has not seen.
+    """Ranks each user's target, from 1, among all items that the user has not seen.
 
     Args:
         states: `[users, dim]`.
         vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
             the trainer cannot score: it comes last.
         seen: Item ids that are no candidates, a row a user; a target always is one.
-        targets: One item id a user.
+        targets: One item id a user. A tie counts against it.
         batch_size: Users scored at a time.
-
-    Returns:
-        int64 ranks from 1. A tie counts against the target.
-
-    Raises:
-        ValueError: A state is not finite.
     """
     if not np.isfinite(states).all():
         raise ValueError("a state vector is not finite: the training diverged")
@@ -158,30 +111,12 @@ def ranks(
 
 
 def metrics(ranks_of_targets: np.ndarray, k: int = 10) -> dict[str, float]:
-    """HR and NDCG of one target a user.
-
-    Args:
-        ranks_of_targets: Ranks from 1.
-        k: Length of the list that is judged.
-
-    Returns:
-        The share of ranks up to `k`, and the mean gain `1 / log2(rank + 1)`, 0 beyond `k`.
-    """
+    """Returns HR@k, the share of ranks up to k, and NDCG@k, of one target a user."""
     gains = np.where(ranks_of_targets <= k, 1 / np.log2(ranks_of_targets + 1), 0)
     return {f"HR@{k}": float((ranks_of_targets <= k).mean()), f"NDCG@{k}": float(gains.mean())}
 
 
 def evaluate(split: Split, encode: Encoder, vectors: np.ndarray, part: str) -> dict[str, float]:
-    """Full ranking with seen items masked.
-
-    Args:
-        split: The split.
-        encode: Histories to state vectors `[users, dim]`.
-        vectors: As in `ranks`.
-        part: `"validation"` or `"test"`.
-
-    Returns:
-        HR@10 and NDCG@10.
-    """
+    """Returns HR@10 and NDCG@10 of "validation" or "test": full ranking, seen items masked."""
     histories = split.train if part == "validation" else split.test_histories()
     return metrics(ranks(encode(histories), vectors, histories, getattr(split, part)))

@@ -1,155 +1,316 @@
 """DCN-V2 of tfrecs beside TFRS's tutorial, RecBole and DeepCTR: training speed, and input.
 
-`python -m benchmarks.ranking` makes the peers' virtual environments where there are none, trains
-all on the same rows in turns, and writes its section of RESULTS.md; about 20 minutes on 2 cores.
+The rows have Criteo's shape: 26 categories, 13 numbers, a label that follows from them.
 """
 
-from __future__ import annotations
-
 import argparse
-import json
-import sys
+import atexit
+import functools
+import itertools
+import math
+import re
+import shutil
 import tempfile
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks import peers_environment, ranking_report
-from benchmarks.machine import CPU_ONLY, OtherLoad, measure_peak, peers_folder, pin
-from benchmarks.ranking_data import make_table
-from benchmarks.ranking_plan import DEEPCTR, RECBOLE, WORKER, plan
-from benchmarks.results import environment, write_section
-from benchmarks.turns import Limits, Process, Record, alternate, as_json
+import numpy as np
 
+from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
+from benchmarks.report import NONE, count, fill, peak_words, rate, share, table
+from benchmarks.sequential import fastest
+from benchmarks.worker import TENSORFLOW, MeteredBatches, Worker, WorkerSettings
+
+TRAIN, INPUT = "benchmarks.ranking:train", "benchmarks.ranking:read"
+TUTORIAL, DEEPCTR = "benchmarks.peers.tfrs:train", "benchmarks.peers.deepctr:train"
+RECBOLE = "benchmarks.peers.recbole:train_dcn"
 IDS = {"1m": 1_000_000, "10m": 10_000_000}
-QUICK = Limits(seconds=10, turn=2, timed_turns=2)
 QUICK_IDS = {"1m": 10_000, "10m": 100_000}
 QUICK_ROWS = 2**15
+# What must be reached: useful FLOP/s over the peak; samples/s over the tutorial, by group, and over
+# RecBole and DeepCTR.
+UTILISATION, OVER_TUTORIAL, PEERS = 0.65, {"1m": 1.3, "10m": 2.5}, 2.0
+
+# Values of the 26 categorical columns of Criteo's display advertising challenge (Kaggle, 2014).
+CRITEO = (
+    *(1_460, 583, 10_131_227, 2_202_608, 305, 24, 12_517, 633, 3, 93_145, 5_683, 8_351_593, 3_194),
+    *(27, 14_992, 5_461_306, 10, 5_652, 2_173, 4, 7_046_547, 18, 15, 286_181, 105, 142_572),
+)
+CATEGORY_NAMES = tuple(f"C{place + 1}" for place in range(len(CRITEO)))
+NUMBER_NAMES = tuple(f"I{place + 1}" for place in range(13))
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ranking",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--minutes", type=float, default=2, help="most minutes of training a trainer (%(default)s)")
-    add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
-    add(
-        "--quick",
-        action="store_true",
-        help="10 seconds a trainer, a hundredth of the ids, an eighth of the rows; writes nothing",
-    )
-    add(
-        "--only",
-        metavar="NAMES",
-        help="beginnings of names, such as tfrecs,deepctr; writes nothing",
-    )
-    add("--threads", type=int, default=2, help="processors that each trainer gets (%(default)s)")
-    add("--peers-venv", type=Path, help="RecBole's virtual environment (in tfrecs's cache folder)")
-    add("--deepctr-venv", type=Path, help="DeepCTR's (in tfrecs's cache folder)")
-    add("--peers-python", help="the Python to make them with (found on the PATH)")
-    add("--output", type=Path, help="file to write the section to, whatever was run (RESULTS.md)")
-    add("--json", type=Path, help="file to write every turn to")
-    options = parser.parse_args(arguments)
-    options.limits = (
-        QUICK if options.quick else Limits(seconds=60 * options.minutes, turn=options.turn)
-    )
-    try:
-        options.groups = groups(options, Path())
-    except ValueError as error:
-        parser.error(str(error))
+@dataclass(frozen=True)
+class Settings(WorkerSettings):
+    ids: int  # Sum of the vocabularies' sizes.
+    rows: int = 2**18
+    optimizer: str = "LazyAdam"  # Of tfrecs.
+    numbers: int = len(NUMBER_NAMES)  # How many numeric columns RecBole gets.
+    parquet: bool = False  # Whether rows are read from a Parquet file, not from memory.
+    strings: bool = False  # Whether its categories are strings.
+    dim: int = 16
+    cross_layers: int = 3  # Of full rank.
+    deep_units: tuple[int, ...] = (256, 256)
+    batch_size: int = 4096
+    learning_rate: float = 1e-3
+    epoch_steps: int = 8  # After which Keras's loop is looked at.
+    threads: int = 2  # Of RecBole.
+    seed: int = 0
+
+    def table(self) -> dict[str, np.ndarray]:
+        return make_table(self.rows, self.ids, self.seed)
+
+    def shuffled(self) -> dict[str, np.ndarray]:
+        order = np.random.default_rng(self.seed).permutation(self.rows)
+        return {name: values[order] for name, values in self.table().items()}
+
+    def fit(self, worker: Worker, packages: Sequence[str], model: Any, batches: Any) -> None:
+        """Trains by Keras's loop; numbers enter as one each."""
+        targets = self.epoch_steps * self.batch_size
+        width = self.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
+        worker.ready(packages, targets, width=width)
+        worker.fit(model, batches, targets, steps_per_epoch=self.epoch_steps, verbose=0)
+
+
+def vocabulary_sizes(total: int) -> np.ndarray:
+    """Returns sizes in Criteo's proportions, none below 3, that sum to `total`."""
+    sizes = np.maximum(np.array(CRITEO, np.int64) * total // sum(CRITEO), 3)
+    sizes[sizes.argmax()] += total - sizes.sum()
+    if sizes.min() < 3:
+        raise ValueError(f"{total} ids are too few for {len(sizes)} columns of at least 3")
+    return sizes
+
+
+def make_table(rows: int, total: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Makes rows whose vocabularies' sizes sum to `total`; returns their columns by name.
+
+    Categories are int32 ids from 1 by Zipf's law with exponent 1. Numbers are float32, standard
+    normal, as after a logarithm and standardisation. About a quarter of the labels are 1: their
+    log-odds are a sum of an effect of each category, which follows from its id, of the numbers, and
+    of a product of two categories' effects. The effects are the same for any seed.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = vocabulary_sizes(total)
+    # The inverse of the distribution function log(1 + id) / log(1 + size).
+    uniform = rng.random((rows, len(sizes)))
+    ids = np.floor(np.exp(uniform * np.log1p(sizes))).astype(np.int32)
+    ids = np.minimum(ids, sizes.astype(np.int32))
+    numbers = rng.standard_normal((rows, len(NUMBER_NAMES)), np.float32)
+    rules = np.random.default_rng(2014)
+    effects = rules.normal(scale=0.3, size=(len(sizes), 1009))
+    found = effects[np.arange(len(sizes)), ids % 1009]
+    logits = found.sum(1) + numbers @ rules.normal(scale=0.2, size=len(NUMBER_NAMES))
+    logits += 10 * found[:, 0] * found[:, 1]
+    logits += -1.3 - np.median(logits)
+    labels = rng.random(rows) < 1 / (1 + np.exp(-logits))
+    columns = [*np.ascontiguousarray(ids.T), *np.ascontiguousarray(numbers.T)]
+    columns.append(labels.astype(np.float32))
+    return dict(zip((*CATEGORY_NAMES, *NUMBER_NAMES, "label"), columns, strict=True))
+
+
+def raw_ids(ids: np.ndarray, strings: bool) -> np.ndarray:
+    """Returns categories as a log has them: numbers, or, as Criteo, eight hexadecimal digits."""
+    if not strings:
+        return ids.astype(np.int64)
+    # An odd multiplier modulo 2^32 renumbers one to one.
+    hashes = ids.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32)
+    return np.array([f"{value:08x}" for value in hashes.tolist()], object)
+
+
+def write_parquet(path: str, table: dict, strings: bool, group: int = 2**16) -> None:
+    """Writes a table as a Parquet file whose row groups have so many rows."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    categories = {name: raw_ids(table[name], strings) for name in CATEGORY_NAMES}
+    pa.parquet.write_table(pa.table(table | categories), path, row_group_size=group)
+
+
+def plan(
+    totals: dict[str, int], threads: int, only: str | None = None, **common: Any
+) -> dict[str, list[Record]]:
+    """Returns the records to fill: a group for each total, and "input" on the first of them.
+
+    The total is the sum of the vocabularies' sizes.
+    """
+
+    def one(name: str, label: str, trainer: str, **more: Any) -> Record:
+        return Record(name, label, trainer, Settings(threads=threads, **common, **more))
+
+    lazy, narrow = "tfrecs, LazyAdam", "RecBole, one of the 13 numbers"
+    groups = {
+        group: [
+            one(f"tfrecs-lazy-{group}", lazy, TRAIN, ids=ids),
+            one(f"tfrecs-adam-{group}", "tfrecs, Adam", TRAIN, ids=ids, optimizer="Adam"),
+            one(f"tutorial-{group}", "TFRS's DCN tutorial, Keras Adam", TUTORIAL, ids=ids),
+            one(f"deepctr-{group}", "DeepCTR", DEEPCTR, ids=ids),
+            one(f"recbole-{group}", "RecBole", RECBOLE, ids=ids),
+            one(f"recbole-narrow-{group}", narrow, RECBOLE, ids=ids, numbers=1),
+        ]
+        for group, ids in totals.items()
+    }
+    first = {"ids": next(iter(totals.values()))}
+    integers, strings = {**first, "parquet": True}, {**first, "parquet": True, "strings": True}
+    groups["input"] = [
+        one("input-memory", "rows in memory, input alone", INPUT, **first),
+        one("input-parquet", "Parquet, integers, input alone", INPUT, **integers),
+        one("input-parquet-strings", "Parquet, strings, input alone", INPUT, **strings),
+        one("tfrecs-parquet", f"{lazy}, trained from Parquet, integers", TRAIN, **integers),
+    ]
+    return select(groups, only)
+
+
+def make_schema(ids: int, strings: bool = False) -> Any:
+    """Returns the columns as tfrecs knows them: numbers enter as one each, squashed."""
+    from tfrecs.data import Categorical, Label, Numeric, Schema, Vocabulary
+
+    columns = {
+        name: Categorical(Vocabulary(raw_ids(np.arange(1, size + 1), strings)))
+        for name, size in zip(CATEGORY_NAMES, vocabulary_sizes(ids).tolist(), strict=True)
+    }
+    numbers = {name: Numeric("squashing") for name in NUMBER_NAMES}
+    return Schema({**columns, **numbers, "label": Label()})
+
+
+def read_rows(settings: Settings, schema: Any) -> Any:
+    """Returns rows from a Parquet file, which it writes first, or in memory."""
+    from tfrecs.data import ParquetRows, Rows
+
+    if not settings.parquet:
+        return Rows(settings.table(), "label")
+    folder = tempfile.mkdtemp(prefix="benchmarks-ranking-")
+    atexit.register(shutil.rmtree, folder)
+    write_parquet(f"{folder}/rows.parquet", settings.table(), settings.strings)
+    return ParquetRows(f"{folder}/rows.parquet", schema)
+
+
+def make_tfrecs(settings: Settings, schema: Any) -> Any:
+    import tfrecs
+
+    given = settings.take("dim", "cross_layers", "deep_units", "seed")
+    model = tfrecs.models.DeepCross(schema, **given, dropout=0.0)
+    model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
+    return model
+
+
+def train(settings: Settings, worker: Worker) -> None:
+    schema = make_schema(settings.ids, settings.strings)
+    rows = read_rows(settings, schema)
+    batches = rows.batch(settings.batch_size, seed=settings.seed)
+    model = make_tfrecs(settings, schema)
+    model.adapt(rows.sample(2**16) if settings.parquet else rows)
+    settings.fit(worker, ["tfrecs", *TENSORFLOW], model, batches.repeat())
+
+
+def read(settings: Settings, worker: Worker) -> None:
+    """Reads batches and does nothing with them."""
+    rows = read_rows(settings, make_schema(settings.ids, settings.strings))
+    batches = rows.batch(settings.batch_size, seed=settings.seed)
+    metered = MeteredBatches(batches, worker, lambda batch: len(batch["label"]))
+    worker.ready(["tfrecs", *TENSORFLOW], len(rows))
+    worker.run(lambda: [None for _ in range(10**6) for _ in metered])
+
+
+def flops_per_row(width: int, cross_layers: int, deep_units: Sequence[int]) -> int:
+    """Returns the useful floating point operations of a training step of DCN-V2, parallel, per row.
+
+        6 (L w^2 + w h_1 + h_1 h_2 + .. + w + h_last)
+
+    Counted are the products of the L full-rank crosses of a row of width w, of the deep layers of
+    h_1, h_2, .. units, and the output.
+    """
+    widths = [width, *deep_units]
+    deep = sum(before * after for before, after in itertools.pairwise(widths))
+    return 6 * (cross_layers * width**2 + deep + width + widths[-1])
+
+
+def speed(record: Record) -> float:
+    """Returns a trainer's useful GFLOP/s; NaN where nothing is trained."""
+    settings, width = record.settings, record.ready.get("width", math.nan)
+    return flops_per_row(width, settings.cross_layers, settings.deep_units) * record.rate / 1e9
+
+
+def training(record: Record, peak: float) -> dict[str, Any]:
+    """Returns speed, work and memory of a trainer: a row of the table of the same data."""
+    work = 1e3 * speed(record) / record.rate
+    return {
+        "trainer": record.label,
+        "samples/s (slowest–fastest turn)": rate(record),
+        "ms a batch": count(1000 * record.settings.batch_size / record.rate),
+        "width of a row": record.ready.get("width", NONE),
+        "MFLOP a sample": NONE if math.isnan(work) else f"{work:.2f}",
+        "useful GFLOP/s": count(speed(record)),
+        "utilisation": share(speed(record) / peak),
+        "peak memory, MB": count(record.done.get("peak_memory", math.nan)),
+    }
+
+
+def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float, float]]:
+    """Returns what is measured, what it is, and what it must be; only what has run."""
+    result = []
+    ran = {r.name: r for group in groups.values() for r in group if r.rates}
+    for group, over_tutorial in OVER_TUTORIAL.items():
+        if (ours := ran.get(f"tfrecs-lazy-{group}")) is None:
+            continue
+        ids = f"{ours.settings.ids:,} ids"
+        if group == "1m":
+            text = f"{ids}: useful FLOP/s of {ours.label}, over the peak"
+            result.append((text, speed(ours) / peak, UTILISATION))
+        recbole = fastest([r for name, r in ran.items() if re.match(f"recbole.*-{group}$", name)])
+        tutorial, deepctr = ran.get(f"tutorial-{group}"), ran.get(f"deepctr-{group}")
+        for theirs, aim in ((tutorial, over_tutorial), (recbole, PEERS), (deepctr, PEERS)):
+            if theirs is not None:
+                text = f"{ids}: samples/s of {ours.label}, over {theirs.label}"
+                result.append((text, ours.rate / theirs.rate, aim))
+    trained = ran.get("tfrecs-lazy-1m")
+    for name in ("input-parquet", "input-parquet-strings"):
+        if name in ran and trained is not None:
+            text = f"rows/s of {ran[name].label}, over samples/s of {trained.label}"
+            result.append((text, ran[name].rate / trained.rate, 1.0))
+    return result
+
+
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
+    groups, peak = outcome.groups, max(outcome.peaks.values())
+    parts = []
+    for group in OVER_TUTORIAL:
+        if records := groups.get(group):
+            parts.append(f"### Vocabularies of {records[0].settings.ids:,} ids together")
+            parts.append(table([training(record, peak) for record in records], right=True))
+    tables = {
+        "input": [
+            {"what": record.label, "rows/s (slowest–fastest turn)": rate(record)}
+            for record in groups["input"]
+        ],
+        "aims": [
+            {"what": text, "is": f"{value:.2f}", "at least": f"{aim:g}"}
+            for text, value, aim in aims(groups, peak)
+        ],
+    }
+    given = {name: table(rows, right=True) for name, rows in tables.items()}
+    ids = groups["input"][0].settings.ids if groups["input"] else 0
+    given |= {"training": "\n\n".join(parts), "ids": ids, "peaks": peak_words(outcome.peaks)}
+    settings = outcome.records[0].settings
+    return fill("ranking", options=options, settings=settings, **given, ending=outcome.ending)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Command("ranking", __doc__)
+    parser.add_turns(minutes=2, quick=Limits(seconds=10, turn=2, timed_turns=2))
+    parser.add_argument("--deepctr-venv", type=Path, help="DeepCTR's, as --peers-venv")
+    options = parser.read(arguments, "minutes", "turn", "quick", "only", "threads")
+    ids, less = (QUICK_IDS, {"rows": QUICK_ROWS}) if options.quick else (IDS, {})
+    make = functools.partial(plan, **less)
+    options.groups = parser.checked(make, ids, options.threads, options.only)
     return options
 
 
-def groups(options: argparse.Namespace, folder: Path) -> dict[str, list[Record]]:
-    """The records to fill; Parquet files are in `folder`."""
-    files = {
-        strings: str((folder / f"{kind}.parquet").resolve())
-        for strings, kind in ((False, "integers"), (True, "strings"))
-    }
-    ids = QUICK_IDS if options.quick else IDS
-    common = {"rows": QUICK_ROWS} if options.quick else {}
-    return plan(ids, options.threads, options.only, files, **common)
-
-
-def command(options: argparse.Namespace) -> str:
-    """The command as others would give it: what it measures, without this machine's paths."""
-    text = "python -m benchmarks.ranking"
-    defaults = parse_arguments([])
-    for name in ("minutes", "turn", "quick", "only", "threads"):
-        value = getattr(options, name)
-        if value != getattr(defaults, name):
-            number = f"{value:g}" if isinstance(value, float) else value
-            text += f" --{name}" if value is True else f" --{name} {number}"
-    return text
-
-
-def write_files(records: list[Record]) -> None:
-    """Writes the Parquet files that workers read."""
-    from benchmarks.ranking_worker import write_parquet
-
-    wanted = {r.settings.parquet: r.settings for r in records if r.settings.parquet}
-    for path, settings in wanted.items():
-        table = make_table(settings.rows, settings.ids, settings.seed)
-        write_parquet(path, table, settings.strings)
-
-
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    modules = {r.module for group in options.groups.values() for r in group}
-    pythons = {WORKER: sys.executable}
-    for module, folder, name, files in (
-        (RECBOLE, options.peers_venv, "benchmark-peers", peers_environment.PEERS),
-        (DEEPCTR, options.deepctr_venv, "benchmark-deepctr", peers_environment.DEEPCTR),
-    ):
-        if module in modules:
-            pythons[module] = peers_environment.ensure(
-                folder or peers_folder(name), options.peers_python, files
-            )
-    pin(options.threads)
-    machine, load = environment(), OtherLoad()
-    limit = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    begun, peaks = time.time(), {}
-    with tempfile.TemporaryDirectory(prefix="benchmarks-ranking-") as data:
-        logs = Path(tempfile.mkdtemp(prefix="benchmarks-ranking-logs-"))
-        plan_of_run = groups(options, Path(data))
-        records = [record for group in plan_of_run.values() for record in group]
-        write_files(records)
-
-        def start(record: Record) -> Process:
-            # DeepCTR, like TFRS, is for Keras 2.
-            variables = {**CPU_ONLY, "TF_USE_LEGACY_KERAS": "1"}
-            variables |= limit if record.module == RECBOLE else {}
-            return Process(record, pythons[record.module], logs / f"{record.name}.log", variables)
-
-        for group in filter(None, plan_of_run.values()):
-            measure_peak(peaks)
-            alternate(
-                group,
-                start,
-                options.limits,
-                lambda text: print(f"{time.time() - begun:6.0f} s  {text}", flush=True),
-            )
-        measure_peak(peaks)
-    text = ranking_report.section(
-        plan_of_run,
-        command=command(options),
-        limits=options.limits,
-        threads=options.threads,
-        peaks=peaks,
-        environment=machine,
-        others=load.share(),
-    )
-    print(f"\n{text}\n")
-    if options.json:
-        options.json.write_text(json.dumps([*map(as_json, records), {"peaks": peaks}], indent=1))
-    if options.output or not (options.quick or options.only):
-        write_section("ranking", text, *filter(None, [options.output]))
-    if any(record.failure for record in records):
-        sys.exit(1)
+    outcome = compare(options, options.groups, peaks=True)
+    conclude("ranking", options, outcome, section(options, outcome))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,9 @@
-"""Quality of the recipes, and of the main job: several seeds of each, by `tfrecs train` itself.
+"""Quality of the recipes, and of the main jobs: several seeds of each, by `tfrecs train` itself.
 
-`TFRECS_DATA=path/to/data python -m benchmarks.recipes sasrec-beauty --seeds 0 1 2` trains a recipe
-once for each seed into `runs/recipes/NAME-SEED`, and writes the section of RESULTS.md of that
-recipe from what the runs' metrics.json say. `ml-100k` names the main job, and `ml-100k-clicks` that
-of `--model deep-cross`. A run that is finished is not trained again but read, unless the recipe has
-changed; one that was stopped is resumed.
+A run that is finished is not trained again but read, unless the recipe has changed; one that was
+stopped is resumed.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import statistics
 import subprocess
@@ -21,12 +15,12 @@ from typing import Any
 import yaml
 
 import tfrecs
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command
+from benchmarks.report import fill, mean_sd, pair, publish, table
 
 # Jobs that are no recipes: their settings are the defaults.
 JOBS = {"ml-100k": [], "ml-100k-clicks": ["--model", "deep-cross"]}
-LISTS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
-ROWS = ("AUC", "LogLoss")
+LISTS, ROWS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20"), ("AUC", "LogLoss")
 # Published by others on the same file and protocol, and what the recipe aims at.
 AIMS = {
     "ml-100k": "NDCG@10 .1080 in under 4 minutes from start to report",
@@ -41,98 +35,70 @@ AIMS = {
 }
 
 
-def arguments(name: str, seed: int, more: Sequence[str] = ()) -> list[str]:
-    """What `tfrecs train` is called with, but for the output."""
-    source = JOBS.get(name, ["--recipe", name])
-    return [*source, *more, "--seed", str(seed)]
-
-
 def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Trains one seed, unless its run is finished, and returns its metrics.
-
-    Args:
-        name: A recipe or job.
-        seed: Its seed.
-        folder: The run folder.
-        more: Further flags of `tfrecs train`.
-    """
-    settings = folder.with_name(f"{folder.name}.settings.json")
-    wanted = {"arguments": arguments(name, seed, more), "version": tfrecs.__version__}
+    """Trains a recipe or job with `more` flags, unless its run is finished; returns its metrics."""
+    settings, metrics = folder.with_name(f"{folder.name}.settings.json"), folder / "metrics.json"
+    arguments = [*JOBS.get(name, ["--recipe", name]), *more, "--seed", str(seed)]
+    wanted = {"arguments": arguments, "version": tfrecs.__version__}
     if name not in JOBS:
-        recipe = Path(tfrecs.__file__).parent / "recipes" / f"{name}.yaml"
-        wanted["recipe"] = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        wanted["recipe"] = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
     begun = folder.is_dir() and any(folder.iterdir())
     if begun and (not settings.exists() or json.loads(settings.read_text()) != wanted):
         raise SystemExit(f"{folder} holds a run of other settings; remove it or name --output.")
-    metrics = folder / "metrics.json"
     if not (metrics.exists() and json.loads(metrics.read_text())["finished"]):
         folder.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps(wanted))
-        command = (
-            ["--resume", str(folder)] if begun else [*wanted["arguments"], "--output", str(folder)]
-        )
-        subprocess.run([sys.executable, "-m", "tfrecs", "train", *command], check=True)
+        flags = ["--resume", str(folder)] if begun else [*arguments, "--output", str(folder)]
+        subprocess.run([sys.executable, "-m", "tfrecs", "train", *flags], check=True)
     return json.loads(metrics.read_text())
 
 
-def section(name: str, seeds: list[int], runs: list[dict[str, Any]]) -> str:
-    """The section of a recipe."""
-    what = f"`{' '.join(['tfrecs train', *JOBS.get(name, ['--recipe', name])])}`"
+def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> str:
+    what = " ".join(["tfrecs train", *JOBS.get(name, ["--recipe", name])])
     first = runs[0]
     lists = LISTS[0] in first["test"]
     metrics = LISTS if lists else ROWS
-    ranked = ""
-    if lists:
-        full = "candidates" not in first["protocol"]
-        ranked = ", full ranking, seen items masked" if full else ""
-        ranked += ", ties against the target"
-    lines = [
-        f"## Quality: {'the main job' if name == 'ml-100k' else name}",
-        "",
-        f"`python -m benchmarks.recipes {name} --seeds {' '.join(map(str, seeds))}`: {what} on "
-        f"{first['data']}, {first['protocol']}, {first['num_users']:,} users, "
-        f"{first['num_items']:,} items{ranked}. "
-        f"Chosen on validation; the test is looked at once a run. Aim: {AIMS[name]}.",
-        "",
-        f"| seed | epochs | best | training, s | validation {' / '.join(metrics[:2])} | "
-        + " | ".join(f"test {metric}" for metric in metrics)
-        + " |",
-        "|---" * (5 + len(metrics)) + "|",
+    ranked = ", ties against the target" if lists else ""
+    if lists and "candidates" not in first["protocol"]:
+        ranked = f", full ranking, seen items masked{ranked}"
+
+    def values(found: dict[str, float]) -> dict[str, str]:
+        return {f"test {metric}": f"{found[metric]:.4f}" for metric in metrics}
+
+    rows: list[dict[str, Any]] = [
+        {
+            "seed": seed,
+            "epochs": run["epochs"],
+            "best": run["best_epoch"],
+            "training, s": f"{run['train_seconds']:.0f}",
+            f"validation {' / '.join(metrics[:2])}": pair(run["validation"], metrics[:2]),
+            **values(run["test"]),
+        }
+        for seed, run in zip(seeds, runs, strict=True)
     ]
-    for seed, run in zip(seeds, runs, strict=True):
-        validation = run["validation"]
-        lines.append(
-            f"| {seed} | {run['epochs']} | {run['best_epoch']} | {run['train_seconds']:.0f} | "
-            f"{' / '.join(f'{validation[metric]:.4f}' for metric in metrics[:2])} | "
-            + " | ".join(f"{run['test'][metric]:.4f}" for metric in metrics)
-            + " |"
-        )
     if len(runs) > 1:
-        columns = [[run["test"][metric] for run in runs] for metric in metrics]
-        means = " | ".join(
-            f"**{statistics.mean(column):.4f}** ± {statistics.stdev(column):.4f}"
-            for column in columns
-        )
+        means = {f"test {m}": mean_sd([run["test"][m] for run in runs], "**") for m in metrics}
         seconds = statistics.mean(run["train_seconds"] for run in runs)
-        lines.append(f"| mean ± sd | | | {seconds:.0f} | | {means} |")
-    for baseline, found in first["baselines"].items():
-        values = " | ".join(f"{found[metric]:.4f}" for metric in metrics)
-        lines.append(f"| {baseline} | | | | | {values} |")
-    return "\n".join([*lines, "", environment()])
+        rows.append({"seed": "mean ± sd", "training, s": f"{seconds:.0f}", **means})
+    rows += [{"seed": baseline, **values(found)} for baseline, found in first["baselines"].items()]
+    given = {"name": "the main job" if name == "ml-100k" else name, "ranked": ranked}
+    given |= {"job": what, "first": first, "aim": AIMS[name], "table": table(rows)}
+    seeds_given = " ".join(map(str, seeds))
+    return fill(
+        "recipe", command=f"python -m benchmarks.recipes {name} --seeds {seeds_given}", **given
+    )
 
 
 def main() -> None:
-    """Trains, and writes the sections."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=sorted(AIMS), metavar="NAME", help=str(AIMS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, default=Path("runs/recipes"))
+    parser = Command("recipes", __doc__, output=False)
+    add = parser.add_argument
+    add("names", nargs="+", choices=sorted(AIMS), metavar="NAME", help=str(AIMS))
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add("--output", type=Path, default=Path("runs/recipes"), help="where runs are kept")
     options = parser.parse_args()
     for name in options.names:
         runs = [train(name, seed, options.output / f"{name}-{seed}") for seed in options.seeds]
-        text = section(name, options.seeds, runs)
-        print(text)
-        write_section(name, text)
+        publish(name, section(name, options.seeds, runs))
 
 
 if __name__ == "__main__":

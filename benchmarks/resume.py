@@ -1,14 +1,9 @@
 """Proof that a run which is killed ends as one that is not: SASRec on MovieLens-100K.
 
-`python -m benchmarks.resume` trains twice into `runs/resume`: once undisturbed, and once by the
-same command again and again, killed (SIGKILL) at random moments of which a seed decides. It fails
-unless the sha256 of the last weights, with the optimizer and all random state, and that of the best
-weights are equal, and writes both into RESULTS.md.
+It trains twice: once undisturbed, and once by the same command again and again, killed at random
+moments. It fails unless the sums of all last state and of the best weights are equal.
 """
 
-from __future__ import annotations
-
-import argparse
 import hashlib
 import random
 import shutil
@@ -17,30 +12,24 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.results import environment, write_section
+from benchmarks.harness import Command
+from benchmarks.report import fill, publish, table
 from tfrecs._keras import tf
 from tfrecs.training import Run
 
-JOB = ["--model", "sasrec", "--data", "ml-100k", "--patience", "null"]
+JOB = "--model sasrec --data ml-100k --patience null"
 # Often, so that most kills come within an epoch, and some within a save.
-OFTEN = ["--checkpoint_minutes", "0.01"]
+OFTEN = "--checkpoint_minutes 0.01"
 
 
 def train(folder: Path, epochs: int, seconds: float | None = None) -> bool:
-    """Runs `tfrecs train`.
+    """Runs `tfrecs train`, and returns whether it ended by itself.
 
-    Args:
-        folder: The run folder.
-        epochs: Epochs of the run.
-        seconds: When to kill it, counted from its first step; None lets it end.
-
-    Returns:
-        Whether it ended by itself.
+    It is killed so many seconds after its first step; None lets it end.
     """
-    settings = [*JOB, *OFTEN, "--epochs", str(epochs), "--output", str(folder)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tfrecs", "train", *settings], stdout=subprocess.DEVNULL
-    ) as process:
+    settings = [*JOB.split(), *OFTEN.split(), "--epochs", str(epochs), "--output", str(folder)]
+    command = [sys.executable, "-m", "tfrecs", "train", *settings]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         if seconds is not None:
             before = _places(folder)
             while process.poll() is None and _places(folder) == before:
@@ -60,62 +49,47 @@ def _places(folder: Path) -> list[str]:
 
 
 def sha256(folder: Path, epochs: int) -> tuple[str, str]:
-    """Of all variables of the last checkpoint, and of the weights of the best one."""
-    run = Run(folder)
-    last = hashlib.sha256()
+    """Returns the sums of all variables of the last checkpoint, and of the best weights."""
+    last, best = hashlib.sha256(), hashlib.sha256()
     reader = tf.train.load_checkpoint(str(folder / "checkpoints" / f"epoch-{epochs:04d}/weights"))
     for name in sorted(reader.get_variable_to_shape_map()):
         if "OBJECT_GRAPH" not in name:
             last.update(name.encode() + reader.get_tensor(name).tobytes())
-    best = hashlib.sha256()
-    for weights in run.load_model().get_weights():
+    for weights in Run(folder).load_model().get_weights():
         best.update(weights.tobytes())
     return last.hexdigest(), best.hexdigest()
 
 
 def main() -> None:
-    """Trains, compares, and writes the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0, help="Of the moments of the kills.")
-    parser.add_argument("--output", type=Path, default=Path("runs/resume"))
-    options = parser.parse_args()
+    parser = Command("resume", __doc__, output=False)
+    add = parser.add_argument
+    add("--kills", type=int, default=10, help="(%(default)s)")
+    add("--epochs", type=int, default=12, help="(%(default)s)")
+    add("--seed", type=int, default=0, help="of the moments of the kills (%(default)s)")
+    add("--output", type=Path, default=Path("runs/resume"), help="where runs are kept")
+    told = ("kills", "epochs", "seed")
+    options = parser.read(None, *told, always=told)
     whole, killed = options.output / "whole", options.output / "killed"
     for folder in (whole, killed):
         shutil.rmtree(folder, ignore_errors=True)
     train(whole, options.epochs)
     longest = 2 * Run(whole).metrics["train_seconds"] / options.kills
-    rng = random.Random(options.seed)
-    rows = []
+    rng, rows = random.Random(options.seed), []
     for number in range(1, options.kills + 1):
         if train(killed, options.epochs, rng.uniform(0, longest)):
             raise SystemExit(f"The run ended before kill {number}: ask for more --epochs.")
         saving = "yes" if any(name.startswith(".") for name in _places(killed)) else ""
         newest = Run(killed).checkpoints(None).positions()[-1:]
         where = f"{newest[0].epoch} epochs, {newest[0].batch} batches" if newest else "nothing"
-        rows.append(f"| {number} | {where} | {saving} |")
-        print(rows[-1], flush=True)
+        row = {"kill": number, "newest checkpoint then": where, "in the middle of a save": saving}
+        rows.append(row)
+        print(row, flush=True)
     train(killed, options.epochs)
     sums = [sha256(folder, options.epochs) for folder in (whole, killed)]
     if sums[0] != sums[1]:
         raise SystemExit(f"The weights differ: {sums}")
-    text = [
-        "## Resume: a run that is killed ends as one that is not",
-        "",
-        f"`python -m benchmarks.resume --kills {options.kills} --epochs {options.epochs} --seed "
-        f"{options.seed}`: `tfrecs train {' '.join([*JOB, *OFTEN])}`, killed by SIGKILL at random "
-        "moments and started again by the same command.",
-        "",
-        f"- last weights, optimizer and random state of both runs: sha256 `{sums[0][0]}`",
-        f"- best weights of both: sha256 `{sums[0][1]}`",
-        "",
-        "| kill | newest checkpoint then | in the middle of a save |",
-        "|---|---|---|",
-        *rows,
-    ]
-    write_section("resume", "\n".join([*text, "", environment()]))
-    print("\n".join(text))
+    given = {"job": f"{JOB} {OFTEN}", "last": sums[0][0], "best": sums[0][1]}
+    publish("resume", fill("resume", command=options.command, **given, table=table(rows)))
 
 
 if __name__ == "__main__":

@@ -1,123 +1,247 @@
-"""SASRec of tfrecs beside RePlay, RecTools, RecBole and plain Keras: speed, memory, quality.
-
-`python -m benchmarks.sequential` makes the peers' virtual environment where there is none, trains
-all on the same data in turns, and writes its section of RESULTS.md; about 25 minutes on 2 cores.
-The folder of the data is named by `TFRECS_DATA`.
-"""
-
-from __future__ import annotations
+"""SASRec of tfrecs beside RePlay, RecTools, RecBole and plain Keras: speed, memory, quality."""
 
 import argparse
-import json
-import os
-import sys
-import tempfile
-import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks import peers_environment, protocol, sequential_report
-from benchmarks.machine import CPU_ONLY, OtherLoad, measure_peak, peers_folder, pin
-from benchmarks.results import environment, write_section
-from benchmarks.sequential_plan import plan
-from benchmarks.turns import Limits, Process, Record, alternate, as_json
+import numpy as np
 
-QUICK = Limits(seconds=20, turn=5, timed_turns=2, patience=3)
+from benchmarks import protocol
+from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
+from benchmarks.report import (
+    NONE,
+    count,
+    epochs,
+    fill,
+    peak_words,
+    quality,
+    rate,
+    share,
+    short,
+    table,
+    time_to,
+)
+from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
+
+TFRECS, KERAS = "benchmarks.sequential:train", "benchmarks.peers.plain_keras:train"
+REPLAY, RECTOOLS = "benchmarks.peers.replay:train", "benchmarks.peers.rectools:train"
+RECBOLE = "benchmarks.peers.recbole:train_sasrec"
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sequential",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+@dataclass(frozen=True)
+class Settings(WorkerSettings):
+    data: str  # A file that `protocol.read_rows` reads.
+    loss: str = "full"  # Or "sampled".
+    optimizer: str = "Adam"  # Or "LazyAdam", of tfrecs.
+    bucketed: bool = False  # RePlay's length buckets.
+    dim: int = 64  # Width of the model and of its feed-forward layers.
+    num_blocks: int = 2
+    num_heads: int = 2
+    max_length: int = 50
+    dropout: float = 0.2
+    batch_size: int = 128  # Users a step; samples a step where a trainer has its own.
+    learning_rate: float = 1e-3
+    num_negatives: int = 256
+    threads: int = 2  # Of a peer.
+    seed: int = 0
+    evaluate: bool = True
+
+
+def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[Record]]:
+    def record(common: dict, name: str, label: str, trainer: str, **more: Any) -> Record:
+        return Record(name, label, trainer, Settings(threads=threads, **common, **more))
+
+    beauty = {"data": str((folder / "amazon-beauty.txt.gz").resolve())}
+    ml_1m = {"data": str((folder / "ml-1m-sequences.txt.gz").resolve())}
+    one, long = partial(record, beauty), {**ml_1m, "max_length": 200, "evaluate": False}
+    wide = partial(record, {**beauty, "dim": 256, "batch_size": 256, "evaluate": False})
+    full, negatives = "tfrecs, full softmax", "tfrecs, 256 shared negatives"
+    few, lazy = {"loss": "sampled"}, {"loss": "sampled", "optimizer": "LazyAdam"}
+    replay, bucketed = "RePlay, CESampled, 256 shared", {"bucketed": True}
+    groups = {
+        "beauty": [
+            one("tfrecs-full", full, TFRECS),
+            one("tfrecs-sampled", negatives, TFRECS, **few),
+            one("tfrecs-sampled-lazy", f"{negatives}, LazyAdam", TFRECS, **lazy),
+            one("replay-sampled", replay, REPLAY, **few),
+            one("replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, **few, **bucketed),
+            one("replay-full", "RePlay, CE", REPLAY),
+            one("rectools-sampled", "RecTools, sampled_softmax, 256 a position", RECTOOLS, **few),
+            one("rectools-full", "RecTools, softmax", RECTOOLS),
+            one("recbole-full", "RecBole, CE", RECBOLE),
+        ],
+        "ml-1m": [
+            record(long, "tfrecs-ml-1m", full, TFRECS),
+            record(long, "keras-ml-1m", "plain Keras", KERAS),
+        ],
+        "utilisation": [
+            wide("tfrecs-d256-1-block", f"{full}, d256, 1 block", TFRECS, num_blocks=1),
+            wide("tfrecs-d256-3-blocks", f"{full}, d256, 3 blocks", TFRECS, num_blocks=3),
+        ],
+    }
+    return select(groups, only)
+
+
+def in_batches(states: Callable[[Any], Any], length: int) -> protocol.Encoder:
+    """Returns an encoder of whole splits from one of padded int32 tables."""
+    from tfrecs._keras import tf
+
+    graph = tf.function(states, input_signature=[tf.TensorSpec([None, length], tf.int32)])
+
+    def encode(rows: protocol.Histories) -> np.ndarray:
+        table = protocol.padded(rows, length).astype(np.int32)
+        parts = [graph(table[at : at + 512]).numpy() for at in range(0, len(table), 512)]
+        return np.concatenate(parts)
+
+    return encode
+
+
+def train(settings: Settings, worker: Worker) -> None:
+    """Trains tfrecs by `model.fit`, from the log on, TensorFlow choosing its threads."""
+    import tfrecs
+    from tfrecs._keras import tf
+
+    split = protocol.read(settings.data)
+    parts = tfrecs.data.leave_last_out(tfrecs.data.read(settings.data))
+    loss = tfrecs.losses.FullSoftmax()
+    if settings.loss == "sampled":
+        loss = tfrecs.losses.SampledSoftmax(num_negatives=settings.num_negatives)
+    given = settings.take("dim", "num_blocks", "num_heads", "max_length", "dropout", "seed")
+    model = tfrecs.models.SASRec(parts.items, **given, loss=loss)
+    model.compile(getattr(tfrecs.optimizers, settings.optimizer)(settings.learning_rate))
+    sequences = parts.train.sequences(settings.max_length, windows="last")
+    expected = split.num_targets(settings.max_length)
+    if sequences.num_targets != expected:
+        raise RuntimeError(f"tfrecs trains on {sequences.num_targets} targets, not {expected}")
+    batches = sequences.batch(settings.batch_size, seed=settings.seed)
+
+    # tfrecs's ids of the split's items.
+    ids = parts.items.encode(split.items)
+    known = np.concatenate([[0], ids]).astype(np.int32)
+    encode = in_batches(
+        lambda table: model.query_vectors({"history": tf.gather(known, table)}), settings.max_length
     )
-    add = parser.add_argument
-    add("--minutes", type=float, default=2, help="most minutes of training a trainer (%(default)s)")
-    add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
-    add("--quick", action="store_true", help="20 seconds a trainer, in turns of 5; writes nothing")
-    add(
-        "--only", metavar="NAMES", help="beginnings of names, such as tfrecs,replay; writes nothing"
-    )
-    add("--ndcg", type=float, default=0.03, help="the NDCG@10 whose time is told (%(default)s)")
-    add("--threads", type=int, default=2, help="processors that each trainer gets (%(default)s)")
-    add("--data", type=Path, help="folder of the data (the environment's TFRECS_DATA)")
-    add("--peers-venv", type=Path, help="the peers' virtual environment (in tfrecs's cache folder)")
-    add("--peers-python", help="the Python to make it with (found on the PATH)")
-    add("--output", type=Path, help="file to write the section to, whatever was run (RESULTS.md)")
-    add("--json", type=Path, help="file to write every turn and epoch to")
-    options = parser.parse_args(arguments)
-    if options.data is None and "TFRECS_DATA" in os.environ:
-        options.data = Path(os.environ["TFRECS_DATA"])
-    if options.data is None or not options.data.is_dir():
-        parser.error(f"the data is not there ({options.data}): set TFRECS_DATA or give --data")
-    try:
-        options.groups = plan(options.data, options.threads, options.only)
-    except ValueError as error:
-        parser.error(str(error))
-    full = Limits(seconds=60 * options.minutes, turn=options.turn)
-    options.limits = QUICK if options.quick else full
+    vectors = model.item_vectors
+    worker.set_model(split, encode, lambda: vectors().numpy()[ids - 1], settings.evaluate)
+    worker.ready(["tfrecs", *TENSORFLOW], expected, num_items=split.num_items)
+    worker.fit(model, batches, expected)
+
+
+def flops_per_target(num_items: int, dim: int, num_blocks: int, hidden_dim: int = 0) -> int:
+    """Returns the useful floating point operations of a training step, per target.
+
+    A product of a row with an m x n matrix takes 2 m n, and as much twice more for the gradients of
+    both factors. Counted are the scores of V items and the dense layers of the blocks (four of
+    attention, two of the feed-forward network, of width `hidden_dim` or d), at positions with a
+    target alone: padding, attention weights, norms, dropout and the optimizer are not useful.
+    """
+    blocks = num_blocks * 6 * (4 * dim**2 + 2 * dim * (hidden_dim or dim))
+    return 6 * num_items * dim + blocks
+
+
+def comparison(record: Record, ndcg: float) -> dict[str, str]:
+    """Returns speed, memory and quality of a trainer: a row of the table of the same data."""
+    done, ready, best = record.done, record.ready, record.best or {}
+    memory = f"{count(done['peak_memory'])} ({count(ready['base_memory'])})" if done else NONE
+    return {
+        "trainer": record.label,
+        "targets/s (slowest–fastest turn)": rate(record),
+        "s an epoch": short(record.seconds_per_epoch) if ready else NONE,
+        f"s to validation NDCG@10 {ndcg:g}": time_to(record, ndcg),
+        "peak memory, MB (before training)": memory,
+        "epochs, best of": epochs(record, "less than 1"),
+        "validation HR@10 / NDCG@10": quality(best.get("validation")),
+        "test HR@10 / NDCG@10": quality(best.get("test")),
+    }
+
+
+def fastest(records: Sequence[Record]) -> Record | None:
+    timed = [record for record in records if record.rates]
+    return max(timed, key=lambda record: record.rate, default=None)
+
+
+def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
+    """Returns what is compared, how many times faster, and the aim; only pairs that have run."""
+    ran = {r.name: r for group in groups.values() for r in group if r.rates}
+    peers = [r for r in groups["beauty"] if r.rates and not r.name.startswith("tfrecs")]
+    full = fastest([peer for peer in peers if peer.settings.loss == "full"])
+    sampled = fastest([peer for peer in peers if peer.settings.loss == "sampled"])
+    pairs = [
+        ("Beauty", "tfrecs-full", full, 25.0),
+        ("Beauty", "tfrecs-full", sampled, 1.0),
+        ("Beauty", "tfrecs-sampled", sampled, 3.0),
+        ("Beauty", "tfrecs-sampled", ran.get("replay-sampled"), 3.0),
+        ("ML-1M", "tfrecs-ml-1m", ran.get("keras-ml-1m"), 2.5),
+    ]
+    found = {}
+    for data, name, theirs, aim in pairs:
+        if (ours := ran.get(name)) and theirs:
+            found[f"{data}: {ours.label} over {theirs.label}"] = (ours.rate / theirs.rate, aim)
+    return [(text, *values) for text, values in found.items()]
+
+
+def utilisation(record: Record, peak: float) -> dict[str, str]:
+    """Returns a trainer's useful operations a second, over the peak: a row of the table."""
+    settings = record.settings
+    flops = flops_per_target(record.ready["num_items"], settings.dim, settings.num_blocks)
+    speed, aim = flops * record.rate / 1e9, {64: ".38", 256: ".60"}.get(settings.dim, NONE)
+    return {
+        "trainer": record.name,
+        "MFLOP a target": f"{flops / 1e6:.2f}",
+        "targets/s": count(record.rate),
+        "useful GFLOP/s": count(speed),
+        "utilisation": share(speed / peak),
+        "aim": NONE if record.name == "tfrecs-ml-1m" else aim,
+    }
+
+
+def section(options: argparse.Namespace, outcome: Outcome) -> str:
+    groups, seconds = outcome.groups, options.limits.seconds
+    ran = [record for record in outcome.records if record.rates]
+    slow = [r.label for r in groups["beauty"] if r.rates and r.seconds_per_epoch > seconds]
+    ours = [r for r in ran if r.name.startswith("tfrecs") and r.settings.loss == "full"]
+    words = f"as one takes more than {seconds:.0f} s: {'; '.join(slow)}. Their seconds an epoch"
+    timed = f"Only timed, over a part of an epoch, {words} follow from targets/s." if slow else ""
+    tables = {
+        "beauty": [comparison(record, options.ndcg) for record in groups["beauty"]],
+        "ml_1m": [
+            {
+                "trainer": r.label,
+                "targets/s": count(r.rate),
+                "s an epoch": short(r.seconds_per_epoch),
+            }
+            for r in groups["ml-1m"]
+            if r.ready
+        ],
+        "ratios": [
+            {"targets/s of": text, "times": f"{ratio:.2f}", "aim": f"{aim:g}"}
+            for text, ratio, aim in ratios(groups)
+        ],
+        "utilisation": [utilisation(record, max(outcome.peaks.values())) for record in ours],
+    }
+    given = {name: table(rows, right=True) for name, rows in tables.items()}
+    given |= {"timed": timed, "peaks": peak_words(outcome.peaks)}
+    return fill("sequential", options=options, **given, ending=outcome.ending)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Command("sequential", __doc__, data=True)
+    parser.add_turns(minutes=2, quick=Limits(seconds=20, turn=5, timed_turns=2))
+    text = "the NDCG@10 whose time is told (%(default)s)"
+    parser.add_argument("--ndcg", type=float, default=0.03, help=text)
+    options = parser.read(arguments, "minutes", "turn", "quick", "only", "ndcg", "threads")
+    folder = parser.folder(options.data)
+    options.groups = parser.checked(plan, folder, options.threads, options.only)
     return options
 
 
-def command(options: argparse.Namespace) -> str:
-    """The command as others would give it: what it measures, without this machine's paths."""
-    text = "python -m benchmarks.sequential"
-    defaults = parse_arguments(["--data", str(options.data)])
-    for name in ("minutes", "turn", "quick", "only", "ndcg", "threads"):
-        value = getattr(options, name)
-        if value != getattr(defaults, name):
-            number = f"{value:g}" if isinstance(value, float) else value
-            text += f" --{name}" if value is True else f" --{name} {number}"
-    return text
-
-
 def main() -> None:
-    """Runs the benchmark."""
     options = parse_arguments()
-    groups, limits = options.groups, options.limits
-    records = [record for group in groups.values() for record in group]
-    peers_python = ""
-    if any(".peers." in record.module for record in records):
-        folder = options.peers_venv or peers_folder("benchmark-peers")
-        peers_python = peers_environment.ensure(folder, options.peers_python)
-    pin(options.threads)
-    machine, load = environment(), OtherLoad()
-    logs = Path(tempfile.mkdtemp(prefix="benchmarks-sequential-"))
-    limit = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-
-    def start(record: Record) -> Process:
-        peer = ".peers." in record.module
-        variables = {**CPU_ONLY, **(limit if peer else {})}
-        python = peers_python if peer else sys.executable
-        return Process(record, python, logs / f"{record.name}.log", variables)
-
-    begun, peaks = time.time(), {}
-    for group in filter(None, groups.values()):
-        measure_peak(peaks)
-        alternate(group, start, limits, lambda text: print(f"{time.time() - begun:6.0f} s  {text}"))
-    measure_peak(peaks)
-    items = {
-        data: protocol.leave_last_out(protocol.read_rows(data)).num_items
-        for data in {record.settings.data for record in records}
-    }
-    text = sequential_report.section(
-        groups,
-        command=command(options),
-        ndcg=options.ndcg,
-        limits=limits,
-        threads=options.threads,
-        num_items=items,
-        peaks=peaks,
-        environment=machine,
-        others=load.share(),
-    )
-    print(f"\n{text}\n")
-    if options.json:
-        options.json.write_text(json.dumps([*map(as_json, records), {"peaks": peaks}], indent=1))
-    if options.output or not (options.quick or options.only):
-        write_section("sequential", text, *filter(None, [options.output]))
-    if any(record.failure for record in records):
-        sys.exit(1)
+    outcome = compare(options, options.groups, peaks=True)
+    conclude("sequential", options, outcome, section(options, outcome))
 
 
 if __name__ == "__main__":

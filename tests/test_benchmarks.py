@@ -1,7 +1,9 @@
 """The parts of the benchmarks that count, split, rank and write."""
 
+import argparse
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks is no part of the installed package
 
-from benchmarks import peers_environment, protocol, sequential  # noqa: E402
-from benchmarks import sequential_report as report  # noqa: E402
-from benchmarks.results import write_section  # noqa: E402
-from benchmarks.sequential_plan import names, plan  # noqa: E402
-from benchmarks.turns import Limits, Process, Record, alternate  # noqa: E402
-from benchmarks.utilisation import flops_per_target  # noqa: E402
-from benchmarks.worker import Settings  # noqa: E402
+from benchmarks import machine, protocol, report, sequential  # noqa: E402
+from benchmarks.harness import Limits, Outcome, Process, Record, alternate  # noqa: E402
+from benchmarks.sequential import Settings, flops_per_target, plan  # noqa: E402
 
 ROWS = [[10, 30, 20, 40], [30, 50, 10], [20, 30, 40, 50, 10]]
 
@@ -29,13 +27,14 @@ def record(name="tfrecs-full", rates=(), epochs=(), **settings):
     return Record(
         name,
         name,
-        "module",
+        "module:train",
         Settings(data="log", **settings),
         turns=[{"targets": 2 * rate, "steps": 1, "seconds": 2.0} for rate in rates],
         epochs=list(epochs),
         ready={
             "targets_per_epoch": 1000,
             "base_memory": 100.0,
+            "num_items": 1000,
             "versions": {"peer": "1.0", "numpy": "2.0"},
         },
         done={"peak_memory": 250.0},
@@ -157,32 +156,35 @@ def test_requirements_hash_ignores_comments_alone(tmp_path):
     for number, text in enumerate(texts):
         file = tmp_path / f"{number}.txt"
         file.write_text(text)
-        hashes.append(peers_environment.requirements_hash((file,)))
+        hashes.append(machine.requirements_hash([file]))
     assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_an_environment_is_current_by_its_hash(tmp_path):
-    assert not peers_environment.is_current(tmp_path, "abc")
+    assert not machine.is_current(tmp_path, "abc")
     (tmp_path / "requirements.sha256").write_text("abc")
-    assert peers_environment.is_current(tmp_path, "abc")
-    assert not peers_environment.is_current(tmp_path, "abd")
+    assert machine.is_current(tmp_path, "abc")
+    assert not machine.is_current(tmp_path, "abd")
 
 
 def test_a_complete_environment_is_taken_as_it_is(tmp_path, monkeypatch):
-    (tmp_path / "requirements.sha256").write_text(peers_environment.requirements_hash())
+    wanted = machine.requirements_hash(machine.requirements("peers"))
+    (tmp_path / "requirements.sha256").write_text(wanted)
     monkeypatch.setattr(subprocess, "run", None)  # nothing may be started
-    assert peers_environment.ensure(tmp_path) == str(peers_environment.python_of(tmp_path))
+    assert machine.ensure("peers", tmp_path) == str(machine.python_of(tmp_path))
 
 
 def test_a_plan_holds_the_trainers_asked_for(tmp_path):
     everything = plan(tmp_path, threads=3)
-    assert sum(map(len, everything.values())) == len(names()) == len(set(names()))
+    names = [record.name for group in everything.values() for record in group]
+    assert len(names) == 13 == len(set(names))
     groups = plan(tmp_path, threads=3, only="replay, keras")
     assert [record.name for record in groups["ml-1m"]] == ["keras-ml-1m"]
     assert {record.name.split("-")[0] for record in groups["beauty"]} == {"replay"}
     assert groups["utilisation"] == []
     settings = groups["ml-1m"][0].settings
-    assert (settings.model, settings.max_length, settings.threads) == ("keras", 200, 3)
+    assert groups["ml-1m"][0].trainer == "benchmarks.peers.plain_keras:train"
+    assert (settings.max_length, settings.threads) == (200, 3)
     assert Path(settings.data).is_absolute()
 
 
@@ -217,13 +219,15 @@ def test_bad_arguments_end_with_one_line(tmp_path, monkeypatch, capsys, argument
 
 def test_a_command_is_told_without_paths(tmp_path):
     given = ["--data", str(tmp_path), "--peers-venv", str(tmp_path), "--quick", "--minutes", "3"]
-    told = sequential.command(sequential.parse_arguments(given))
-    assert told == "python -m benchmarks.sequential --minutes 3 --quick"
+    assert (
+        sequential.parse_arguments(given).command
+        == "python -m benchmarks.sequential --minutes 3 --quick"
+    )
 
 
 def test_settings_survive_the_command_line():
     settings = Settings(data="log", loss="sampled", dim=8)
-    assert Settings(**json.loads(settings.command("module", "python")[-1])) == settings
+    assert Settings(**json.loads(settings.command("module:train", "python")[-1])) == settings
 
 
 def test_a_record_counts_the_warm_turns():
@@ -278,7 +282,7 @@ def test_ratios_are_over_the_fastest_peer_of_a_loss():
         "ml-1m": [record("tfrecs-ml-1m", [90]), record("keras-ml-1m", [40])],
         "utilisation": [],
     }
-    assert report.ratios(groups) == [
+    assert sequential.ratios(groups) == [
         ("Beauty: tfrecs-full over recbole-full", 25.0, 25.0),
         ("Beauty: tfrecs-full over rectools-sampled", 100 / 60, 1.0),
         ("Beauty: tfrecs-sampled over rectools-sampled", 2.0, 3.0),
@@ -288,7 +292,28 @@ def test_ratios_are_over_the_fastest_peer_of_a_loss():
 
 
 def test_a_table_is_markdown():
-    assert report.table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+    rows = [{"a": "x", "b": 1}, {"a": "y"}]
+    assert report.table(rows) == "| a | b |\n| --- | --- |\n| x | 1 |\n| y | |"
+    assert report.table(rows[:1], right=True) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_every_section_has_its_words():
+    def sections(path):
+        text = path.read_text(encoding="utf-8")
+        return dict(re.findall(r"<!-- begin (\S+) -->\n(.*?)\n<!-- end", text, re.DOTALL))
+
+    words = sections(ROOT / "benchmarks" / "sections.md")
+    for name, text in sections(report.RESULTS).items():
+        pattern = re.sub(r"\\\{.*?\\\}", ".*?", re.escape(words.get(name, words["recipe"])))
+        assert re.fullmatch(pattern, text, re.DOTALL), name
+
+
+def test_headings_without_a_table_are_left_out():
+    given = {"command": "it", "rates": {"MF": 1, "SASRec": 2}, "batches": {"MF": 3, "SASRec": 4}}
+    text = report.fill("negatives-effect", **given, MF="", SASRec="| a |", ending="The end.")
+    assert text.endswith("### SASRec\n\n| a |\n\nThe end.")
+    assert "### MF" not in text
+    assert report.table([]) == ""
 
 
 def test_numbers_are_short():
@@ -302,22 +327,19 @@ def test_the_section_says_what_was_measured(tmp_path):
         "beauty": [
             record(rates=[2_000_000], epochs=[epoch(1, 4.0, 0.03, 0.02)]),
             record("replay-full", [5]),
-            Record("recbole-full", "recbole", "module", Settings(data="log"), failure="no memory"),
+            Record(
+                "recbole-full", "recbole", "module:train", Settings(data="log"), failure="no memory"
+            ),
         ],
         "ml-1m": [],
         "utilisation": [],
     }
-    text = report.section(
-        groups,
-        command="python -m benchmarks.sequential",
-        ndcg=0.03,
-        limits=Limits(seconds=120),
-        threads=2,
-        num_items={"log": 1000},
-        peaks={"2x2x2": 400.0, "4x4x4": 1_730.0},
-        environment="A machine, numpy 2.0.",
-        others=0.25,
+    options = argparse.Namespace(
+        command="python -m benchmarks.sequential", ndcg=0.03, limits=Limits(seconds=120), threads=2
     )
+    peaks = {"2x2x2": 400.0, "4x4x4": 1_730.0}
+    outcome = Outcome(groups, peaks, "A machine, numpy 2.0.", others=0.25)
+    text = sequential.section(options, outcome)
     ours, theirs, failed = text.splitlines()[8:11]
     assert ours == (
         "| tfrecs-full | 2,000,000 (2,000,000–2,000,000) | 0.00 | 4.00 | 250 (100) | 1 of 1 | "
@@ -332,8 +354,8 @@ def test_the_section_says_what_was_measured(tmp_path):
     assert "A machine, numpy 2.0. Trainers: peer 1.0. Other processes took 25%" in text
     assert text.endswith("too much to compare anything.")
     path = tmp_path / "RESULTS.md"
-    write_section("sequential", text, path)
-    write_section("sequential", text, path)
+    report.publish("sequential", text, path)
+    report.publish("sequential", text, path)
     assert path.read_text().count(text) == 1
 
 
@@ -344,8 +366,8 @@ import numpy as np
 from benchmarks import protocol
 from benchmarks.worker import MeteredBatches, Worker
 split = protocol.leave_last_out([np.array(row) for row in {rows}])
-worker = Worker(split)
-worker.set_model(lambda rows: np.eye(5)[split.validation - 1], lambda: np.eye(5))
+worker = Worker()
+worker.set_model(split, lambda rows: np.eye(5)[split.validation - 1], lambda: np.eye(5))
 print("a library's own words")
 worker.ready(["numpy"], 6)
 
@@ -367,7 +389,7 @@ def converse(tmp_path, fail):
     script.write_text(FAKE_WORKER.format(root=str(ROOT), rows=ROWS, fail=fail))
 
     class Fake(Settings):
-        def command(self, module, python):
+        def command(self, trainer, python):
             return [python, str(script)]
 
     records = [Record(name, name, "", Fake(data="log")) for name in ("first", "second")]
@@ -414,11 +436,11 @@ def test_a_worker_that_dies_says_why_and_the_others_go_on(tmp_path):
 
 def test_plain_keras_computes_what_tfrecs_does():
     import tfrecs
-    from benchmarks.plain_keras import PlainSASRec
+    from benchmarks.peers.plain_keras import PlainSASRec
     from tfrecs._keras import tf
 
     ours = tfrecs.models.SASRec(7, dim=4, num_blocks=2, num_heads=2, max_length=5, seed=1)
-    plain = PlainSASRec(7, dim=4, num_blocks=2, num_heads=2, max_length=5, dropout=0.2)
+    plain = PlainSASRec(7, Settings("", dim=4, num_blocks=2, num_heads=2, max_length=5))
     history = tf.constant([[0, 0, 3, 7, 1], [2, 4, 6, 1, 5]])
     plain(history)
     weights = {variable.name.removesuffix(":0"): variable.numpy() for variable in ours.variables}

@@ -14,9 +14,8 @@ import tfrecs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks is not installed
 
-from benchmarks import factorization, factorization_worker, ncf, recipes
-from benchmarks import factorization_plan as plan
-from benchmarks.turns import Record
+from benchmarks import factorization, ncf, protocol, recipes
+from benchmarks.harness import Outcome, Record
 from tfrecs.data import Histories, TrainSet
 
 
@@ -26,13 +25,13 @@ def epoch(number, seconds, ndcg):
 
 
 def record(name, *epochs):
-    settings = plan.FactorizationSettings(data="log", loss="bpr", dim=32, learning_rate=0.01)
+    settings = factorization.Settings(data="log", loss="bpr", dim=32, learning_rate=0.01)
     turns = [{"targets": 10, "steps": 1, "seconds": 10.0}] * 2
     return Record(name, name, "module", settings, turns=turns, epochs=list(epochs))
 
 
 def test_the_section_tells_seconds_to_the_peers_best(tmp_path):
-    (tmp_path / plan.DATA).write_text("")
+    (tmp_path / factorization.DATA).write_text("")
     options = factorization.parse_arguments(["--data", str(tmp_path), "--patience", "3"])
     records = [
         record("tfrecs-bpr", epoch(1, 4.0, 0.02), epoch(2, 8.0, 0.031), epoch(3, 12.0, 0.05)),
@@ -41,7 +40,8 @@ def test_the_section_tells_seconds_to_the_peers_best(tmp_path):
         record("lightfm-warp", epoch(1, 20.0, 0.01)),
     ]
     assert factorization.bar(records) is records[1]
-    text = factorization.section(options, records, "A machine.", 0.02)
+    outcome = Outcome({"all": records}, {}, "A machine.", 0.02)
+    text = factorization.section(options, outcome)
     assert "`python -m benchmarks.factorization --patience 3`" in text
     assert "s to validation NDCG@10 0.0300" in text
     row = next(line for line in text.splitlines() if line.startswith("| tfrecs-bpr |"))
@@ -60,7 +60,7 @@ def test_wrong_names_and_missing_data_are_refused(tmp_path, capsys, monkeypatch)
         (["--only", "spotlight"], "there are tfrecs-bpr, tfrecs-bpr-hard"),
     ):
         if "--only" in argv:
-            (tmp_path / plan.DATA).write_text("")
+            (tmp_path / factorization.DATA).write_text("")
             argv = ["--data", str(tmp_path), *argv]
         with pytest.raises(SystemExit):
             factorization.parse_arguments(argv)
@@ -80,9 +80,9 @@ def test_the_worker_trains_what_the_plan_names(loss, drawn):
     rng = np.random.default_rng(0)
     rows = [rng.permutation(12)[:6] + 1 for _ in range(30)]
     train = TrainSet(Histories.from_lists(rows), np.arange(1, 31), 12)
-    settings = plan.FactorizationSettings("", loss, dim=8, learning_rate=0.05, num_negatives=4)
+    settings = factorization.Settings("", loss, dim=8, learning_rate=0.05, num_negatives=4)
     settings = dataclasses.replace(settings, num_drawn=drawn)
-    model = factorization_worker.build(settings, train)
+    model = factorization.build(settings, train)
     history = model.fit(model.examples(train).batch(32), epochs=4, verbose=0).history["loss"]
     assert history[-1] < history[0]
     if loss != "softmax":
@@ -91,10 +91,8 @@ def test_the_worker_trains_what_the_plan_names(loss, drawn):
 
 
 def test_pairs_are_numbered_from_0():
-    from benchmarks import protocol
-
     split = protocol.leave_last_out([np.array([7, 5, 9, 5]), np.array([9, 7, 5])])
-    users, items = plan.pairs(split)
+    users, items = factorization.pairs(split)
     assert (users.tolist(), items.tolist()) == ([0, 0, 1], [1, 0, 2])
 
 
@@ -138,12 +136,13 @@ def test_one_seed_of_the_comparison(ncf_folder, monkeypatch):
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
         assert f"| {run['test']['HR@10']:.4f} | {run['test']['NDCG@10']:.4f} |" in row
     assert "| popularity | | | | " in text
-    more = ncf.section([0, 1], {**found, "MF": 2 * found["MF"]}, once=["GMF", ncf.PRETRAINED])
+    found["MF"] *= 2
+    more = ncf.section([0, 1], found, once=["GMF", ncf.PRETRAINED])
     assert "--seeds 0 1 --once GMF 'NeuMF, pretrained'`" in more
     assert "| MF | 2 | 1 | " in more
     assert "| GMF | 1 | 1 | " in more
     assert "ranked among its 99" in text
-    section = recipes.section("mf-ml-1m-ncf", [0], found["MF"])
+    section = recipes.section("mf-ml-1m-ncf", [0], found["MF"][:1])
     assert "1 + 5 candidates" in section
     assert "full ranking" not in section
 
@@ -161,7 +160,8 @@ def test_the_figure_is_drawn(tmp_path):
     }
     ncf.plot({"dot product": runs, "MLP": runs}, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    text = ncf.sizes_section(0, {"dot product": runs, "MLP": runs}, Path("benchmarks/figure.png"))
+    curves = {"dot product": runs, "MLP": runs}
+    text = ncf.sizes_section(0, curves, Path("benchmarks/figure.png"))
     assert "--seeds 0 --plot benchmarks/figure.png --sizes 16 64`" in text
     assert "| 64 | 0.7000 / 0.4000 | 0.7000 / 0.4000 |" in text
 

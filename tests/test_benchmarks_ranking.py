@@ -1,5 +1,6 @@
 """The parts of `benchmarks.ranking`: rows, plan, models, files and the section it writes."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,23 +15,23 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks is no part of the installed package
 
 import tfrecs  # noqa: E402
-from benchmarks import peers_environment, ranking  # noqa: E402
-from benchmarks import ranking_report as report  # noqa: E402
-from benchmarks import ranking_worker as worker  # noqa: E402
-from benchmarks.ranking_data import (  # noqa: E402
+from benchmarks import machine, ranking  # noqa: E402
+from benchmarks.harness import Limits, Outcome, Process, Record, alternate  # noqa: E402
+from benchmarks.peers import tfrs as tutorial  # noqa: E402
+from benchmarks.ranking import (  # noqa: E402
     CATEGORY_NAMES,
     CRITEO,
     NUMBER_NAMES,
+    Settings,
+    flops_per_row,
     make_table,
+    plan,
     vocabulary_sizes,
 )
-from benchmarks.ranking_plan import RankingSettings, names, plan  # noqa: E402
-from benchmarks.turns import Limits, Process, Record, alternate  # noqa: E402
-from benchmarks.utilisation import flops_per_row  # noqa: E402
 from tfrecs._keras import tf  # noqa: E402
 
 IDS = 2000
-SETTINGS = RankingSettings(ids=IDS, rows=600, dim=2, deep_units=(4, 3), batch_size=64)
+SETTINGS = Settings(ids=IDS, rows=600, dim=2, deep_units=(4, 3), batch_size=64)
 
 
 @pytest.mark.parametrize("total", [400, 1_000_000, 10_000_000])
@@ -50,8 +51,7 @@ def test_too_few_ids():
 
 
 def test_rows_follow_from_the_seed():
-    table = make_table(20_000, 1_000_000, seed=1)
-    columns = table.columns()
+    columns = make_table(20_000, 1_000_000, seed=1)
     assert list(columns) == [*CATEGORY_NAMES, *NUMBER_NAMES, "label"]
     assert all(len(values) == 20_000 for values in columns.values())
     for name, size in zip(CATEGORY_NAMES, vocabulary_sizes(1_000_000), strict=True):
@@ -63,19 +63,21 @@ def test_rows_follow_from_the_seed():
     assert abs((ids <= half).mean() - 0.5) < 0.02
     assert 0.2 < columns["label"].mean() < 0.4
     again = make_table(20_000, 1_000_000, seed=1)
-    np.testing.assert_array_equal(again.categories, table.categories)
-    np.testing.assert_array_equal(again.labels, table.labels)
-    assert (make_table(20_000, 1_000_000, seed=2).labels != table.labels).any()
+    for name, values in columns.items():
+        np.testing.assert_array_equal(again[name], values)
+    assert (make_table(20_000, 1_000_000, seed=2)["label"] != columns["label"]).any()
 
 
 def test_labels_can_be_learnt_from_the_columns():
     table = make_table(30_000, IDS)
-    small = [i for i, size in enumerate(vocabulary_sizes(IDS)) if size < 60]
-    features = pd.get_dummies(pd.DataFrame(table.categories[:, small]).astype(str)).to_numpy()
-    features = np.hstack([features, table.numbers])
-    learner = LogisticRegression(max_iter=300).fit(features[:20_000], table.labels[:20_000])
+    small = [CATEGORY_NAMES[i] for i, size in enumerate(vocabulary_sizes(IDS)) if size < 60]
+    frame = pd.DataFrame(table)
+    features = pd.get_dummies(frame[small].astype(str)).to_numpy()
+    features = np.hstack([features, frame[list(NUMBER_NAMES)]])
+    labels = table["label"]
+    learner = LogisticRegression(max_iter=300).fit(features[:20_000], labels[:20_000])
     scores = learner.predict_proba(features[20_000:])[:, 1]
-    assert roc_auc_score(table.labels[20_000:], scores) > 0.7
+    assert roc_auc_score(labels[20_000:], scores) > 0.7
 
 
 def test_flops_of_a_row_by_hand():
@@ -95,18 +97,19 @@ def test_a_plan_holds_the_trainers_asked_for():
         for s in (record.settings for record in every)
     }
     assert architectures == {(16, 3, (256, 256), 4096, 2**18, 1e-3, 3)}
-    some = plan(totals, 2, "recbole, input-parquet", {False: "a", True: "b"}, rows=9)
+    some = plan(totals, 2, "recbole, input-parquet", rows=9)
     assert [record.name for record in some["10m"]] == ["recbole-10m", "recbole-narrow-10m"]
-    assert [record.settings.parquet for record in some["input"]] == ["a", "b"]
+    assert [record.settings.parquet for record in some["input"]] == [True, True]
+    assert [record.settings.strings for record in some["input"]] == [False, True]
     assert {record.settings.rows for group in some.values() for record in group} == {9}
     with pytest.raises(ValueError, match="xdeepfm.*tfrecs-lazy"):
         plan(totals, 2, "tfrecs,xdeepfm")
-    assert len(names()) == 10
+    assert len({record.label for record in every}) == 10
 
 
 def test_settings_survive_the_command_line():
-    arguments = json.loads(SETTINGS.command("module", "python")[-1])
-    assert RankingSettings(**arguments) == RankingSettings(
+    arguments = json.loads(SETTINGS.command("module:train", "python")[-1])
+    assert Settings(**arguments) == Settings(
         **{**arguments, "deep_units": list(SETTINGS.deep_units)}
     )
     assert arguments["ids"] == IDS
@@ -114,7 +117,7 @@ def test_settings_survive_the_command_line():
 
 def test_the_command_is_told_without_paths(tmp_path):
     given = ["--peers-venv", str(tmp_path), "--quick", "--turn", "3", "--only", "tutorial"]
-    told = ranking.command(ranking.parse_arguments(given))
+    told = ranking.parse_arguments(given).command
     assert told == "python -m benchmarks.ranking --turn 3 --quick --only tutorial"
 
 
@@ -127,11 +130,10 @@ def test_an_unknown_trainer_ends_with_one_line(capsys):
 
 def test_environments_differ_by_their_requirements():
     hashes = [
-        peers_environment.requirements_hash(files)
-        for files in (peers_environment.PEERS, peers_environment.DEEPCTR)
+        machine.requirements_hash(machine.requirements(name)) for name in ("peers", "deepctr")
     ]
     assert hashes[0] != hashes[1]
-    assert hashes[0] == peers_environment.requirements_hash()
+    assert all(len(machine.requirements(name)) == 2 for name in ("peers", "deepctr"))
 
 
 def weights_of(model):
@@ -139,18 +141,18 @@ def weights_of(model):
 
 
 def test_the_tutorials_model_computes_what_tfrecs_does():
-    schema = worker.make_schema(IDS)
+    schema = ranking.make_schema(IDS)
     table = make_table(50, IDS)
-    rows = tfrecs.data.Rows(table.columns(), "label")
-    ours = worker.make_tfrecs(SETTINGS, schema)
+    rows = tfrecs.data.Rows(table, "label")
+    ours = ranking.make_tfrecs(SETTINGS, schema)
     ours.adapt(rows)
     # Of the numbers, the tutorial takes what the sigmoid of ours has made.
-    batch = {name: tf.constant(values) for name, values in table.columns().items()}
+    batch = {name: tf.constant(values) for name, values in table.items()}
     values = tf.stack([batch[name] for name in NUMBER_NAMES], axis=-1)
     squashed = ours.encoder.numbers["squashing"](values)
     given = {**batch, **dict(zip(NUMBER_NAMES, tf.unstack(squashed, axis=1), strict=True))}
     sizes = vocabulary_sizes(IDS).tolist()
-    plain = worker.TutorialDCN(sizes, dim=2, cross_layers=3, deep_units=(4, 3))
+    plain = tutorial.TutorialDCN(sizes, dim=2, cross_layers=3, deep_units=(4, 3))
     plain(given)
     width = SETTINGS.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
     categories = ours.encoder.categories
@@ -174,35 +176,34 @@ def test_the_tutorials_model_computes_what_tfrecs_does():
 @pytest.mark.parametrize("strings", [False, True])
 def test_parquet_gives_the_rows_in_memory(tmp_path, strings):
     table = make_table(200, IDS)
-    worker.write_parquet(tmp_path / "rows.parquet", table, strings, group=60)
-    schema = worker.make_schema(IDS, strings)
+    ranking.write_parquet(str(tmp_path / "rows.parquet"), table, strings, group=60)
+    schema = ranking.make_schema(IDS, strings)
     assert schema["C3"].vocabulary.is_integer != strings
     rows = tfrecs.data.ParquetRows(tmp_path / "rows.parquet", schema)
     (batch,) = rows.batch(200, seed=None)
-    for name, values in table.columns().items():
+    for name, values in table.items():
         np.testing.assert_array_equal(batch[name], values)
 
 
 def test_cached_batches_hold_each_row_once():
-    table = make_table(256, IDS)
-    batches = list(worker.cached_batches(table, 64, seed=1))
+    settings = Settings(ids=IDS, rows=256, seed=1)
+    table = settings.table()
+    batches = list(tutorial.cached_batches(settings.shuffled(), 64))
     assert [len(batch["label"]) for batch in batches] == [64] * 4
     got = np.concatenate([batch["I1"] for batch in batches])
-    np.testing.assert_array_equal(np.sort(got), np.sort(table.numbers[:, 0]))
-    assert (got != table.numbers[:, 0]).any()
+    np.testing.assert_array_equal(np.sort(got), np.sort(table["I1"]))
+    assert (got != table["I1"]).any()
 
 
 @pytest.mark.slow
 def test_workers_train_and_read_in_turns(tmp_path):
-    file = tmp_path / "rows.parquet"
-    worker.write_parquet(file, make_table(600, IDS), strings=False)
     common = {"ids": IDS, "rows": 600, "dim": 2, "deep_units": (4,), "batch_size": 64}
     records = [
-        Record(name, name, "benchmarks.ranking_worker", RankingSettings(**common, **settings))
-        for name, settings in (
-            ("tfrecs", {"epoch_steps": 2}),
-            ("tutorial", {"model": "tutorial", "epoch_steps": 2}),
-            ("input", {"model": "input", "parquet": str(file)}),
+        Record(name, name, trainer, Settings(**common, **settings))
+        for name, trainer, settings in (
+            ("tfrecs", ranking.TRAIN, {"epoch_steps": 2}),
+            ("tutorial", ranking.TUTORIAL, {"epoch_steps": 2}),
+            ("input", ranking.INPUT, {"parquet": True}),
         )
     ]
     variables = {"CUDA_VISIBLE_DEVICES": "-1"}
@@ -225,8 +226,8 @@ def ran(name, group, rate, **settings):
     return Record(
         f"{name}-{group}" if group != "input" else name,
         name,
-        "module",
-        RankingSettings(ids={"1m": 10**6, "10m": 10**7, "input": 10**6}[group], **settings),
+        "module:train",
+        Settings(ids={"1m": 10**6, "10m": 10**7, "input": 10**6}[group], **settings),
         turns=[
             {"targets": 1, "steps": 1, "seconds": 9.0},
             {"targets": 2 * rate, "steps": 1, "seconds": 2.0},
@@ -242,7 +243,7 @@ def ran(name, group, rate, **settings):
 
 
 def test_the_section_says_what_was_reached():
-    failed = Record("deepctr-1m", "DeepCTR", "module", RankingSettings(ids=10**6), failure="no")
+    failed = Record("deepctr-1m", "DeepCTR", "module:train", Settings(ids=10**6), failure="no")
     groups = {
         "1m": [
             ran("tfrecs-lazy", "1m", 30_000),
@@ -255,22 +256,17 @@ def test_the_section_says_what_was_reached():
         "input": [ran("input-parquet", "input", 90_000)],
     }
     # 30,000 samples of 4,369,008 operations are 131 GFLOP/s.
-    assert report.aims(groups, peak=200.0) == [
+    assert ranking.aims(groups, peak=200.0) == [
         ("1,000,000 ids: useful FLOP/s of tfrecs-lazy, over the peak", 0.6553512, 0.65),
         ("1,000,000 ids: samples/s of tfrecs-lazy, over tutorial", 1.5, 1.3),
         ("1,000,000 ids: samples/s of tfrecs-lazy, over recbole-narrow", 5.0, 2.0),
         ("10,000,000 ids: samples/s of tfrecs-lazy, over tutorial", 4.0, 2.5),
         ("rows/s of input-parquet, over samples/s of tfrecs-lazy", 3.0, 1.0),
     ]
-    text = report.section(
-        groups,
-        command="python -m benchmarks.ranking",
-        limits=Limits(),
-        threads=2,
-        peaks={"2x2x2": 90.0, "4x4x4": 200.0},
-        environment="A machine, numpy 2.0.",
-        others=0.02,
-    )
+    options = argparse.Namespace(command="python -m benchmarks.ranking", limits=Limits(), threads=2)
+    peaks = {"2x2x2": 90.0, "4x4x4": 200.0}
+    outcome = Outcome(groups, peaks, "A machine, numpy 2.0.", others=0.02)
+    text = ranking.section(options, outcome)
     assert "| tfrecs-lazy | 30,000 (30,000–30,000) | 137 | 429 | 4.37 | 131 | .66 | 250 |" in text
     assert "| DeepCTR | – | – | – | – | – | – | – |" in text
     assert "### Vocabularies of 10,000,000 ids together" in text

@@ -1,5 +1,6 @@
 """The benchmark of serving: its workers, and the section."""
 
+import argparse
 import json
 import sys
 
@@ -7,8 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import serving
-from benchmarks.search_worker import SearchSettings
-from benchmarks.turns import Process, Record
+from benchmarks.harness import Outcome, Process, Record
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,9 @@ def records(tmp_path_factory):
         files.append(str(folder / f"{name}.npy"))
         np.save(files[-1], rng.standard_normal((rows, 8), np.float32))
     made = []
-    for name, label, module, layer, _ in serving.SEARCHES[:2]:
-        settings = SearchSettings(*files, layer=layer, batch_size=4, k=9)
-        made.append(Record(name, label, module, settings))
+    for name, label, trainer, _ in serving.SEARCHES[:2]:
+        settings = serving.Settings(*files, batch_size=4, k=9)
+        made.append(Record(name, label, trainer, settings))
         process = Process(made[-1], sys.executable, folder / f"{name}.log", {})
         process.wait_ready()
         for _ in range(2):
@@ -38,22 +38,22 @@ def records(tmp_path_factory):
 def test_the_workers_find_the_same(records):
     (ours, theirs), want = records
     assert ours.ready["found"] == theirs.ready["found"] == want.tolist()
-    assert serving.agreement(ours, theirs) == 1.0
+    assert serving.search_row(ours, theirs, None)["same items"] == "100.00%"
     assert ours.rate > 0
     assert ours.turns[0]["targets"] == 4 * ours.turns[0]["steps"]
 
 
 @pytest.mark.slow
 def test_the_section(records, monkeypatch, tmp_path):
-    name, label, module, *_ = serving.SEARCHES[2]
-    failed = Record(name, label, module, records[0][0].settings, failure="it died without a word")
+    name, label, trainer, _ = serving.SEARCHES[2]
+    failed = Record(name, label, trainer, records[0][0].settings, failure="it died without a word")
     made = [*records[0], failed]
-    monkeypatch.setattr(serving.peers_environment, "ensure", lambda *a: sys.executable)
-    monkeypatch.setattr(serving, "search", lambda options, folder, size, python: made)
-    monkeypatch.setattr(serving, "export_sasrec", lambda folder: "export")
-    monkeypatch.setattr(serving, "pin", lambda threads: None)
-    milliseconds = np.linspace(0, 4, 401)
-    monkeypatch.setattr(serving, "request_latencies", lambda *a: milliseconds)
+    monkeypatch.setattr(serving, "plan", lambda options, folder: {"4": made})
+    monkeypatch.setattr(serving, "compare", lambda *a: Outcome(a[1], {}, "A machine.", 0.0))
+    called = {"export_sasrec": "export", "request_latencies": np.linspace(0, 4, 401).tolist()}
+    monkeypatch.setattr(
+        serving.machine, "call", lambda function, *a, **_: called[function.partition(":")[2]]
+    )
     path = tmp_path / "RESULTS.md"
     with pytest.raises(SystemExit, match="1"):
         serving.main(["--turns", "2", "--batches", "64", "--output", str(path)])
@@ -65,14 +65,23 @@ def test_the_section(records, monkeypatch, tmp_path):
     assert "| 4 | faiss `IndexFlatIP` | – | – | – | – |" in text
 
 
-def test_requests_fit_an_export():
-    # The module itself needs the C API's loader alone.
-    from benchmarks import serving_request
+def test_the_plan_searches_the_same_in_every_batch_size(tmp_path):
+    options = argparse.Namespace(items=9, dim=4, batches=[3, 1], threads=2)
+    groups = serving.plan(options, str(tmp_path))
+    assert {size: len(group) for size, group in groups.items()} == {"3": 3, "1": 3}
+    for size, group in groups.items():
+        for record in group:
+            vectors, queries = record.settings.load()
+            assert vectors.shape == (9, 4)
+            assert queries.shape == (int(size), 4)
+            assert record.settings.k == 100
 
+
+def test_requests_fit_an_export():
     inputs = {"exclude": {"shape": [None, 3]}}
     manifest = {"signatures": {"serving_default": {"inputs": inputs}}, "padding_id": -1}
     manifest |= {"max_history": 5, "num_items": 9}
-    (request, _) = serving_request.requests(manifest, 2)
+    (request, _) = serving.requests(manifest, 2)
     assert request["history"].shape == (1, 5)
     assert request["history"].dtype == np.int64
     assert request["exclude"].tolist() == [[-1, -1, -1]]
@@ -82,6 +91,6 @@ def test_requests_fit_an_export():
             assert signature == "serving_default"
             json.dumps(inputs["history"].tolist())
 
-    found = serving_request.latencies(Model(), [request], 2, 0.05)
+    found = serving.latencies(Model(), [request], 2, 0.05)
     assert found
     assert min(found) >= 0

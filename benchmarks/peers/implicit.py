@@ -1,6 +1,4 @@
-"""BPR and ALS of `implicit` 0.7, as a worker of `benchmarks.factorization`."""
-
-from __future__ import annotations
+"""BPR and ALS of `implicit` 0.7, for `benchmarks.factorization`."""
 
 from typing import Any
 
@@ -9,12 +7,13 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
 
-from benchmarks.factorization_plan import FactorizationSettings, pairs, read
-from benchmarks.worker import parse_settings
+from benchmarks import protocol
+from benchmarks.factorization import Settings, pairs
+from benchmarks.worker import Worker
 
 
-def build(settings: FactorizationSettings) -> Any:
-    """The model; it trains until the worker stops it."""
+def build(settings: Settings) -> Any:
+    """Returns the model; it trains until the worker stops it."""
     common = {
         "factors": settings.dim,
         "regularization": settings.regularization,
@@ -27,16 +26,16 @@ def build(settings: FactorizationSettings) -> Any:
     return BayesianPersonalizedRanking(learning_rate=settings.learning_rate, **common)
 
 
-def main() -> None:
-    """Trains until the parent says stop."""
-    settings = parse_settings(FactorizationSettings)
-    split, worker = read(settings)
+def train(settings: Settings, worker: Worker) -> None:
+    split = protocol.read(settings.data)
     users, items = pairs(split)
     values = np.ones(len(users), np.float32)
     log = csr_matrix((values, (users, items)), shape=(len(split.train), split.num_items))
     model = build(settings)
     # The factors of BPR hold the items' biases, beside ones.
-    worker.set_model(lambda _: np.array(model.user_factors), lambda: np.array(model.item_factors))
+    worker.set_model(
+        split, lambda _: np.array(model.user_factors), lambda: np.array(model.item_factors)
+    )
     worker.ready(["implicit", "scipy"], len(users))
 
     def after_iteration(*_: Any) -> None:
@@ -48,7 +47,3 @@ def main() -> None:
         model.fit(log, show_progress=False, callback=after_iteration)
 
     worker.run(fit)
-
-
-if __name__ == "__main__":
-    main()

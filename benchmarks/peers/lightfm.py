@@ -1,19 +1,16 @@
-"""WARP of LightFM 1.17, as a worker of `benchmarks.factorization`."""
-
-from __future__ import annotations
+"""WARP of LightFM 1.17, for `benchmarks.factorization`."""
 
 import numpy as np
 from lightfm import LightFM
 from scipy.sparse import coo_matrix
 
-from benchmarks.factorization_plan import FactorizationSettings, pairs, read
-from benchmarks.worker import parse_settings
+from benchmarks import protocol
+from benchmarks.factorization import Settings, pairs
+from benchmarks.worker import Worker
 
 
-def main() -> None:
-    """Trains until the parent says stop."""
-    settings = parse_settings(FactorizationSettings)
-    split, worker = read(settings)
+def train(settings: Settings, worker: Worker) -> None:
+    split = protocol.read(settings.data)
     users, items = pairs(split)
     values = np.ones(len(users), np.float32)
     log = coo_matrix((values, (users, items)), shape=(len(split.train), split.num_items))
@@ -35,7 +32,7 @@ def main() -> None:
         biases, vectors = model.get_item_representations()
         return np.column_stack([vectors, biases])
 
-    worker.set_model(queries, candidates)
+    worker.set_model(split, queries, candidates)
     worker.ready(["rectools-lightfm", "scipy"], len(users))
 
     def fit() -> None:
@@ -45,7 +42,3 @@ def main() -> None:
             worker.end_epoch(len(users), 1)
 
     worker.run(fit)
-
-
-if __name__ == "__main__":
-    main()

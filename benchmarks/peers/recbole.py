@@ -1,89 +1,96 @@
-"""SASRec of RecBole 1.2.1, as a worker of `benchmarks.sequential`."""
-
-from __future__ import annotations
+"""RecBole 1.2.1: SASRec for `benchmarks.sequential`, DCN-V2 for `benchmarks.ranking`."""
 
 import os
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks import protocol
+from benchmarks import protocol, ranking, sequential
 from benchmarks.peers.torch_common import encode_in_batches
-from benchmarks.worker import MeteredBatches, Settings, Worker, parse_settings
+from benchmarks.ranking import CATEGORY_NAMES, NUMBER_NAMES
+from benchmarks.worker import MeteredBatches, Worker
 
 NAME = "log"
+# Which rows an evaluation has: here none is asked for.
+FULL, LABELED = {"group_by": "user", "mode": "full"}, {"group_by": None, "mode": "labeled"}
 
 
-def write_log(split: protocol.Split, folder: Path) -> None:
-    """Writes the whole log, which RecBole splits itself.
+def train(
+    model: str,
+    settings: Any,
+    worker: Worker,
+    log: Iterable[str],
+    config: dict[str, Any],
+    change: Callable[[Any], None] = lambda dataset: None,
+) -> tuple[Any, Any, Callable[..., None]]:
+    """Prepares RecBole's loop over a log, whose lines become RecBole's own file.
 
-    Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would lose
-    their order.
+    Returns:
+        The data set, which `change` may change first, the model, and what trains.
     """
-    (folder / NAME).mkdir()
-    with open(folder / NAME / f"{NAME}.inter", "w", encoding="utf-8") as lines:
-        lines.write("user_id:token\titem_id:token\ttimestamp:float\n")
-        for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
-            lines.writelines(f"{user}\t{item}\t{time}\n" for time, item in enumerate([*row, last]))
-
-
-def configure(settings: Settings, folder: Path) -> Config:
-    """RecBole's configuration."""
-    return Config(
-        model="SASRec",
-        dataset=NAME,
-        config_dict={
-            "data_path": str(folder),
-            "checkpoint_dir": str(folder / "saved"),
-            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-            "MAX_ITEM_LIST_LENGTH": settings.max_length,
-            "eval_args": {
-                "split": {"LS": "valid_and_test"},
-                "order": "TO",
-                "group_by": "user",
-                "mode": "full",
-            },
-            "train_neg_sample_args": None,
-            "loss_type": "CE",
-            "hidden_size": settings.dim,
-            "inner_size": settings.dim,
-            "n_layers": settings.num_blocks,
-            "n_heads": settings.num_heads,
-            "hidden_act": "relu",
-            "hidden_dropout_prob": settings.dropout,
-            "attn_dropout_prob": settings.dropout,
-            "learning_rate": settings.learning_rate,
-            "train_batch_size": settings.batch_size,
-            "epochs": 10**6,
-            "seed": settings.seed,
-            "use_gpu": False,
-            "show_progress": False,
-        },
-    )
-
-
-def main() -> None:
-    """Trains until the parent says stop."""
-    settings = parse_settings()
-    if settings.loss != "full":
-        raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
-    split = protocol.leave_last_out(protocol.read_rows(settings.data))
-    worker = Worker(split, evaluate=settings.evaluate)
+    common = {
+        "train_neg_sample_args": None,
+        "learning_rate": settings.learning_rate,
+        "train_batch_size": settings.batch_size,
+        "epochs": 10**6,
+        "seed": settings.seed,
+        "use_gpu": False,
+        "show_progress": False,
+    }
     torch.set_num_threads(settings.threads)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # RecBole writes a log into the working directory.
-        write_log(split, Path(folder))
-        config = configure(settings, Path(folder))
+        os.mkdir(NAME)
+        Path(NAME, f"{NAME}.inter").write_text("\n".join(log) + "\n", encoding="utf-8")
+        folders = {"data_path": folder, "checkpoint_dir": f"{folder}/saved"}
+        given = Config(model=model, dataset=NAME, config_dict={**common, **folders, **config})
         init_seed(settings.seed, reproducibility=True)
-        dataset = create_dataset(config)
-        train, _, _ = data_preparation(config, dataset)
-        model = get_model("SASRec")(config, train.dataset)
-        trainer = get_trainer(config["MODEL_TYPE"], "SASRec")(config, model)
+        dataset = create_dataset(given)
+        change(dataset)
+        batches, _, _ = data_preparation(given, dataset)
+        network = get_model(model)(given, batches.dataset)
+        trainer = get_trainer(given["MODEL_TYPE"], model)(given, network)
+
+    def fit(targets: int = batches.sample_size, **details: Any) -> None:
+        worker.ready(["recbole", "torch"], targets, **details)
+        metered = MeteredBatches(batches, worker, len)
+        worker.run(lambda: trainer.fit(metered, saved=False, verbose=False))
+
+    return dataset, network, fit
+
+
+def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
+    """Trains SASRec on the whole log, which RecBole splits itself."""
+    if settings.loss != "full":
+        raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
+    split = protocol.read(settings.data)
+    # Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would
+    # lose their order.
+    log = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
+        log += [f"{user}\t{item}\t{time}" for time, item in enumerate([*row, last])]
+    config = {
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": settings.max_length,
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", **FULL},
+        "loss_type": "CE",
+        "hidden_size": settings.dim,
+        "inner_size": settings.dim,
+        "n_layers": settings.num_blocks,
+        "n_heads": settings.num_heads,
+        "hidden_act": "relu",
+        "hidden_dropout_prob": settings.dropout,
+        "attn_dropout_prob": settings.dropout,
+    }
+    dataset, model, fit = train("SASRec", settings, worker, log, config)
     tokens = [str(item) for item in range(1, split.num_items + 1)]
     numbers = np.concatenate([[0], dataset.token2id("item_id", tokens)])
 
@@ -95,14 +102,60 @@ def main() -> None:
             line[:length] = numbers[row[-length:]]
         return model(torch.from_numpy(table), torch.tensor(lengths))
 
-    worker.set_model(
-        encode_in_batches(model, states),
-        lambda: model.item_embedding.weight.detach().numpy()[numbers[1:]],
-    )
-    batches = MeteredBatches(train, worker, len)
-    worker.ready(["recbole", "torch"], train.sample_size)
-    worker.run(lambda: trainer.fit(batches, saved=False, verbose=False))
+    def vectors() -> np.ndarray:
+        return model.item_embedding.weight.detach().numpy()[numbers[1:]]
+
+    worker.set_model(split, encode_in_batches(model, states), vectors, settings.evaluate)
+    fit()
 
 
-if __name__ == "__main__":
-    main()
+def interaction(columns: dict[str, np.ndarray]) -> Interaction:
+    """Returns all rows as RecBole has them: a number beside the place of its column's embedding."""
+    tensors = {}
+    for name, values in columns.items():
+        if name in CATEGORY_NAMES:
+            values = values.astype(np.int64)
+        elif name != "label":
+            values = np.stack([values, np.ones_like(values)], axis=-1)
+        tensors[name] = torch.from_numpy(values)
+    return Interaction(tensors)
+
+
+def train_dcn(settings: ranking.Settings, worker: Worker) -> None:
+    numbers, table = NUMBER_NAMES[: settings.numbers], settings.table()
+    columns = {name: table[name] for name in (*CATEGORY_NAMES, *numbers, "label")}
+    # RecBole learns the columns from the file's first rows, and gets all rows from memory.
+    kinds = {name: "token" if name in CATEGORY_NAMES else "float" for name in columns}
+    log = ["\t".join(f"{name}:{kind}" for name, kind in kinds.items())]
+    log += ["\t".join(str(columns[name][row]) for name in kinds) for row in range(1000)]
+
+    def fill(dataset: Any) -> None:
+        # Whole vocabularies: its own would hold the values that occur alone. It counts its padding
+        # as one of them.
+        sizes = ranking.vocabulary_sizes(settings.ids).tolist()
+        for name, size in zip(CATEGORY_NAMES, sizes, strict=True):
+            dataset.field2id_token[name] = np.arange(size + 1)
+        everything = interaction(columns)
+        dataset._dataframe_to_interaction = lambda frame: everything
+
+    config = {
+        # RecBole wants users and items to be named.
+        "USER_ID_FIELD": CATEGORY_NAMES[0],
+        "ITEM_ID_FIELD": CATEGORY_NAMES[1],
+        "LABEL_FIELD": "label",
+        "load_col": {"inter": [*CATEGORY_NAMES, *numbers, "label"]},
+        "numerical_features": list(numbers),
+        "normalize_all": False,  # Numbers are standardised already.
+        "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "RO", **LABELED},
+        "metrics": ["AUC", "LogLoss"],
+        "valid_metric": "AUC",
+        "mixed": False,
+        "structure": "parallel",
+        "cross_layer_num": settings.cross_layers,
+        "embedding_size": settings.dim,
+        "mlp_hidden_size": list(settings.deep_units),
+        "reg_weight": 0,
+        "dropout_prob": 0.0,
+    }
+    _, model, fit = train("DCNV2", settings, worker, log, config, fill)
+    fit(settings.rows, width=model.in_feature_num)

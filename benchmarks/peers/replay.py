@@ -1,9 +1,7 @@
-"""SASRec of RePlay (replay-rec 0.22), as a worker of `benchmarks.sequential`."""
-
-from __future__ import annotations
+"""SASRec of RePlay (replay-rec 0.22), for `benchmarks.sequential`."""
 
 import tempfile
-from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -29,8 +27,9 @@ from replay.nn.transform import UniformNegativeSamplingTransform
 from replay.nn.transform.template import make_default_sasrec_transforms
 
 from benchmarks import protocol
-from benchmarks.peers.torch_common import LightningTurns, encode_in_batches
-from benchmarks.worker import Settings, Worker, parse_settings
+from benchmarks.peers.torch_common import BARE, LightningTurns, encode_in_batches
+from benchmarks.sequential import Settings
+from benchmarks.worker import Worker
 
 BUCKET_SIZE = 32
 
@@ -40,7 +39,7 @@ class Turns(LightningTurns, lightning.Callback):
 
 
 def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
-    """The model and the schema of its input: items 0..num_items - 1, padding num_items."""
+    """Returns the model and the schema of its input: items 0..num_items - 1, padding num_items."""
     schema = TensorSchema(
         TensorFeatureInfo(
             "item_id",
@@ -53,22 +52,18 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
             feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
         )
     )
-    encoder = SasRecTransformerLayer(
-        embedding_dim=settings.dim,
-        num_heads=settings.num_heads,
-        num_blocks=settings.num_blocks,
-        dropout=settings.dropout,
-        activation="relu",
-    )
+    given = settings.take("num_heads", "num_blocks", "dropout")
+    encoder = SasRecTransformerLayer(embedding_dim=settings.dim, activation="relu", **given)
     if settings.bucketed:
         encoder = LengthBucketedQueryEncoder(encoder, BUCKET_SIZE)
+    aggregator = PositionAwareAggregator(
+        embedding_aggregator=SumAggregator(embedding_dim=settings.dim),
+        max_sequence_length=settings.max_length,
+        dropout=settings.dropout,
+    )
     body = SasRecBody(
         embedder=SequenceEmbedding(schema=schema),
-        embedding_aggregator=PositionAwareAggregator(
-            embedding_aggregator=SumAggregator(embedding_dim=settings.dim),
-            max_sequence_length=settings.max_length,
-            dropout=settings.dropout,
-        ),
+        embedding_aggregator=aggregator,
         attn_mask_builder=DefaultAttentionMask("item_id", settings.num_heads),
         encoder=encoder,
         output_normalization=torch.nn.LayerNorm(settings.dim),
@@ -77,67 +72,45 @@ def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
     return SasRec(body=body, loss=loss(ignore_index=num_items)), schema
 
 
-def data_module(
-    settings: Settings, split: protocol.Split, schema: TensorSchema, folder: str
-) -> ParquetModule:
-    """Training rows with at least one target, as RePlay reads them: a Parquet file of lists."""
+def data_module(settings: Settings, split: protocol.Split, schema: Any, path: str) -> Any:
+    """Returns the rows with at least one target as RePlay reads them: a Parquet file of lists."""
     rows = [row[-settings.max_length - 1 :] - 1 for row in split.train if len(row) > 1]
-    path = str(Path(folder) / "train.parquet")
     pq.write_table(pa.table({"item_id": pa.array(rows, pa.list_(pa.int64()))}), path)
-    transforms = make_default_sasrec_transforms(schema)
+    transforms = make_default_sasrec_transforms(schema)["train"]
     if settings.loss == "sampled":
-        transforms["train"].append(
-            UniformNegativeSamplingTransform(split.num_items, settings.num_negatives)
-        )
+        negatives = UniformNegativeSamplingTransform(split.num_items, settings.num_negatives)
+        transforms.append(negatives)
     shape = {"item_id": {"shape": settings.max_length + 1, "padding": split.num_items}}
     return ParquetModule(
         batch_size=settings.batch_size,
         metadata={"train": shape},
-        transforms={"train": transforms["train"]},
+        transforms={"train": transforms},
         config={"train": {"generator": torch.Generator().manual_seed(settings.seed)}},
         train_path=path,
     )
 
 
-def main() -> None:
-    """Trains until the parent says stop."""
-    settings = parse_settings()
-    split = protocol.leave_last_out(protocol.read_rows(settings.data))
-    worker = Worker(split, evaluate=settings.evaluate)
+def train(settings: Settings, worker: Worker) -> None:
+    split = protocol.read(settings.data)
     torch.set_num_threads(settings.threads)
     lightning.seed_everything(settings.seed, verbose=False)
     model, schema = build(settings, split.num_items)
 
     def states(rows: list[np.ndarray]) -> torch.Tensor:
-        items = torch.from_numpy(
-            protocol.padded([row - 1 for row in rows], settings.max_length, split.num_items)
-        )
+        shifted = [row - 1 for row in rows]
+        items = torch.from_numpy(protocol.padded(shifted, settings.max_length, split.num_items))
         return model.body({"item_id": items}, items != split.num_items)[:, -1]
 
-    worker.set_model(
-        encode_in_batches(model, states),
-        lambda: (
-            model.body.embedder.get_item_weights(torch.arange(split.num_items)).detach().numpy()
-        ),
-    )
+    def vectors() -> np.ndarray:
+        weights = model.body.embedder.get_item_weights(torch.arange(split.num_items))
+        return weights.detach().numpy()
+
+    worker.set_model(split, encode_in_batches(model, states), vectors, settings.evaluate)
+    turns = Turns(worker, lambda batch: int(batch["target_padding_mask"].sum()))
+    trainer = lightning.Trainer(**BARE, limit_val_batches=0, callbacks=[turns])
+    optimizer = OptimizerFactory(learning_rate=settings.learning_rate, betas=(0.9, 0.999))
     with tempfile.TemporaryDirectory() as folder:
-        trainer = lightning.Trainer(
-            max_epochs=-1,
-            limit_val_batches=0,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[Turns(worker, lambda batch: int(batch["target_padding_mask"].sum()))],
-        )
-        module = LightningModule(
-            model, OptimizerFactory(learning_rate=settings.learning_rate, betas=(0.9, 0.999))
-        )
-        data = data_module(settings, split, schema, folder)
+        module = LightningModule(model, optimizer)
+        data = data_module(settings, split, schema, f"{folder}/train.parquet")
         worker.ready(["replay-rec", "lightning", "torch"], split.num_targets(settings.max_length))
         worker.run(lambda: trainer.fit(module, datamodule=data))
-
-
-if __name__ == "__main__":
-    main()
