@@ -39,6 +39,7 @@ class PublicModel:
         conforming: Makes the model of 9 items (and 6 users) for the conformance suite; None where
             the suite has cases of its own.
         reads: What a batch of it holds: "sequences", "pairs" or "rows".
+        vectors: Whether its score is a product of vectors, which its export gives too.
     """
 
     model: type[models.Model]
@@ -51,6 +52,7 @@ class PublicModel:
     settings: Mapping[str, Any]
     conforming: Callable[[], models.Model] | None
     reads: str
+    vectors: bool
 
 
 def sequence_model(
@@ -87,6 +89,7 @@ def sequence_model(
             9, **{"dim": 8, "max_length": 5, "seed": 1, **small, **(conforming or {})}
         ),
         reads="sequences",
+        vectors=True,
     )
 
 
@@ -97,6 +100,7 @@ def factor_model(
     resumed: Mapping[str, Any],
     settings: Mapping[str, Any] | None = None,
     withheld_dim: int = 32,
+    vectors: bool = False,
     **small: Any,
 ) -> PublicModel:
     """A model that knows users and items by their ids alone.
@@ -107,6 +111,7 @@ def factor_model(
         resumed: Arguments of the run that is resumed.
         settings: Its settings.
         withheld_dim: Size of the vectors that find the withheld item.
+        vectors: Whether its score is a product of vectors.
         **small: Arguments that keep the model small, beside `dim` and `seed`.
     """
     return PublicModel(
@@ -120,6 +125,7 @@ def factor_model(
         settings=settings or {},
         conforming=lambda: model(9, 6, **{"dim": 8, "regularization": 0.1, "seed": 1, **small}),
         reads="pairs",
+        vectors=vectors,
     )
 
 
@@ -174,12 +180,14 @@ MODELS: dict[str, PublicModel] = {
         "--model matrix-factorization --model.dim 8",
         resumed={"loss": losses.BPR(3), "regularization": 0.01},
         settings={"optimizer": tfrecs.optimizers.SGD},
+        vectors=True,
     ),
     "GeneralizedMF": factor_model(
         models.GeneralizedMF,
         "--model generalized-mf --model.dim 8",
         resumed={"loss": losses.BinaryCrossEntropy(2)},
         settings={"schedule": "linear"},
+        vectors=True,
     ),
     "MLP": factor_model(
         models.MLP,
@@ -207,6 +215,7 @@ MODELS: dict[str, PublicModel] = {
         settings={},
         conforming=None,
         reads="pairs",
+        vectors=True,
     ),
     "DeepCross": PublicModel(
         models.DeepCross,
@@ -219,6 +228,7 @@ MODELS: dict[str, PublicModel] = {
         settings={"schedule": "linear"},
         conforming=None,
         reads="rows",
+        vectors=False,
     ),
     # Put together from trained models, it has nothing to train.
     "RetrieveThenRank": PublicModel(
@@ -233,6 +243,7 @@ MODELS: dict[str, PublicModel] = {
         resumed=None,
         settings={},
         conforming=None,
-        reads="rows",
+        reads="pairs",
+        vectors=False,
     ),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.public_models import MODELS as PUBLIC
 from tests.serving.capi import SavedModel
 from tests.serving.public_models import ITEMS, MODELS
 from tests.serving.replayed import (
@@ -89,10 +90,9 @@ def test_c_api_answers_every_model_as_its_manifest_says(replayed):
         assert_answers(answer, golden)
         signatures.setdefault(name, set()).add(golden["signature"])
     assert set(signatures) == set(MODELS)
-    products = {"SASRec", "TwoTower", "MatrixFactorization", "GeneralizedMF"}
     for name, asked in signatures.items():
-        assert name not in products or {"query_vectors", "item_vectors"} <= asked
-        assert asked >= {"score" if name == "DeepCross" else "serving_default"}
+        assert not PUBLIC[name].vectors or {"query_vectors", "item_vectors"} <= asked
+        assert asked >= {"score" if PUBLIC[name].reads == "rows" else "serving_default"}
 
 
 def test_another_tensorflow_answers_the_same(replayed):

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 import tfrecs
+from tests.public_models import MODELS as PUBLIC
 from tests.serving.public_models import EXCLUSIONS, MODELS, USERS
 from tfrecs._keras import tf
 from tfrecs.data import Histories, Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
-VECTORS = {"SASRec", "GRU4Rec", "TwoTower", "MatrixFactorization", "GeneralizedMF"}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -20,7 +20,7 @@ def test_export(name, public_export):
     folder = public_export(name)
     manifest = verify(folder)
     expected = {"serving_default", "score"}
-    if name in VECTORS:
+    if PUBLIC[name].vectors:
         expected |= {"query_vectors", "item_vectors"}
     signatures = manifest["signatures"]
     assert set(signatures) == expected
@@ -28,7 +28,7 @@ def test_export(name, public_export):
     inputs = signatures["serving_default"]["inputs"]
     assert inputs["exclude"]["shape"] == [None, EXCLUSIONS]
     assert ("history" in inputs) == (model.max_history is not None)
-    assert ("user_id" in inputs) == (name not in ("SASRec", "GRU4Rec"))
+    assert ("user_id" in inputs) == (PUBLIC[name].reads != "sequences")
     recommender = Recommender(folder)
     items = model.items.ids.tolist()
     asked, features = {"history": [items[1]]}, {"user_id": tf.constant([3])}
@@ -44,7 +44,7 @@ def test_export(name, public_export):
     np.testing.assert_allclose([x for _, x in answer], scores[order], rtol=1e-4, atol=1e-6)
     without = recommender.recommend(k=len(items), exclude=[answer[0][0], answer[3][0]], **asked)
     assert without == [*answer[1:3], *answer[4:]]
-    if name == "DeepCross":
+    if PUBLIC[name].reads == "rows":
         return
     # The scores by which is recommended; those of a model that retrieves first are the ranker's.
     frame = pd.DataFrame({"user_id": [asked.get("user")], "history": [[items[1]]]})
