@@ -1,5 +1,6 @@
 """The Recommender's answers and its errors."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecs.serving import Recommender, export
+from tfrecs.serving import Client, Recommender, export
 
 INTEGERS = [7, 3, 1000000007, 12, 5, -2]
 STRINGS = ["milk", "bread", "7", "eggs", "figs", "電影"]
@@ -160,3 +161,44 @@ def test_a_damaged_or_foreign_manifest(exports, tmp_path):
     manifest.unlink()
     with pytest.raises(ValueError, match="a SavedModel that tfrecs did not export"):
         Recommender(folder)
+
+
+def assert_same(together, alone):
+    for one, other in zip(together, alone, strict=True):
+        assert [item for item, _ in one] == [item for item, _ in other]
+        np.testing.assert_allclose([x for _, x in one], [x for _, x in other], rtol=1e-4)
+
+
+def test_several_users_at_once(public_export):
+    recommender = Recommender(public_export("SASRec"))
+    items = [11, 5, 300, 42]
+    histories, exclude = [items[:1], items[1:], items[:3]], [[42], [], [8, 77]]
+    alone = [
+        recommender.recommend(history, k=4, exclude=banned)
+        for history, banned in zip(histories, exclude, strict=True)
+    ]
+    assert_same(recommender.recommend_batch(histories, k=4, exclude=exclude), alone)
+    assert recommender.recommend_batch([]) == []
+    with pytest.raises(ValueError, match="3 histories, 1 users and 3 lists"):
+        recommender.recommend_batch(histories, users=[None])
+    by_user = Recommender(public_export("MatrixFactorization"))
+    both = by_user.recommend_batch([[], []], k=2, users=[5, 17])
+    assert_same(both, [by_user.recommend(k=2, user=user) for user in (5, 17)])
+
+
+def test_a_client_has_the_same_methods():
+    for name in ("recommend", "recommend_batch", "score", "query_vectors", "item_vectors"):
+        here, there = (
+            list(inspect.signature(getattr(cls, name)).parameters.values())[1:]
+            for cls in (Recommender, Client)
+        )
+        there = [parameter for parameter in there if parameter.name != "timeout"]
+        assert [(p.kind, p.default) for p in here] == [(p.kind, p.default) for p in there], name
+
+
+def test_columns_by_name_are_a_frame(public_export):
+    recommender = Recommender(public_export("SASRec"))
+    columns = {"history": [[11], [5, 300]], "candidates": [[42, 8], [77]]}
+    np.testing.assert_array_equal(
+        recommender.score(columns), recommender.score(pd.DataFrame(columns))
+    )

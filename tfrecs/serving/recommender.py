@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from tfrecs.serving.plain_requests import parse_id
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    Columns = pd.DataFrame | Mapping[str, Sequence[Any]]
 
 
 class Recommender:
@@ -85,6 +87,45 @@ class Recommender:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
                 Or a user is given without a history, which the export reads.
         """
+        self._check_k(k)
+        return self._recommended([self._checked(history, user, exclude)], k)[0]
+
+    def recommend_batch(
+        self,
+        histories: Iterable[Iterable[Any]],
+        k: int = 10,
+        *,
+        users: Iterable[Any] | None = None,
+        exclude: Iterable[Iterable[Any]] | None = None,
+    ) -> list[list[tuple[int | str, float]]]:
+        """Recommends items to several users at once.
+
+        Args:
+            histories: A history each, as `recommend` takes it.
+            k: How many items to recommend to each.
+            users: A user each, None for an unknown one.
+            exclude: Items that are not to be recommended, a list each.
+
+        Returns:
+            What `recommend` gives, for each.
+
+        Raises:
+            ValueError: As `recommend`; or there are not as many users or lists as histories.
+        """
+        self._check_k(k)
+        rows = list(histories)
+        who = [None] * len(rows) if users is None else list(users)
+        banned: list[Iterable[Any]] = [()] * len(rows) if exclude is None else list(exclude)
+        if not len(rows) == len(who) == len(banned):
+            raise ValueError(
+                f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
+                "exclusions: there must be one of each for everybody."
+            )
+        asked = [self._checked(*each) for each in zip(rows, who, banned, strict=True)]
+        return self._recommended(asked, k) if asked else []
+
+    def _check_k(self, k: int) -> None:
+        """Refuses a number of items that the export does not answer with."""
         if not self.k:
             raise ValueError(
                 f"The {self.manifest['model']} of this export scores rows and recommends nothing: "
@@ -97,6 +138,9 @@ class Recommender:
                 f"k = {k} is more than the {self.k} items that this export answers with. Ask for "
                 "fewer, or export the model with a larger k."
             )
+
+    def _checked(self, history: Iterable[Any], user: Any, exclude: Iterable[Any]) -> dict[str, Any]:
+        """One row of a request, of what is known to the export; warns of what is not."""
         request = {} if user is None and not self.knows_users else {"user_id": self._user(user)}
         ids = self._parse(history)
         if ids and not self.reads_history:
@@ -116,31 +160,47 @@ class Recommender:
             warnings.warn(
                 "No history was given, and the export holds none: items that the user already has "
                 "may be among the answers.",
-                stacklevel=2,
+                stacklevel=3,
             )
         unknown = self.unknown(ids)
         if ids and len(unknown) == len(set(ids)) and user is None:
             raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
         if unknown:
-            warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=2)
-        if unknown := self.unknown(self._parse(exclude, "exclude")):
-            warnings.warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.", stacklevel=2)
-        request |= self._items_named(ids, self._parse(exclude, "exclude"))
+            warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=3)
+        more = self._parse(exclude, "exclude")
+        if unknown := self.unknown(more):
+            warnings.warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.", stacklevel=3)
+        return request | self._items_named(ids, more)
+
+    def _recommended(
+        self, rows: Sequence[dict[str, Any]], k: int
+    ) -> list[list[tuple[int | str, float]]]:
+        """What the export answers to rows of requests."""
+        padding = self.manifest["padding_id"]
+        request = {name: [row[name] for row in rows] for name in rows[0]}
+        if "history" in request:
+            longest = max(map(len, request["history"]))
+            request["history"] = [
+                history + [padding] * (longest - len(history)) for history in request["history"]
+            ]
         signature = self.manifest["signatures"]["serving_default"]
         answer = ask(self._model, "serving_default", request, signature)
-        items, scores = answer["item_id"][0, :k], answer["score"][0, :k]
-        raw = items.tolist() if self.is_integer else [item.decode() for item in items]
-        pairs = zip(raw, scores.tolist(), strict=True)
-        return [pair for pair in pairs if pair[0] != self.manifest["padding_id"]]
+        found = []
+        for items, scores in zip(answer["item_id"][:, :k], answer["score"][:, :k], strict=True):
+            raw = items.tolist() if self.is_integer else [item.decode() for item in items]
+            pairs = zip(raw, scores.tolist(), strict=True)
+            found.append([pair for pair in pairs if pair[0] != padding])
+        return found
 
-    def score(self, frame: pd.DataFrame) -> np.ndarray | dict[str, np.ndarray]:
+    def score(self, frame: Columns) -> np.ndarray | dict[str, np.ndarray]:
         """Scores candidates for users; or, for exports of `DeepCross`, predicts the label of rows.
 
         Args:
-            frame: A row a user: `user_id` and `history` (lists of item ids, oldest first) as far as
-                the model reads them, and `candidates`, lists of item ids. For `DeepCross` a row a
-                prediction: every column that the model reads, `user_id` and `item_id` among them
-                where it knows users and items. Missing and unknown values are allowed.
+            frame: A DataFrame, or columns by name. A row is a user: `user_id` and `history` (lists
+                of item ids, oldest first) as far as the model reads them, and `candidates`, lists
+                of item ids. For `DeepCross` a row is a prediction: every column that the model
+                reads, `user_id` and `item_id` among them where it knows users and items. Missing
+                and unknown values are allowed.
 
         Returns:
             float32 `[rows, c]`, the scores by which is recommended, and the least float32 for
@@ -157,7 +217,7 @@ class Recommender:
             return answer["score"]
         return {outputs[name]["label"]: values for name, values in answer.items()}
 
-    def query_vectors(self, frame: pd.DataFrame) -> np.ndarray:
+    def query_vectors(self, frame: Columns) -> np.ndarray:
         """Returns the vectors of users, known and new, for exports of models of vectors.
 
         Args:
@@ -174,7 +234,7 @@ class Recommender:
         """
         return self._ask("query_vectors", frame, partial=True)["vector"]
 
-    def item_vectors(self, frame: pd.DataFrame) -> np.ndarray:
+    def item_vectors(self, frame: Columns) -> np.ndarray:
         """Returns the vectors of items, known and new, for exports of models of vectors.
 
         Args:
@@ -191,7 +251,7 @@ class Recommender:
         """
         return self._ask("item_vectors", frame, partial=True)["vector"]
 
-    def _ask(self, name: str, frame: pd.DataFrame, partial: bool = False) -> dict[str, np.ndarray]:
+    def _ask(self, name: str, frame: Columns, partial: bool = False) -> dict[str, np.ndarray]:
         signatures = self.manifest["signatures"]
         if name not in signatures:
             raise ValueError(
@@ -199,8 +259,11 @@ class Recommender:
                 f"{', '.join(signatures)}."
             )
         # Only now: a recommendation needs neither pandas nor Keras.
+        import pandas as pd
+
         from tfrecs.serving.requests import request_of
 
+        frame = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(dict(frame))
         request = request_of(frame, signatures[name]["inputs"], partial=partial)
         return ask(self._model, name, request, signatures[name])
 
@@ -236,7 +299,7 @@ class Recommender:
         return "user_vocabulary" in self.manifest
 
     def _user(self, user: Any) -> Any:
-        """The request's row for a user."""
+        """The raw id of a user, as a request has it."""
         if not self.knows_users:
             raise ValueError(f"{self.manifest['model']} knows no users: give a history alone.")
         is_integer = self.manifest["user_id_dtype"] == "int64"
@@ -246,12 +309,12 @@ class Recommender:
             raw = parse_id(user, is_integer, "a user id", "users of this export")
             if str(raw) not in self._known_users:
                 raise ValueError(f"The user {user!r} is not known to this export.")
-        return [raw]
+        return raw
 
     def _items_named(self, history: list[Any], exclude: list[Any]) -> dict[str, Any]:
-        """The request's rows of items: the history, and what else is to be left out."""
+        """A request's lists of items: the history, and what else is to be left out."""
         inputs = self.manifest["signatures"]["serving_default"]["inputs"]
-        rows = {"history": [history]} if self.reads_history else {}
+        row: dict[str, Any] = {"history": history} if self.reads_history else {}
         # A history is left out of the answer anyway, unless known items are recommended.
         done = set() if self.recommend_known else set(history)
         more = [x for x in dict.fromkeys(exclude) if x not in done and str(x) in self._known]
@@ -262,8 +325,8 @@ class Recommender:
                 "fewer, or export the model with a larger num_exclusions."
             )
         if width:
-            rows["exclude"] = [more + [self.manifest["padding_id"]] * (width - len(more))]
-        return rows
+            row["exclude"] = more + [self.manifest["padding_id"]] * (width - len(more))
+        return row
 
     @cached_property
     def _known(self) -> frozenset[str]:
