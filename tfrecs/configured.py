@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tfrecs._keras import keras
 
-# Attributes that Keras sets at a time of its own choice, and asks for before.
+# Keras sets these attributes late, and asks for them before.
 _OF_KERAS = frozenset(("loss", "metrics", "name", "dtype", "trainable"))
 C = TypeVar("C", bound=type)
 
@@ -196,7 +196,7 @@ def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[
     Args:
         seed: The seed of the whole; None for parts without a seed.
         factor: What keeps the parts of two seeds apart.
-        step: What keeps two parts apart that give seeds to parts of their own.
+        step: Distance between the seeds of two parts, where parts have parts too.
 
     Example:
         >>> part_seed = part_seeds(7, step=100)

@@ -190,7 +190,7 @@ def test_a_finished_run_is_only_tested_again(train, whole, aloud, capsys):
     for resume in (False, True):
         train(whole.folder, console=aloud, resume=resume)
         said = capsys.readouterr().out
-        assert f"{whole.folder} is finished: it is only tested again. To train anew, " in said
+        assert f"{whole.folder} is finished: it is only tested again. To train again, " in said
         assert "resuming" not in said
         assert "SASRec" in said
     assert (variables(whole, 4), (whole.folder / "metrics.json").read_bytes()) == before

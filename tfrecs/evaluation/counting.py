@@ -131,7 +131,7 @@ class RankCounter:
 
 def _traced(method: Any, signature: list[Any]) -> Any:
     # TensorFlow warns of a method that is traced often, and takes the methods of all models for
-    # one; a partial is one of its own.
+    # one; each partial is another one.
     return tf.function(functools.partial(method), input_signature=signature)
 
 

@@ -86,7 +86,7 @@ _TITLES = {
 
 
 def plot_report(report: Report, path: str | Path) -> None:
-    """Draws the model beside the baselines; what has a scale of its own in a panel of its own.
+    """Draws the model beside the baselines; each metric with another scale gets its own panel.
 
     Args:
         report: Any report.

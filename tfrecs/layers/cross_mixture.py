@@ -17,7 +17,7 @@ class CrossMixture(Configured, keras.layers.Layer):
 
         y = sum_i G_i(x) E_i(x) + x,   E_i(x) = x0 * (U_i g(C_i g(V_i' x)) + b)
 
-    Each of the K experts crosses in a subspace of its own, and a gate that looks at x weighs them.
+    Each of the K experts crosses in its own subspace, and a gate that reads x weighs them.
     The bias is shared by the experts, as in the paper. All experts take part in the same three
     products. With one expert, softmax gates, g the identity and C_1 the unit matrix, this is
     `Cross`.
@@ -143,7 +143,7 @@ def second_input(x0: tf.Tensor, x: tf.Tensor | None) -> tf.Tensor:
 
 
 def clone(initializer: keras.initializers.Initializer, index: int = 0) -> Any:
-    """Returns a copy, which draws numbers of its own: a seeded one repeats itself at each use."""
+    """Returns a copy with other random numbers: a seeded initializer repeats itself."""
     config = initializer.get_config()
     if index and config.get("seed") is not None:
         config["seed"] += 1009 * index

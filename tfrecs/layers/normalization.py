@@ -52,7 +52,7 @@ class LayerNormalization(Configured, keras.layers.Layer):
         y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta
 
     The values of `keras.layers.LayerNormalization`, in float32 under every precision policy. Its
-    gradient is written out, in place of one for each of the ten operations that Keras makes of it:
+    gradient is written out, instead of one for each of the ten operations that Keras makes:
     with the short histories that most data has, their number is what a transformer's time goes to.
 
     Args:

@@ -132,7 +132,7 @@ class Discretization(NumericEncoding):
     """Embeds each number by the bin that it falls into; bins are quantiles of the data.
 
     A value on an edge belongs to the bin above it. Values outside of the data's range, and infinite
-    ones, belong to the first or last bin; a missing value has a vector of its own.
+    ones, belong to the first or last bin; a missing value has its own vector.
 
     Args:
         dim: Size of a vector.

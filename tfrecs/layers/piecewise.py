@@ -145,12 +145,12 @@ class PiecewiseLinearEncoding(NumericEncoding):
 
 @registered
 class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
-    """An embedding of each number: a linear layer of its own on its piecewise linear encoding.
+    """An embedding of each number: each has its own linear layer on its encoding.
 
         z_j = act(W_j e_j + c_j)
 
     (Gorishniy et al., NeurIPS 2022: PLE-L without and PLE-LR with ReLU.) Bins, missing and infinite
-    values are as in `PiecewiseLinearEncoding`, but that a missing value has a vector of its own in
+    values are as in `PiecewiseLinearEncoding`, but a missing value has its own vector in
     place of an indicator.
 
     Args:

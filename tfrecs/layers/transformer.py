@@ -251,5 +251,5 @@ class SASRecBlock(Configured, keras.layers.Layer):
 
 
 def _derive(seed: int | None, index: int) -> int | None:
-    """Returns a seed of its own for each part of a layer, or None where the layer has none."""
+    """Returns another seed for each part of a layer; None where the layer has none."""
     return None if seed is None else seed + index

@@ -42,7 +42,7 @@ class Scores:
         self.user_ids = user_ids
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns each query's score of its own item, `ids` `[num_queries]`, or items `[.., k]`."""
+        """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
         raise NotImplementedError(f"{type(self).__name__} must implement of.")
 
     def shared(self, ids: tf.Tensor) -> tf.Tensor:
@@ -96,7 +96,7 @@ class DotProductScores(Scores):
         return tf.cast(self._table(), tf.float32)
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns each query's score of its own item, `ids` `[num_queries]`, or items `[.., k]`."""
+        """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
         vectors = tf.cast(self._rows(ids), tf.float32)
         if ids.shape.rank == 1:
             return tf.reduce_sum(self.queries * vectors, axis=-1)

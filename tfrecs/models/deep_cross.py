@@ -26,7 +26,7 @@ class DeepCross(Model):
         x_0 = [embeddings of categories, numbers, texts]
         y = w [crosses(x_0), deep(x_0)] + b,   or w deep(crosses(x_0)) + b where stacked
 
-    A row has columns of its own (`context`) and, where the model knows users and items, `user_id`
+    A row has the columns of `context` and, where the model knows users and items, `user_id`
     and `item_id`, whose features it looks up. Such a model scores any item for a user, and so ranks
     what a retrieval model found. See `layers.CrossNetwork` for the crosses.
 

@@ -69,7 +69,7 @@ class FactorModel(Model):
         self.item_embedding = table(self.num_items, 1, "item_embedding")
 
     def part_seed(self, index: int) -> int | None:
-        """Returns a seed of its own for each part: the same one gives the same numbers."""
+        """Returns another seed for each part."""
         return None if self.seed is None else 1000 * self.seed + index
 
     @classmethod

@@ -42,7 +42,7 @@ class PairScores(Scores):
         self._function = function
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns each query's score of its own item, `ids` `[num_queries]`, or items `[.., k]`."""
+        """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
         if ids.shape.rank == 1:
             return self.of(ids[:, tf.newaxis])[:, 0]
         return self._function(self._users, self._rows(ids))
@@ -213,7 +213,7 @@ class NeuralMF(_PairModel):
 
         score(u, i) = h_1 . (p_u * q_i) + h_2 . MLP(p'_u, q'_i) + b
 
-    `*` is elementwise; the MLP has hidden layers alone, over vectors of its own. See
+    `*` is elementwise; the MLP has hidden layers alone, over other vectors. See
     `GeneralizedMF` and `MLP`, and `from_pretrained` for a start from the two.
 
     Args:

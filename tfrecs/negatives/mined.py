@@ -84,7 +84,7 @@ class Mined(Negatives):
     def from_split(cls, split: Split, **kwargs: Any) -> Mined:
         """Raises a ValueError: no split says what a model recommends."""
         raise ValueError(
-            f"{cls.__name__}: what was mined is lost where a sampler is made anew for a split. "
+            f"{cls.__name__}: what was mined is lost when a sampler is rebuilt for a split. "
             "Make it for this split: for `tfrecs.train`, in a function of the split as model_args."
         )
 

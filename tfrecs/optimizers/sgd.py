@@ -55,5 +55,5 @@ class SGD(keras.optimizers.SGD):
             variable.assign_sub(gradient * rate)
 
     def _deduplicate_sparse_grad(self, gradients: Sequence[Any]) -> Sequence[Any]:
-        # A row that is repeated is moved repeatedly: the sum needs no pass of its own.
+        # A repeated row is moved repeatedly: no pass is needed to sum its gradients.
         return gradients

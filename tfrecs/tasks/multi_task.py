@@ -14,7 +14,7 @@ from tfrecs.tasks.ranking import Ranking
 
 @registered
 class MultiTask(Configured, keras.layers.Layer, tfrs.tasks.Task):
-    """Several heads, such as click, rating and watch time, each with loss and metrics of its own.
+    """Several heads, such as click, rating and watch time, each with its own loss and metrics.
 
     The loss is the weighted sum of the heads'. `layers.MMoE` makes the heads' inputs from shared
     experts; `models.DeepCross` is a model with several heads.

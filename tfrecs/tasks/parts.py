@@ -66,7 +66,7 @@ def check_names(task: keras.layers.Layer, metrics: Iterable[keras.metrics.Metric
     if twice:
         raise ValueError(
             f"{task.name}: two metrics are named {' and '.join(twice)}, so logs would show only "
-            "one: give each a name of its own."
+            "one: give each another name."
         )
 
 

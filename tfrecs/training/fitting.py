@@ -62,7 +62,7 @@ def fit(
             _train(recorder, model, validation, batches, epochs, targets, resumed, console)
         elif finished:
             console.print(
-                f"{folder} is finished: it is only tested again. To train anew, name another "
+                f"{folder} is finished: it is only tested again. To train again, name another "
                 "output folder, or remove this one."
             )
         else:

@@ -79,7 +79,7 @@ def plot_history(
         plot_history("training.png", rows, best_epoch=1)
         ```
     """
-    # A Figure of its own, not pyplot: no display is asked for and no state is left behind.
+    # A Figure without pyplot: it needs no display and leaves no state behind.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

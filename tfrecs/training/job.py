@@ -294,7 +294,7 @@ def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_kind(model: type[Model], split: str) -> None:
-    """Models of rows and models of histories need splits of their own kind."""
+    """Refuses a split of rows for a model of histories, and the other way round."""
     if (model.default_split == ROW_SPLIT) != (split == ROW_SPLIT):
         kind = "rows with a label" if model.default_split == ROW_SPLIT else "users' histories"
         raise ValueError(

@@ -131,7 +131,7 @@ class Run:
         except ValueError as error:
             raise RunError(
                 f"{path} cannot be read: {error}. Remove it: `tfrecs train --resume {self.folder}` "
-                "writes it anew."
+                "writes it again."
             ) from error
 
     @property
@@ -302,12 +302,12 @@ class Run:
         if split.items != self.load_items():
             raise RunError(
                 f"The items of {config['data']} are not those that {self.folder} was trained on: "
-                "the data have changed. Train anew, or give the old data back."
+                "the data have changed. Train again, or restore the old data."
             )
         if self._trained_on not in (None, fingerprint(split)):
             raise RunError(
                 f"{config['data']} has changed since {self.folder} was trained on it: what the "
-                "model learned from may be among the test. Train anew, or give the old data back. "
+                "model learned from may be among the test. Train again, or restore the old data. "
                 "In Python, tfrecs.evaluate(run.load_model(), part) tests on any part of a split."
             )
         return split

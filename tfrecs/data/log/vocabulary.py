@@ -42,7 +42,7 @@ class Vocabulary:
         if missing.any():
             raise ValueError(
                 f"Vocabulary: the id at position {missing.argmax()} is missing (None, NaN or an "
-                "empty string). Remove it: unknown ids have an id of their own, `oov_id`."
+                "empty string). Remove it: unknown ids have the id `oov_id`."
             )
         self._index = pd.Index(values, dtype=values.dtype)
         if not self._index.is_unique:

@@ -120,7 +120,7 @@ def row_request(
 def as_arrays(
     inputs: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, np.ndarray]:
-    """Returns inputs as arrays; a list has no type of its own, and gets the input's if it fits.
+    """Returns inputs as arrays; a list has no type, and gets the input's if it fits.
 
     Args:
         inputs: Arrays or lists.

@@ -87,8 +87,8 @@ class Served:
         self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
         if "serving_default" not in self.signatures:
             self.signatures["serving_default"] = self.signatures["score"]
-        # What the graphs read of the model is saved, and no more; in an order of its own (a graph's
-        # is random), so that the same model always gives the same files.
+        # Saves the weights that the graphs read, and no others. Their order is fixed (a graph's is
+        # random), so that the same model always gives the same files.
         order = {variable.ref(): i for i, variable in enumerate(model.variables)}
         read = {v.ref(): v for s in self.signatures.values() for v in s.variables}
         self.module = tf.Module(name="served")
