@@ -63,7 +63,7 @@ def test_operands_of_matmul_have_batches_of_one_shape():
         if calls:
             counted[path.relative_to(root).as_posix()] = len(calls)
     assert counted == {
-        "data/sentence_model.py": 2,
+        "data/features/sentence_model.py": 2,
         "evaluation/counting.py": 1,
         "layers/cross.py": 1,
         "layers/cross_mixture.py": 1,
@@ -76,5 +76,5 @@ def test_operands_of_matmul_have_batches_of_one_shape():
         "models/base.py": 1,
         "models/heads.py": 1,
         "models/neural_mf.py": 1,
-        "serving/exact_top_k.py": 2,
+        "serving/index/exact.py": 2,
     }

@@ -174,6 +174,7 @@ def train(
             network = _built(model, model_args, source.parts)
             for line in left_out(source.parts):
                 console.print(line)
+            best = BestWeights(network.monitor, patience, network.monitor_mode)
             examples = network.examples(source.parts.train, windows)
             size = batch_size or model.default_batch_size
 
@@ -219,7 +220,7 @@ def train(
         recorder = Recorder(
             record,
             record.checkpoints(network),
-            BestWeights(network.monitor, patience, network.monitor_mode),
+            best,
             _facts(network, config, source),
             data=fingerprint(source.parts),
             checkpoint_minutes=checkpoint_minutes,
