@@ -173,7 +173,7 @@ MODELS: dict[str, PublicModel] = {
     "GRU4Rec": sequence_model(
         models.GRU4Rec,
         "--model gru4rec --model.dim 8 --model.max_length 6",
-        conforming={"hidden_dim": 6, "num_layers": 2},
+        conforming={"hidden_dim": 6},
     ),
     "MatrixFactorization": factor_model(
         models.MatrixFactorization,
