@@ -34,7 +34,8 @@ class PublicModel:
             negatives of a target's own, which differ between replicas. None for no training.
         batch_size: Examples of a batch there.
         flags: Of `tfrecs train --model NAME`.
-        resumed: Arguments of a run that is stopped and resumed; None for no training.
+        resumed: Makes the arguments of a run that is stopped and resumed; None for no training.
+            A process that joins others must do so before it makes any layer.
         settings: Further settings of that run.
         conforming: Makes the model of 9 items (and 6 users) for the conformance suite; None where
             the suite has cases of its own.
@@ -48,7 +49,7 @@ class PublicModel:
     replicas: Callable[[], dict[str, Any]] | None
     batch_size: int
     flags: str
-    resumed: Mapping[str, Any] | None
+    resumed: Callable[[], Mapping[str, Any]] | None
     settings: Mapping[str, Any]
     conforming: Callable[[], models.Model] | None
     reads: str
@@ -59,7 +60,7 @@ def sequence_model(
     model: type[models.Model],
     flags: str,
     *,
-    resumed: Mapping[str, Any] | None = None,
+    resumed: Callable[[], Mapping[str, Any]] = dict,
     settings: Mapping[str, Any] | None = None,
     conforming: Mapping[str, Any] | None = None,
     **small: Any,
@@ -69,7 +70,7 @@ def sequence_model(
     Args:
         model: Its class.
         flags: Of the command line.
-        resumed: Arguments of the run that is resumed, beside `max_length`.
+        resumed: Makes arguments of the run that is resumed, beside `max_length`.
         settings: Its settings, beside the batch size.
         conforming: Arguments of the conformance suite alone.
         **small: Arguments that keep the model small, beside `dim`, `max_length` and `seed`.
@@ -83,7 +84,7 @@ def sequence_model(
         replicas=lambda: {"dim": 8, "max_length": 6, "dropout": 0.0, "seed": 1, **small},
         batch_size=WINDOWS_A_BATCH,
         flags=flags,
-        resumed={"max_length": 6, "dropout": 0.3, **small, **(resumed or {})},
+        resumed=lambda: {"max_length": 6, "dropout": 0.3, **small, **resumed()},
         settings={"batch_size": 6, **(settings or {})},
         conforming=lambda: model(
             9, **{"dim": 8, "max_length": 5, "seed": 1, **small, **(conforming or {})}
@@ -97,7 +98,7 @@ def factor_model(
     model: type[models.Model],
     flags: str,
     *,
-    resumed: Mapping[str, Any],
+    resumed: Callable[[], Mapping[str, Any]],
     settings: Mapping[str, Any] | None = None,
     withheld_dim: int = 32,
     vectors: bool = False,
@@ -108,7 +109,7 @@ def factor_model(
     Args:
         model: Its class.
         flags: Of the command line.
-        resumed: Arguments of the run that is resumed.
+        resumed: Makes the arguments of the run that is resumed.
         settings: Its settings.
         withheld_dim: Size of the vectors that find the withheld item.
         vectors: Whether its score is a product of vectors.
@@ -164,7 +165,7 @@ MODELS: dict[str, PublicModel] = {
     "SASRec": sequence_model(
         models.SASRec,
         "--model sasrec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
-        resumed={"loss": losses.SampledSoftmax(4)},
+        resumed=lambda: {"loss": losses.SampledSoftmax(4)},
         settings={"schedule": "linear"},
         conforming={"num_blocks": 2},
         num_blocks=1,
@@ -178,28 +179,28 @@ MODELS: dict[str, PublicModel] = {
     "MatrixFactorization": factor_model(
         models.MatrixFactorization,
         "--model matrix-factorization --model.dim 8",
-        resumed={"loss": losses.BPR(3), "regularization": 0.01},
+        resumed=lambda: {"loss": losses.BPR(3), "regularization": 0.01},
         settings={"optimizer": tfrecs.optimizers.SGD},
         vectors=True,
     ),
     "GeneralizedMF": factor_model(
         models.GeneralizedMF,
         "--model generalized-mf --model.dim 8",
-        resumed={"loss": losses.BinaryCrossEntropy(2)},
+        resumed=lambda: {"loss": losses.BinaryCrossEntropy(2)},
         settings={"schedule": "linear"},
         vectors=True,
     ),
     "MLP": factor_model(
         models.MLP,
         "--model mlp --model.dim 8 --model.hidden_units [8,4]",
-        resumed={"loss": losses.BPR(negatives=tfrecs.negatives.Uniform(3, False))},
+        resumed=lambda: {"loss": losses.BPR(negatives=tfrecs.negatives.Uniform(3, False))},
         settings={"optimizer": tfrecs.optimizers.LazyAdam},
         hidden_units=[8, 4],
     ),
     "NeuralMF": factor_model(
         models.NeuralMF,
         "--model neural-mf --model.dim 4 --model.mlp_dim 4",
-        resumed={"loss": losses.BinaryCrossEntropy(2)},
+        resumed=lambda: {"loss": losses.BinaryCrossEntropy(2)},
         withheld_dim=16,
         dim=4,
         mlp_dim=4,
@@ -211,7 +212,7 @@ MODELS: dict[str, PublicModel] = {
         replicas=lambda: TWO_TOWER,
         batch_size=PAIRS_A_BATCH,
         flags="--model two-tower --model.dim 8 --model.hidden_units [8] --model.max_length 5",
-        resumed={"hidden_units": [8], "max_length": 5, "id_dropout": 0.3},
+        resumed=lambda: {"hidden_units": [8], "max_length": 5, "id_dropout": 0.3},
         settings={},
         conforming=None,
         reads="pairs",
@@ -224,7 +225,7 @@ MODELS: dict[str, PublicModel] = {
         replicas=lambda: DEEP_CROSS,
         batch_size=ROWS_A_BATCH,
         flags="--model deep-cross --model.dim 4 --model.cross_layers 1 --model.deep_units [8]",
-        resumed={"dim": 4, "cross_layers": 1, "deep_units": [8], "dropout": 0.3},
+        resumed=lambda: {"dim": 4, "cross_layers": 1, "deep_units": [8], "dropout": 0.3},
         settings={"schedule": "linear"},
         conforming=None,
         reads="rows",

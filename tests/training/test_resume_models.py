@@ -49,7 +49,7 @@ def _clicks(**metrics):
 
 # By the name of the model; what comes after a comma tells several apart.
 CASES = {
-    name: Case(entry.model, entry.resumed, entry.settings)
+    name: Case(entry.model, entry.resumed(), entry.settings)
     for name, entry in MODELS.items()
     if entry.resumed is not None
 } | {
