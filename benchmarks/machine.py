@@ -34,7 +34,7 @@ def pin(threads: int) -> None:
 
 
 def call(function: str, *arguments: Any, **variables: str) -> Any:
-    """Calls a function "module:name" in a process of its own, with more environment variables."""
+    """Calls a function "module:name" in another process, with more environment variables."""
     command = [sys.executable, "-m", "benchmarks", function, json.dumps(arguments)]
     given = {"cwd": ROOT, "env": {**os.environ, **variables}, "stdout": subprocess.PIPE}
     output = subprocess.run(command, **given, check=True).stdout

@@ -127,7 +127,8 @@ def test_several_heads_and_rows_without_a_label():
         error.mean()
     )
     validation = Validation(rows)
-    validation.model = model
+    validation.set_model(model)
+    validation.set_params({"epochs": 2})
     logs = {}
     validation.on_epoch_end(0, logs)
     assert logs == {f"val_{name}": value for name, value in report.metrics.items()}

@@ -128,13 +128,30 @@ def refused(argv, capsys, what):
 
 
 @pytest.mark.parametrize("name", ["model", "model.loss", "optimizer"])
-def test_a_setting_is_no_file_of_settings(name, folder, tmp_path, capsys):
+@pytest.mark.parametrize("file", ["inner.yaml", "inner"])
+def test_a_setting_is_no_file_of_settings(name, file, folder, tmp_path, capsys, monkeypatch):
     """The parser would read it, unchecked."""
-    (tmp_path / "inner.yaml").write_text("class_path: canary_module.Loss\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text("class_path: canary_module.Loss\n")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, name: file}))
+    for argv in commands(folder):
+        refused(argv, capsys, f"There is no class '{file}'")
+
+
+@pytest.mark.parametrize("name", ["config", "recipe"])
+def test_settings_name_no_other_settings(name, folder, tmp_path, capsys, monkeypatch):
+    """The parser would read them too, unchecked."""
+    canary = tmp_path / "canary"
+    (tmp_path / "canary_module.py").write_text(f"open({str(canary)!r}, 'w')\nclass Loss: pass\n")
+    (tmp_path / "inner.yaml").write_text("model: {class_path: canary_module.Loss}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, name: "inner.yaml"}))
     for argv in commands(folder):
-        refused(argv, capsys, "There is no class 'inner.yaml'")
+        refused(argv, capsys, "settings may not name others")
+    assert not canary.exists()
 
 
 def places(config, bad):

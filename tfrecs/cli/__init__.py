@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from tfrecs import __version__
 from tfrecs._names import choose
-from tfrecs.cli.errors import UserError, one_line, quiet_import
+from tfrecs.cli.errors import UserError, one_line
+from tfrecs.cli.quiet import quiet_import
 
 __all__ = ["main"]
 

@@ -1,13 +1,14 @@
-"""Errors as one line, and no chatter of TensorFlow."""
+"""The one place that decides which errors a command says in one line.
+
+What a user can mend is said in one line: wrong arguments and files, a full disk, data that do not
+fit, a training that diverged. Anything else is a fault of the program and keeps its traceback. With
+TFRECS_TRACEBACK=1 every error does.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import sys
 import zlib
-from collections.abc import Iterator
 
 # Errors of the package and of the libraries it reads files by, CheckpointError (RuntimeError) and
 # ConfigError (ValueError) among them.
@@ -83,24 +84,3 @@ def with_flags(text: str) -> str:
         return f"--data_args.{match[1]} {value}".rstrip()
 
     return _READING.sub(flag, text)
-
-
-@contextlib.contextmanager
-def quiet_import() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ code logs while it is imported off standard error.
-
-    TensorFlow 2.21 logs then whatever TF_CPP_MIN_LOG_LEVEL says, before it reads the variable. What
-    Python itself writes, such as warnings, is let through; loggers that are set up meanwhile keep
-    the stream that it goes to, so this stays open.
-    """
-    if "tensorflow" in sys.modules:
-        yield
-        return
-    sys.stderr.flush()
-    standard_error = open(os.dup(2), "w", buffering=1)  # noqa: SIM115
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(standard_error):
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(standard_error.fileno(), 2)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import UserError, quiet_import
+from tfrecs.cli.errors import UserError
 from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.cli.quiet import quiet_import
 
 EXAMPLE = "tfrecs recommend exports/sasrec --history 50,172,181 --k 10"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import quiet_import
 from tfrecs.cli.parsing import new_parser, parse
+from tfrecs.cli.quiet import quiet_import
 
 EXAMPLE = "tfrecs verify exports/sasrec"
 

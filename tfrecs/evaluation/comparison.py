@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_CHUNK = 64  # Resamples held at once, so that memory stays at 64 numbers a user.
+
 
 class Difference(NamedTuple):
     """How much better one model is than another by one metric.
@@ -106,9 +108,6 @@ class Comparison:
                 f"{name:{width}}  {row.difference:>+10.4f}  {ends:^18}  {row.p_value:>7.4f}"
             )
         return "\n".join(lines)
-
-
-_CHUNK = 64  # Resamples held at once, so that memory stays at 64 numbers a user.
 
 
 def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:

@@ -34,7 +34,7 @@ class RankCounter:
     Keras's own `predict`, replacing a layer of a model afterwards is not seen.
 
     Args:
-        model: A `ItemScorer`. It is referred to weakly: ranking does not keep a model alive.
+        model: An `ItemScorer`. It is referred to weakly: ranking does not keep a model alive.
 
     Example:
         ```python

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
@@ -62,16 +62,17 @@ class Validation(keras.callbacks.Callback):
         if every < 1:
             raise ValueError(f"Validation: every must be at least 1, got {every}.")
         check_metrics(metrics)
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.evaluator = None
-        if not isinstance(dataset, Rows):
-            self.evaluator = Evaluator(
+        self._measure: Callable[[Any], dict[str, float]]
+        if isinstance(dataset, Rows):
+            rows = dataset
+            self._measure = lambda model: row_metrics(model, rows, batch_size or 4096)
+        else:
+            evaluator = Evaluator(
                 dataset, ks, recommend_known=recommend_known, batch_size=batch_size
             )
+            self._measure = lambda model: evaluator.metrics(model, metrics)
         self.every = every
         self.prefix = prefix
-        self.metrics = tuple(metrics)
         self._latest: dict[str, float] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -80,15 +81,10 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Validates where it is due and adds the values to the logs."""
-        last = epoch + 1 == (getattr(self, "params", None) or {}).get("epochs")
+        last = epoch + 1 == (self.params or {}).get("epochs")
         if not self._latest or (epoch + 1) % self.every == 0 or last:
-            metrics = from_chief(tf.distribute.get_strategy(), self._measured)
+            strategy = tf.distribute.get_strategy()
+            metrics = from_chief(strategy, lambda: self._measure(self.model))
             self._latest = {self.prefix + name: value for name, value in metrics.items()}
         if logs is not None:
             logs.update(self._latest)
-
-    def _measured(self) -> dict[str, float]:
-        if isinstance(self.dataset, Rows):
-            return row_metrics(self.model, self.dataset, self.batch_size or 4096)
-        assert self.evaluator is not None
-        return self.evaluator.metrics(self.model, self.metrics)

@@ -5,15 +5,16 @@ from tfrecs.layers.cross_mixture import CrossMixture
 from tfrecs.layers.dropout import Dropout, StepCounter
 from tfrecs.layers.embedding import ItemEmbedding
 from tfrecs.layers.feature_encoder import FeatureEncoder
+from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.history import HistoryPooling, LongShortHistory
 from tfrecs.layers.mmoe import MMoE
 from tfrecs.layers.normalization import LayerNormalization, unit_vectors
 from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
-from tfrecs.layers.numeric_columns import Standardization
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding, PiecewiseLinearEncoding
 from tfrecs.layers.stacked_embedding import StackedEmbedding
+from tfrecs.layers.standardization import Standardization
 from tfrecs.layers.text import PretrainedEmbedding, TextEmbedding
-from tfrecs.layers.tower import FeatureLookup, Tower
+from tfrecs.layers.tower import Tower
 from tfrecs.layers.transformer import SASRecBlock, SelfAttention, causal_mask
 
 __all__ = [

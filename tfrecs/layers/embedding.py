@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
-
-import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
@@ -75,33 +72,3 @@ class ItemEmbedding(Configured, keras.layers.Layer):
     def grow_from(self, smaller: ItemEmbedding) -> None:
         """Takes the vectors of a layer of fewer items; further items keep their initial ones."""
         self.table.assign(tf.concat([smaller.table, self.table[smaller.num_items :]], axis=0))
-
-
-def salt_of(name: str) -> int:
-    """Returns a number of 64 bits, so that equal ids of two names share a bucket by chance only."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-def buckets_of(ids: tf.Tensor, salts: np.ndarray, sizes: np.ndarray) -> tf.Tensor:
-    """Hashes ids by the mixing of splitmix64 (Steele et al., OOPSLA 2014).
-
-        z = mix(id + salt),   bucket = 1 + floor(floor(z / 2^32) size / 2^32)
-
-    Args:
-        ids: `[..., columns]` int32 or int64; an int32 falls where the equal int64 does.
-        salts: `[columns]` uint64.
-        sizes: `[columns]` numbers of buckets, each below 2^31.
-
-    Returns:
-        int32 `[..., columns]`: buckets 1..size, and 0 where the id is 0.
-    """
-    z = tf.bitcast(tf.cast(ids, tf.int64), tf.uint64) + salts
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, np.uint64(shift)))
-        z *= np.uint64(factor)
-    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, np.uint64(31)))
-    # The product of the upper half and the size fits into 63 bits: no division, and no bias to
-    # speak of (2^-32 of a bucket's share times the size).
-    upper = tf.cast(tf.bitwise.right_shift(z, np.uint64(32)), tf.int64)
-    bucket = tf.bitwise.right_shift(upper * sizes.astype(np.int64), np.int64(32))
-    return tf.where(ids == 0, 0, tf.cast(bucket, tf.int32) + 1)

@@ -24,12 +24,7 @@ from tfrecs.data import (
 )
 from tfrecs.data.features.moments import CALENDAR
 from tfrecs.layers.history import HistoryPooling
-from tfrecs.layers.numeric_columns import (
-    adapt_numbers,
-    layer_name,
-    numeric_layer,
-    numeric_width,
-)
+from tfrecs.layers.numeric_columns import adapt_numbers, layer_name, numeric_layer, numeric_width
 from tfrecs.layers.stacked_embedding import StackedEmbedding
 from tfrecs.layers.text import TextEmbedding
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, registered
-from tfrecs.layers.embedding import buckets_of, salt_of
+from tfrecs.layers.hashing import buckets_of, salt_of
 
 COMBINERS = ("mean", "sum")
 Ids = Any  # [batch, num_features], or a dictionary of [batch] and [batch, length]

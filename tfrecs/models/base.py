@@ -13,8 +13,8 @@ from tfrecs.layers import FeatureLookup
 from tfrecs.models.checks import check_items
 from tfrecs.models.fitting import Fitting
 from tfrecs.models.keras_files import KerasFiles
+from tfrecs.models.training_step import Features
 
-Features = dict[str, tf.Tensor]
 Examples = Pairs | Sequences | Rows
 
 
@@ -36,8 +36,8 @@ class Model(Configured, KerasFiles, Fitting):
       `evaluation.Validation`);
     - give each replica of a `tf.distribute` strategy its share of every batch of a
       `tf.data.Dataset` whose size is known, so that a step is the one that a single device would
-      take, however many rows it has (see `data.replicas.shares`). A model must be made in the
-      strategy's scope.
+      take, however many rows it has (see `data.batches.replicas.shares`). A model must be made in
+      the strategy's scope.
 
     Args:
         items: Vocabulary of the items, or their number where raw ids play no part; None for a model

@@ -66,7 +66,7 @@ class Fitting(TrainingStep):
             x: As `keras.Model.fit`. Batches with a `first_batch` resume an epoch: it has the
                 remaining steps, with the numbers that they have in the whole epoch. Where it was
                 stopped its sums may be known too: see `resume_epoch`. What several replicas take
-                of batches: `data.replicas.shares`.
+                of batches: `data.batches.replicas.shares`.
             *args: As `keras.Model.fit`.
             validation_data: An `EvaluationSet` (each epoch's logs get `val_HR@10` and
                 `val_NDCG@10`), `Rows` with labels (`val_AUC`, `val_LogLoss`), or what Keras takes.

@@ -46,6 +46,32 @@ def parse_id(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
     return int(text)
 
 
+def rows_of_users(
+    histories: Iterable[Iterable[Any]],
+    users: Iterable[Any] | None,
+    exclude: Iterable[Iterable[Any]] | None,
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Returns the histories, users and exclusions of a batch, one of each for everybody.
+
+    Args:
+        histories: A history each.
+        users: A user each; None for unknown ones.
+        exclude: A list of items each; None for no exclusions.
+
+    Raises:
+        ValueError: If there are not as many users or lists as histories.
+    """
+    rows = list(histories)
+    who = [None] * len(rows) if users is None else list(users)
+    banned = [()] * len(rows) if exclude is None else list(exclude)
+    if not len(rows) == len(who) == len(banned):
+        raise ValueError(
+            f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
+            "exclusions: there must be one of each for everybody."
+        )
+    return rows, who, banned
+
+
 def missing_value(name: str, given: Mapping[str, Any]) -> int | float | str | None:
     """Returns what stands for a missing value of an input; None where that is not known.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.replay import ask, load
 from tfrecs.serving.folder.versions import find_export
-from tfrecs.serving.plain_requests import parse_id
+from tfrecs.serving.plain_requests import parse_id, rows_of_users
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,15 +113,8 @@ class Recommender:
             ValueError: As `recommend`; or there are not as many users or lists as histories.
         """
         self._check_k(k)
-        rows = list(histories)
-        who = [None] * len(rows) if users is None else list(users)
-        banned: list[Iterable[Any]] = [()] * len(rows) if exclude is None else list(exclude)
-        if not len(rows) == len(who) == len(banned):
-            raise ValueError(
-                f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
-                "exclusions: there must be one of each for everybody."
-            )
-        asked = [self._checked(*each) for each in zip(rows, who, banned, strict=True)]
+        rows = rows_of_users(histories, users, exclude)
+        asked = [self._checked(*each) for each in zip(*rows, strict=True)]
         return self._recommended(asked, k) if asked else []
 
     def _check_k(self, k: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ _LARGEST_SIZE = 10**6
 # Settings that a class is given to. The parser of command lines imports what a string there names,
 # or reads it as a file.
 _CLASSES = frozenset(
-    ("model", "optimizer", "loss", "negatives", "candidates", "samplers", "known", "popularity")
-) | frozenset(("frequency", "task"))
+    ("model", "optimizer", "loss", "task", "negatives", "candidates", "samplers")
+    + ("known", "popularity", "frequency")
+)
 # Settings alone, without vocabularies, are a few kilobytes.
 _MOST_SETTINGS = 1 << 20
 _MOST_MODEL = 1 << 31
@@ -99,6 +101,9 @@ def check_settings(settings: Any, where: str) -> None:
     check_config(settings, where)
     if not isinstance(settings, dict):
         return
+    for name in ("config", "recipe"):
+        if name in settings:
+            raise ConfigError(f"{where}: settings may not name others: {name}. Give it as a flag.")
     parts = ("model", "optimizer")
     pending = [(str(n), part) for n, part in settings.items() if str(n).split(".")[0] in parts]
     while pending:
@@ -108,7 +113,7 @@ def check_settings(settings: Any, where: str) -> None:
         elif isinstance(value, list):
             pending += [(name, part) for part in value]
         elif isinstance(value, str) and (
-            _imports(value) or (name.split(".")[-1] in _CLASSES and re.search(r"[./\\]", value))
+            _imports(value) or (name.split(".")[-1] in _CLASSES and _names_more(value))
         ):
             try:
                 find_class(value)
@@ -127,6 +132,11 @@ def check_model_settings(settings: Any, where: str) -> None:
         ConfigError: At the first thing that is refused.
     """
     check_settings({"model": settings}, where)
+
+
+def _names_more(value: str) -> bool:
+    """Whether a string is more than the plain name of a class: a path of one, or a file."""
+    return re.search(r"[./\\]", value) is not None or os.path.exists(value)
 
 
 def _imports(value: str) -> bool:

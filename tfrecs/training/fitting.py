@@ -9,9 +9,9 @@ from rich.console import Console
 from tfrecs._keras import keras, tf
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.models import Model
-from tfrecs.training.callbacks import Interrupted
 from tfrecs.training.history import EpochProgress, plot_history
 from tfrecs.training.recorder import Recorder
+from tfrecs.training.stopping import Interrupted
 
 
 def fit(

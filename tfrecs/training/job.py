@@ -25,13 +25,14 @@ from tfrecs.training.arguments import (
     portable,
     portable_args,
 )
-from tfrecs.training.callbacks import BestWeights, Wish
+from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder
 from tfrecs.training.resuming import check_folder, check_same, locked_by_chief
 from tfrecs.training.runs import Run, run_errors
 from tfrecs.training.sources import RunData, SplitName, fingerprint, left_out, load_source
 from tfrecs.training.specs import describe
+from tfrecs.training.stopping import Wish
 from tfrecs.training.strategies import (
     Precision,
     StrategyName,

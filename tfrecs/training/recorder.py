@@ -12,10 +12,11 @@ import numpy as np
 
 from tfrecs._keras import keras
 from tfrecs.models import Model
-from tfrecs.training.callbacks import BestWeights, Interrupted, StopSignals, Wish
+from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.history import Row, write_history
 from tfrecs.training.runs import Run, RunError
+from tfrecs.training.stopping import Interrupted, StopSignals, Wish
 
 
 class Recorder(keras.callbacks.Callback):

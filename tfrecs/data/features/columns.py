@@ -203,7 +203,7 @@ class Timestamp(Column):
     """A time as calendar features, in UTC: int32 `[rows, len(parts)]` of ids from 1.
 
     Numbers are seconds since 1970, or milli-, micro- or nanoseconds, which their size tells;
-    datetimes and strings of dates are read (`data.times.parse_times`).
+    datetimes and strings of dates are read (`data.log.times.parse_times`).
 
     Args:
         parts: Of "hour" (24), "weekday" (7, Monday first), "day" (of the month, 31), "month" (12).

@@ -15,6 +15,7 @@ from tfrecs.serving.client.connection import Connection
 from tfrecs.serving.client.requests import as_arrays, recommendation_request, row_request
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.versions import find_export
+from tfrecs.serving.plain_requests import rows_of_users
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,14 +153,8 @@ class Client:
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k must be a positive integer, not {k!r}.")
-        rows = [list(history) for history in histories]
-        who = [None] * len(rows) if users is None else list(users)
-        banned = [[]] * len(rows) if exclude is None else [list(row) for row in exclude]
-        if not len(rows) == len(who) == len(banned):
-            raise ValueError(
-                f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
-                "exclusions: there must be one of each for everybody."
-            )
+        rows, who, banned = rows_of_users(map(list, histories), users, exclude)
+        banned = list(map(list, banned))
         if not rows:
             return []
 
