@@ -14,7 +14,14 @@ from tfrecs.serving import Recommender, export, verify
 LOWEST = np.finfo(np.float32).min
 
 
-@pytest.mark.parametrize("name", MODELS)
+# One of each kind: by history, by user, by rows. The others take seconds each.
+QUICK = {"SASRec", "MatrixFactorization", "DeepCross"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def test_export(name, public_export):
     model = MODELS[name]()
     folder = public_export(name)

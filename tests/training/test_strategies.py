@@ -32,9 +32,9 @@ def train(rated, folder, name, *flags, batch_size=16):
 
 @pytest.mark.parametrize(
     "name",
-    # NeuralMF is made of these.
+    # One of histories and one of rows: the others take seconds each.
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("GeneralizedMF", "MLP") else name
+        name if name in ("SASRec", "DeepCross") else pytest.param(name, marks=pytest.mark.slow)
         for name in COMMANDS
     ],
 )

@@ -42,10 +42,8 @@ _SIZES = re.compile(r"(dim|units|blocks|heads|length|layers|experts|negatives|tr
 _LARGEST_SIZE = 10**6
 # Settings that a class is given to. The parser of command lines imports what a string there names,
 # or reads it as a file.
-_CLASSES = frozenset(
-    ("model", "optimizer", "loss", "task", "negatives", "candidates", "samplers")
-    + ("known", "popularity", "frequency")
-)
+_SAMPLING = frozenset(("negatives", "candidates", "samplers", "known", "popularity", "frequency"))
+_CLASSES = _SAMPLING | {"model", "optimizer", "loss", "task"}
 # Settings alone, without vocabularies, are a few kilobytes.
 _MOST_SETTINGS = 1 << 20
 _MOST_MODEL = 1 << 31
