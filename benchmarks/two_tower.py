@@ -10,8 +10,8 @@ from benchmarks.report import fill, pair, publish, table
 from tfrecs._keras import keras
 from tfrecs.data import Split, leave_last_out
 from tfrecs.evaluation import Report
-from tfrecs.negatives import ItemFrequency
-from tfrecs.tasks import Retrieval
+from tfrecs.losses import SampledSoftmax
+from tfrecs.negatives import InBatch, ItemFrequency
 
 SETTINGS = {
     "dim": 64,
@@ -33,7 +33,7 @@ def trained(
     """
     keras.utils.set_random_seed(options.seed)
     frequency = ItemFrequency.from_split(split) if logq else None
-    loss = Retrieval(remove_accidental_hits=True, frequency=frequency)
+    loss = SampledSoftmax(negatives=InBatch(frequency=frequency))
     model = tfrecs.models.TwoTower.from_split(
         split, **SETTINGS, **arguments, loss=loss, seed=options.seed
     )

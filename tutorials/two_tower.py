@@ -248,7 +248,7 @@ in_batch = {
     name: trained(
         split,
         item_features=films,
-        loss=tfrecs.tasks.Retrieval(remove_accidental_hits=True, frequency=frequency),
+        loss=tfrecs.losses.SampledSoftmax(negatives=tfrecs.negatives.InBatch(frequency=frequency)),
     )
     for name, frequency in frequencies.items()
 }
@@ -323,8 +323,8 @@ draw(reports, popularity)
 # %% [markdown]
 # ## From here
 #
-# - Negatives of the batch and uniform ones together (`tasks.Retrieval(negatives=Uniform(1024), ...)`) is
-#   the default above 20,000 items; hard ones are in [matrix_factorization](matrix_factorization.ipynb).
+# - Negatives of the batch and uniform ones together (`Mixed([InBatch(...), Uniform(1024)])`) are the
+#   default above 20,000 items; hard ones are in [matrix_factorization](matrix_factorization.ipynb).
 # - `tasks.Retrieval` stands in for `tfrs.tasks.Retrieval` in a model of your own: same call.
 # - An export of this model has the signatures `query_vectors` and `item_vectors`, which take the raw
 #   features of new users and items: see [serving](serving.ipynb).

@@ -32,7 +32,6 @@ NO_CASE = {
     "layers": {"causal_mask", "unit_vectors"},
     "negatives": {"HardNegativeMining", "Negatives", "Sample", "all_gather"},
     "losses": {
-        "BatchLogits",
         "DotProductScores",
         "ListLoss",
         "Loss",
@@ -157,13 +156,6 @@ def _learning(frequency, ids):
 
 def _retrieval(task, queries, candidates, ids, others):
     return task(queries, candidates, candidate_ids=ids, positive_ids=others)
-
-
-def _mixed(task, queries, candidates, ids, items):
-    def item_vectors(drawn):
-        return tf.gather(items, drawn - 1)
-
-    return task(queries, candidates, candidate_ids=ids, item_vectors=item_vectors, num_items=9)
 
 
 def _multi(task, clicked, rating, click_score, rating_score):
@@ -396,6 +388,19 @@ CASES: dict[str, Case] = {
         ),
         adapted=True,
     ),
+    "losses.SampledSoftmax, negatives of the batch": _loss_case(
+        lambda: losses.SampledSoftmax(
+            negatives=tfrecs.negatives.Mixed(
+                [
+                    tfrecs.negatives.InBatch(
+                        frequency=tfrecs.negatives.StreamingFrequency(16), known=known_items()
+                    ),
+                    by_popularity(True),
+                ]
+            )
+        ),
+        adapted=True,
+    ),
     "losses.BinaryCrossEntropy, corrected": _loss_case(
         lambda: losses.BinaryCrossEntropy(
             negatives=_mined(), logq=True, popularity=_frequency(), negative_weight=0.5
@@ -423,9 +428,6 @@ CASES: dict[str, Case] = {
         ),
         adapted=True,
     ),
-    "losses.InBatchSoftmax": Case(
-        lambda: losses.InBatchSoftmax(0.5), (QUERIES, QUERIES[::-1].copy()), float32=True
-    ),
     "losses.PairwiseLogistic": _list_case(losses.PairwiseLogistic),
     "losses.PairwiseHinge": _list_case(lambda: losses.PairwiseHinge(0.5)),
     "losses.ListNet": _list_case(losses.ListNet),
@@ -450,31 +452,14 @@ CASES: dict[str, Case] = {
         _retrieval,
         float32=True,
     ),
-    "losses.InBatchSoftmax, known items": Case(
-        lambda: losses.InBatchSoftmax(known=known_items(), negatives=by_popularity(True)),
-        (QUERIES, QUERIES[::-1].copy(), TARGETS, USERS, ITEMS),
-        lambda loss, queries, candidates, ids, users, items: loss(
-            queries,
-            candidates,
-            candidate_ids=ids,
-            item_vectors=lambda drawn: tf.gather(items, drawn - 1),
-            num_items=9,
-            user_ids=users,
-        ),
-        fixed=(4,),
-        float32=True,
-        adapted=True,
-    ),
-    "tasks.Retrieval, mixed and hard negatives": Case(
+    "tasks.Retrieval, hard negatives": Case(
         lambda: tfrecs.tasks.Retrieval(
             keras.losses.CategoricalHinge(),
             num_hard_negatives=3,
             frequency=tfrecs.negatives.StreamingFrequency(16),
-            negatives=tfrecs.negatives.Uniform(5, seed=1),
         ),
-        (QUERIES, QUERIES[::-1].copy(), TARGETS, ITEMS),
-        _mixed,
-        fixed=(3,),
+        (QUERIES, QUERIES[::-1].copy(), TARGETS, HISTORY),
+        _retrieval,
         float32=True,
     ),
     "tasks.Ranking": Case(
@@ -504,10 +489,13 @@ CASES: dict[str, Case] = {
     ),
     "models.TwoTower, negatives of the batch": Case(
         lambda: features.two_tower(
-            loss=tfrecs.tasks.Retrieval(
-                remove_accidental_hits=True,
-                frequency=tfrecs.negatives.StreamingFrequency(20),
-                negatives=tfrecs.negatives.Uniform(3, seed=1),
+            loss=losses.SampledSoftmax(
+                negatives=tfrecs.negatives.Mixed(
+                    [
+                        tfrecs.negatives.InBatch(frequency=tfrecs.negatives.StreamingFrequency(20)),
+                        tfrecs.negatives.Uniform(3, seed=1),
+                    ]
+                )
             )
         ),
         (features.USER_IDS, HISTORY, TARGETS),

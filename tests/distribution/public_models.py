@@ -12,7 +12,7 @@ import pandas as pd
 
 import tfrecs
 from tests.public_models import MODELS
-from tfrecs import losses, models, negatives, tasks
+from tfrecs import losses, models, negatives
 from tfrecs.data import Interactions, RowSplit, Split
 
 
@@ -77,17 +77,16 @@ def counts() -> np.ndarray:
     return split_of(models.SASRec).train.item_counts[1:-1]
 
 
-def _retrieval() -> tasks.Retrieval:
-    return tasks.Retrieval(
-        remove_accidental_hits=True,
-        frequency=negatives.StreamingFrequency(24),
-        negatives=negatives.Uniform(4, seed=1),
-    )
-
-
 def _in_batch() -> losses.SampledSoftmax:
     frequency = negatives.ItemFrequency(counts())
     return losses.SampledSoftmax(negatives=negatives.InBatch(8, frequency, seed=1))
+
+
+def _mixed() -> losses.SampledSoftmax:
+    in_batch = negatives.InBatch(frequency=negatives.StreamingFrequency(24), seed=1)
+    return losses.SampledSoftmax(
+        negatives=negatives.Mixed([in_batch, negatives.Uniform(4, seed=1)])
+    )
 
 
 EXAMPLES = {
@@ -107,6 +106,6 @@ def _with_loss(name: str, loss: Callable[[], Any]) -> Example:
 
 EXAMPLES |= {
     "SASRec, negatives of the batch": _with_loss("SASRec", _in_batch),
-    "TwoTower, negatives of the batch": _with_loss("TwoTower", _retrieval),
+    "TwoTower, negatives of the batch": _with_loss("TwoTower", _mixed),
     "MatrixFactorization, negatives of the batch": _with_loss("MatrixFactorization", _in_batch),
 }

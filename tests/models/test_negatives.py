@@ -6,7 +6,7 @@ import pytest
 import tfrecs
 from tfrecs._keras import keras, tf
 from tfrecs.data import Interactions, leave_last_out
-from tfrecs.negatives import KnownItems, Negatives, Uniform
+from tfrecs.negatives import InBatch, KnownItems, Negatives, Uniform
 
 
 class Spy(Uniform):
@@ -137,21 +137,25 @@ def test_models_train_with_every_sampler(make, name, split):
         assert history[-1] < history[0]
 
 
-def test_retrieval_leaves_out_what_users_know(split):
-    """Under negatives of the batch too: with all other candidates known there is no loss."""
-    users, items = np.array([1, 1]), np.array([3, 4])
-    known = KnownItems.from_interactions(users, items, 2, 9)
-    task = tfrecs.tasks.Retrieval(known=known)
-    vectors = tf.random.stateless_normal([2, 4], [1, 2])
-    ids = tf.constant(items)
-    assert float(task(vectors, vectors, candidate_ids=ids, user_ids=tf.constant(users))) == 0
-    assert float(task(vectors, vectors, candidate_ids=ids, user_ids=tf.constant([2, 2]))) > 0
-    with pytest.raises(ValueError, match="user ids must be supplied"):
-        task(vectors, vectors, candidate_ids=ids)
-    with pytest.raises(ValueError, match="candidate ids must be supplied"):
-        task(vectors, vectors, user_ids=tf.constant(users))
-    again = tfrecs.tasks.Retrieval.from_config(task.get_config())
-    assert again.softmax.known.num_known == 2
-    model = two_tower(split, tfrecs.tasks.Retrieval(known=KnownItems.from_train(split.train)))
+def test_negatives_of_the_batch_leave_out_what_users_know(split):
+    """With all other candidates known there is no loss."""
+    users, items = tf.constant([1, 1]), tf.constant([3, 4])
+    known = KnownItems.from_interactions(users.numpy(), items.numpy(), 2, 9)
+    loss = tfrecs.losses.SampledSoftmax(negatives=InBatch(known=known))
+    table = tf.random.stateless_normal([9, 4], [1, 2])
+
+    def scores(user_ids=None):
+        return tfrecs.losses.DotProductScores(
+            table[:2], 9, lambda ids: tf.gather(table, ids - 1), lambda: table, user_ids
+        )
+
+    assert float(loss(items, scores(users))) == 0
+    assert float(loss(items, scores(tf.constant([2, 2])))) > 0
+    with pytest.raises(ValueError, match="only where the users are known"):
+        loss(items, scores())
+    again = tfrecs.losses.SampledSoftmax.from_config(loss.get_config())
+    assert again.negatives.known.num_known == 2
+    in_batch = InBatch(known=KnownItems.from_train(split.train))
+    model = two_tower(split, tfrecs.losses.SampledSoftmax(negatives=in_batch))
     batch = next(iter(model.examples(split.train).batch(16)))
     assert float(model.compute_loss(batch)) > 0

@@ -30,8 +30,10 @@ MODELS = {name: entry.withheld for name, entry in PUBLIC.items() if entry.withhe
         users=None,
         dim=32,
         pooling="mean",
-        loss=tfrecs.tasks.Retrieval(
-            remove_accidental_hits=True, frequency=tfrecs.negatives.StreamingFrequency(100)
+        loss=tfrecs.losses.SampledSoftmax(
+            negatives=tfrecs.negatives.InBatch(
+                frequency=tfrecs.negatives.StreamingFrequency(100), seed=1
+            )
         ),
         seed=1,
     ),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.losses import ListNet
-from tfrecs.negatives import ItemFrequency, StreamingFrequency, Uniform
+from tfrecs.losses import DotProductScores, ListNet, SampledSoftmax
+from tfrecs.negatives import Hardest, InBatch, ItemFrequency, Mixed, StreamingFrequency, Uniform
 from tfrecs.tasks import MultiTask, Ranking, Retrieval
 
 RNG = np.random.default_rng(0)
@@ -33,10 +33,22 @@ class TwoTower(tfrs.Model):
             sample_weight=inputs["weight"],
             candidate_ids=inputs["item"],
             positive_ids=inputs["positives"],
-            item_vectors=self.items,
-            num_items=9,
             training=training,
         )
+
+
+class Sampled(TwoTower):
+    """The same towers with a loss over items by their ids."""
+
+    def compute_loss(self, inputs, training=False):
+        scores = DotProductScores(
+            self.users(inputs["user"]),
+            9,
+            self.items,
+            lambda: self.items(tf.range(1, 10)),
+            positive_ids=inputs["positives"],
+        )
+        return self.task(inputs["item"], scores, inputs["weight"], training=training)
 
 
 class Rank(tfrs.Model):
@@ -77,9 +89,18 @@ MODELS = {
         num_hard_negatives=3,
         frequency=lambda: StreamingFrequency(16),
     ),
-    "mixed negatives": retrieval(
-        frequency=lambda: ItemFrequency([1, 2, 3, 4, 5, 6, 7, 8, 9]),
-        negatives=lambda: Uniform(5, seed=1),
+    "mixed negatives": lambda: Sampled(
+        SampledSoftmax(
+            negatives=Mixed(
+                [
+                    InBatch(frequency=ItemFrequency([1, 2, 3, 4, 5, 6, 7, 8, 9])),
+                    Uniform(5, seed=1),
+                ]
+            )
+        )
+    ),
+    "the hardest of the batch": lambda: Sampled(
+        SampledSoftmax(negatives=Hardest(3, InBatch(frequency=StreamingFrequency(16))))
     ),
     "a Keras loss": retrieval(loss=lambda: keras.losses.CategoricalHinge()),
     "the sum": retrieval(

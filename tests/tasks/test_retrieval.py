@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.negatives import ItemFrequency, StreamingFrequency, Uniform
+from tfrecs.negatives import ItemFrequency, StreamingFrequency
 from tfrecs.tasks import Ranking, Retrieval
 
 RNG = np.random.default_rng(0)
@@ -267,20 +267,13 @@ def test_config_round_trip_with_any_loss(loss):
         num_hard_negatives=3,
         remove_accidental_hits=True,
         frequency=StreamingFrequency(20),
-        negatives=Uniform(4, seed=1),
     )
     config = json.loads(json.dumps(task.get_config()))
     again = Retrieval.from_config(config)
     assert again.get_config() == task.get_config()
 
     def use(task):
-        return task(
-            QUERIES,
-            CANDIDATES,
-            candidate_ids=tf.constant(IDS),
-            item_vectors=lambda ids: tf.gather(tf.constant(CORPUS), ids - 1),
-            num_items=20,
-        )
+        return task(QUERIES, CANDIDATES, candidate_ids=tf.constant(IDS))
 
     assert float(use(again)) == pytest.approx(float(use(task)), rel=1e-6)
     assert results(again) == pytest.approx(results(task), rel=1e-6)
@@ -307,8 +300,6 @@ class TwoTower(tfrs.Model):
             candidate_ids=inputs["item"],
             compute_metrics=not training,
             training=training,
-            item_vectors=self.items,
-            num_items=20,
         )
 
 
@@ -336,7 +327,6 @@ def test_fit_of_a_tfrs_model(policy):
                 batch_metrics=[keras.metrics.TopKCategoricalAccuracy(10, name="batch")],
                 remove_accidental_hits=True,
                 frequency=StreamingFrequency(32),
-                negatives=Uniform(16, seed=2),
                 temperature=1.0,
                 learn_temperature=True,
             ),
@@ -353,7 +343,7 @@ def test_fit_of_a_tfrs_model(policy):
     corpus = "factorized_top_k/top_5_categorical_accuracy"
     assert np.isnan(logs[corpus]).all()
     assert not np.isnan(logs[f"val_{corpus}"]).any()
-    assert int(model.task.softmax.frequency._rows_seen) == 8 * 400
+    assert int(model.task.frequency._rows_seen) == 8 * 400
     # Users have scores for their own kind's items.
     scores = model.users.embeddings.numpy() @ model.items.embeddings.numpy()[1:].T
     own = np.arange(40)[:, None] % 2 == np.arange(20)[None] // 10

@@ -1,7 +1,6 @@
 """Losses: scores in, one mean loss out."""
 
 from tfrecs.losses.base import Loss, global_sum
-from tfrecs.losses.in_batch import BatchLogits, InBatchSoftmax
 from tfrecs.losses.lists import ListLoss, ListMLE, ListNet, PairwiseHinge, PairwiseLogistic
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.pairwise import BPR, WARP, Margin
@@ -15,11 +14,9 @@ __all__ = [
     "BPR",
     "GBCE",
     "WARP",
-    "BatchLogits",
     "BinaryCrossEntropy",
     "DotProductScores",
     "FullSoftmax",
-    "InBatchSoftmax",
     "ListLoss",
     "ListMLE",
     "ListNet",

@@ -40,6 +40,7 @@ class Loss(Configured, keras.layers.Layer):
         targets: tf.Tensor,
         scores: Scores,
         sample_weight: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Returns the mean loss, a float32 scalar.
 
@@ -47,7 +48,10 @@ class Loss(Configured, keras.layers.Layer):
             targets: `[num_queries]` int32, the item that each query should score highest.
             scores: Gives each query's scores, and tells whose queries they are.
             sample_weight: `[num_queries]` weights of the targets, 0 for none; default all 1.
+            training: Whether frequencies learn from the targets, see `negatives.InBatch`; Keras
+                passes it on to the layers inside. None for yes.
         """
+        del training
         if sample_weight is None:
             sample_weight = tf.ones_like(targets, tf.float32)
         sample_weight = tf.cast(sample_weight, tf.float32)
@@ -65,16 +69,13 @@ class Loss(Configured, keras.layers.Layer):
         return config
 
 
-def choose_loss(
-    given: Any, model: str, *, products: bool = True, others: tuple[type, ...] = ()
-) -> Any:
+def choose_loss(given: Any, model: str, *, products: bool = True) -> Any:
     """Returns the loss that a model is given, or None for its default.
 
     Args:
         given: A loss; its name as the command line takes it, such as "bpr"; or None.
         model: Name of the model's class, for errors.
         products: Whether the model's scores are products of vectors, as some losses need.
-        others: Further kinds of objects that the model takes.
 
     Raises:
         TypeError: If it is no loss that the model can be trained by.
@@ -92,16 +93,15 @@ def choose_loss(
             known = [cls.__name__ for cls in classes.values()]
             raise ValueError(f"{model}: there is no loss {given!r}. {choose(given, known)}")
         given = classes[simplified(given)]()
-    if not isinstance(given, (Loss, *others)):
+    kinds = [cls.__name__ for cls in loss_classes(products).values()]
+    if not isinstance(given, Loss):
         what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
-        kinds = [cls.__name__ for cls in loss_classes(products).values()]
-        names = [*kinds, *(f"tasks.{kind.__name__}" for kind in others)]
         raise TypeError(
             f"{model}: loss must be an object of tfrecs.losses or its name, not {what}. It takes "
-            f"{', '.join(names)}."
+            f"{', '.join(kinds)}. For negatives from the batch, give "
+            "SampledSoftmax(negatives=InBatch(...))."
         )
-    if not products and getattr(given, "needs_products", False):
-        kinds = [cls.__name__ for cls in loss_classes(products).values()]
+    if not products and given.needs_products:
         raise TypeError(
             f"{model}: {type(given).__name__} needs scores that are products of vectors, and those "
             f"of {model} are not. It takes {', '.join(kinds)}."

@@ -15,14 +15,12 @@ class Scores:
     float32 results; losses over sampled items need no more. `DotProductScores` is the class of the
     others.
 
-    Attributes:
+    Args:
         num_items: Number of items, n.
         user_ids: `[num_queries]`, whose queries they are, for negatives that exclude what a user
             knows; None where users have no ids.
-
-    Args:
-        num_items: Number of items, n.
-        user_ids: `[num_queries]` user ids, or None.
+        positive_ids: `[num_queries, p]` item ids, padded with 0: other positives of a query, such
+            as the user's history, which `negatives.InBatch` masks; None for none.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -37,9 +35,15 @@ class Scores:
         [[-0.0, -3.0, -8.0], [-4.0, -1.0, -4.0]]
     """
 
-    def __init__(self, num_items: int, user_ids: tf.Tensor | None = None) -> None:
+    def __init__(
+        self,
+        num_items: int,
+        user_ids: tf.Tensor | None = None,
+        positive_ids: tf.Tensor | None = None,
+    ) -> None:
         self.num_items = num_items
         self.user_ids = user_ids
+        self.positive_ids = positive_ids
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
@@ -53,6 +57,14 @@ class Scores:
         """Returns the scores `[num_queries, k]` of shared `ids` `[k]` or own ones, `[.., k]`."""
         return self.shared(ids) if ids.shape.rank == 1 else self.of(ids)
 
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns `sampled(ids)`: samplers that choose by score take scores as a function."""
+        return self.sampled(ids)
+
+    def as_products(self) -> DotProductScores | None:
+        """Returns the scores as products of vectors; None where they are not."""
+        return None
+
 
 class DotProductScores(Scores):
     """Scores that are inner products of query vectors with item vectors.
@@ -65,6 +77,7 @@ class DotProductScores(Scores):
         rows: Gives the vectors `[..., dim]` of item ids `[...]` in 1..n.
         table: Gives the vectors `[n, dim]` of all items, row `i` that of item `i + 1`.
         user_ids: `[num_queries]` user ids, or None; see `Scores`.
+        positive_ids: `[num_queries, p]` item ids, or None; see `Scores`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -85,11 +98,16 @@ class DotProductScores(Scores):
         rows: Callable[[tf.Tensor], tf.Tensor],
         table: Callable[[], tf.Tensor],
         user_ids: tf.Tensor | None = None,
+        positive_ids: tf.Tensor | None = None,
     ) -> None:
-        super().__init__(num_items, user_ids)
+        super().__init__(num_items, user_ids, positive_ids)
         self.queries = tf.cast(queries, tf.float32)
         self._rows = rows
         self._table = table
+
+    def as_products(self) -> DotProductScores:
+        """Returns itself."""
+        return self
 
     def item_vectors(self) -> tf.Tensor:
         """Returns the float32 vectors of all items, `[num_items, dim]`."""
@@ -108,7 +126,7 @@ class DotProductScores(Scores):
 
 
 def products(scores: Scores, loss: str) -> DotProductScores:
-    """Returns `scores` if they are products of vectors.
+    """Returns the scores as products of vectors.
 
     Args:
         scores: What a model gives its loss.
@@ -117,10 +135,11 @@ def products(scores: Scores, loss: str) -> DotProductScores:
     Raises:
         TypeError: If they are not.
     """
-    if not isinstance(scores, DotProductScores):
+    found = scores.as_products()
+    if found is None:
         raise TypeError(
-            f"{loss} needs the vectors of all items, and the scores of this model "
-            f"({type(scores).__name__}) are no products of vectors: train it with a loss over "
-            "sampled items, such as SampledSoftmax, BinaryCrossEntropy or BPR."
+            f"{loss} needs the vectors of all items, and the scores of this model are no products "
+            "of vectors: train it with a loss over sampled items, such as SampledSoftmax, "
+            "BinaryCrossEntropy or BPR."
         )
-    return scores
+    return found

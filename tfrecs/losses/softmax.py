@@ -146,9 +146,7 @@ class SampledLoss(Loss):
             they are not the target itself and allowed by the sample, bool of the same shape; and
             the sample.
         """
-        sample = self.negatives(
-            targets, scores.num_items, user_ids=scores.user_ids, scores=scores.sampled
-        )
+        sample = self.negatives(targets, scores.num_items, user_ids=scores.user_ids, scores=scores)
         valid = sample.ids != targets[:, tf.newaxis]
         if sample.allowed is not None:
             valid &= sample.allowed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Split, Vocabulary
 from tfrecs.layers import ItemEmbedding
-from tfrecs.losses import Loss, Scores, global_sum
+from tfrecs.losses import DotProductScores, Loss, Scores, global_sum
 from tfrecs.losses.base import choose_loss
 from tfrecs.models.base import Features, Model
 
@@ -127,8 +128,8 @@ class FactorModel(Model):
         users = self.user_rows(inputs)
         weights = inputs.get("sample_weight")
         penalty = _Penalty(self.item_embedding.rows, self.loss_function, weights)
-        scores = penalty.watch(self.scores_of(inputs["user_id"], users, penalty.rows))
-        loss = self.loss_function(inputs["item_id"], scores, weights)
+        scores = _Watched(self.scores_of(inputs["user_id"], users, penalty.rows), penalty)
+        loss = self.loss_function(inputs["item_id"], scores, weights, training=training)
         if training and self.regularization:
             # A replica's share of the whole batch's mean.
             count = self.target_count(inputs)
@@ -170,25 +171,49 @@ class _Penalty:
         self._parts.append((1.0 if self._total is None else self._total, square))
         return found
 
-    def watch(self, scores: Scores) -> Scores:
-        """Wraps `scores` to record which items the loss asks for."""
-        of_negatives = scores.sampled
-
-        def sampled(ids: tf.Tensor) -> tf.Tensor:
-            count = tf.cast(tf.shape(ids)[-1], tf.float32)
-            self._total = 1.0 if self._weight is None else self._weight * count
-            found = of_negatives(ids)
-            self._total = None
-            return found
-
-        scores.sampled = sampled  # type: ignore[method-assign]
-        return scores
+    @contextlib.contextmanager
+    def negatives(self, ids: tf.Tensor) -> Iterator[None]:
+        """Counts the vectors asked for within as those of negatives, `ids` `[.., k]`."""
+        count = tf.cast(tf.shape(ids)[-1], tf.float32)
+        self._total = 1.0 if self._weight is None else self._weight * count
+        yield
+        self._total = None
 
     def of_a_target(self, users: tf.Tensor) -> tf.Tensor:
         """Returns the mean over targets, once the loss has been computed."""
         scores = tf.add_n([tf.cast(weight, tf.float32) for weight, _ in self._parts])
         items = tf.add_n([weight * square for weight, square in self._parts])
         return 0.5 * (scores * _mean_square(users, self._weights) + items)
+
+
+class _Watched(Scores):
+    """Scores that tell a penalty which of the items are negatives.
+
+    Args:
+        scores: The model's scores.
+        penalty: Gives them the vectors of items.
+    """
+
+    def __init__(self, scores: Scores, penalty: _Penalty) -> None:
+        super().__init__(scores.num_items, scores.user_ids, scores.positive_ids)
+        self._scores, self._penalty = scores, penalty
+
+    def of(self, ids: tf.Tensor) -> tf.Tensor:
+        """See `Scores`."""
+        return self._scores.of(ids)
+
+    def shared(self, ids: tf.Tensor) -> tf.Tensor:
+        """See `Scores`."""
+        return self._scores.shared(ids)
+
+    def sampled(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the scores of negatives; see `Scores`."""
+        with self._penalty.negatives(ids):
+            return self._scores.sampled(ids)
+
+    def as_products(self) -> DotProductScores | None:
+        """See `Scores`."""
+        return self._scores.as_products()
 
 
 def _mean_square(rows: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:

@@ -132,7 +132,7 @@ class SequenceModel(Model):
         scores = DotProductScores(
             self._query(states), self.num_items, self.item_vectors, self.item_vectors, users
         )
-        return self.loss_function(targets, scores, weights)
+        return self.loss_function(targets, scores, weights, training=training)
 
     def target_count(self, features: Features) -> tf.Tensor:
         """Returns how many targets the batch has, or the sum of their weights."""

@@ -9,12 +9,11 @@ from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split, Vocabulary
 from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
-from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
 from tfrecs.losses.base import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
-from tfrecs.negatives import StreamingFrequency, Uniform
-from tfrecs.tasks import Retrieval
+from tfrecs.negatives import InBatch, Mixed, StreamingFrequency, Uniform
 
 # Up to so many items, the vectors of all are computed once a step, for histories and loss.
 _SMALL_CATALOGUE = 20_000
@@ -49,10 +48,9 @@ class TwoTower(Model):
         id_dropout: Rate at which an id is taken for an unknown one in training.
         similarity: "dot" or "cosine".
         temperature: What cosines are divided by; unused with "dot".
-        loss: What the model is trained to minimise: a loss over the catalogue, or a
-            `tasks.Retrieval` for negatives from the batch. The default is `losses.FullSoftmax()` up
-            to 20,000 items, and above `tasks.Retrieval` with 1,024 uniform negatives beside those
-            of the batch, corrected for their probabilities, which it estimates on the way.
+        loss: What the model is trained to minimise, or its name. The default is
+            `losses.FullSoftmax()` up to 20,000 items. Above, it is a sampled softmax over the batch
+            and 1,024 uniform negatives, with logQ correction by estimated frequencies.
         seed: Seed of initial weights, dropouts and the default loss; None to draw them.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -84,7 +82,7 @@ class TwoTower(Model):
         id_dropout: float = 0.1,
         similarity: str = "cosine",
         temperature: float = 0.07,
-        loss: Loss | Retrieval | str | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -105,7 +103,7 @@ class TwoTower(Model):
         self.max_length = max_length
         self.similarity = similarity
         self.temperature = temperature
-        chosen = choose_loss(loss, type(self).__name__, others=(Retrieval,))
+        chosen = choose_loss(loss, type(self).__name__)
         self.loss_function = chosen or self._default_loss(seed)
         self.remember(loss=self.loss_function)
 
@@ -149,14 +147,11 @@ class TwoTower(Model):
         ranks: dict[str, int | None] = {"user_id": 1} if self.user_tower is not None else {}
         return ranks | {"item_id": 1} | ({"history": 2} if self.max_history else {})
 
-    def _default_loss(self, seed: int | None) -> Loss | Retrieval:
+    def _default_loss(self, seed: int | None) -> Loss:
         if self.num_items <= _SMALL_CATALOGUE:
             return FullSoftmax()
-        return Retrieval(
-            remove_accidental_hits=True,
-            frequency=StreamingFrequency(2 * self.num_items),
-            negatives=Uniform(1024, seed=seed),
-        )
+        in_batch = InBatch(frequency=StreamingFrequency(2 * self.num_items), seed=seed)
+        return SampledSoftmax(negatives=Mixed([in_batch, Uniform(1024, seed=seed)]))
 
     @staticmethod
     def _size(ids: Vocabulary | int) -> int:
@@ -243,24 +238,16 @@ class TwoTower(Model):
         """
         catalogue = _Catalogue(self, training)
         queries = self._query_vectors(inputs, catalogue.rows, training)
-        items = inputs["item_id"]
-        if isinstance(self.loss_function, Retrieval):
-            return self.loss_function(
-                queries,
-                catalogue.rows(items),
-                sample_weight=inputs.get("sample_weight"),
-                candidate_ids=items,
-                positive_ids=inputs.get("history"),
-                item_vectors=catalogue.rows,
-                num_items=self.num_items,
-                compute_metrics=not training,
-                training=training,
-                user_ids=inputs.get("user_id"),
-            )
         scores = DotProductScores(
-            queries, self.num_items, catalogue.rows, catalogue.table, inputs.get("user_id")
+            queries,
+            self.num_items,
+            catalogue.rows,
+            catalogue.table,
+            inputs.get("user_id"),
+            inputs.get("history"),
         )
-        return self.loss_function(items, scores, inputs.get("sample_weight"))
+        weights = inputs.get("sample_weight")
+        return self.loss_function(inputs["item_id"], scores, weights, training=training)
 
     def _query_vectors(self, features: Features, rows: Any, training: bool) -> tf.Tensor:
         pooled = None
@@ -309,6 +296,8 @@ class _Catalogue:
         self._model = model
         self._training = training
         self._all: tf.Tensor | None = None
+        self._ids: tf.Tensor | None = None
+        self._rows: tf.Tensor | None = None
 
     def table(self) -> tf.Tensor:
         """Returns the vectors of all items."""
@@ -318,6 +307,8 @@ class _Catalogue:
 
     def rows(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the vectors of `ids`, each in 1..n."""
-        if self._all is None and self._model.num_items > _SMALL_CATALOGUE:
-            return self._model._item_vectors(ids, self._training)
-        return tf.gather(self.table(), ids - 1)
+        if self._all is not None or self._model.num_items <= _SMALL_CATALOGUE:
+            return tf.gather(self.table(), ids - 1)
+        if ids is not self._ids:  # The targets are the negatives of the batch too.
+            self._ids, self._rows = ids, self._model._item_vectors(ids, self._training)
+        return self._rows

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
+from tfrecs.negatives.replicas import all_gather
 from tfrecs.negatives.sample import Sample, ScoresOf
 
 
@@ -20,8 +19,9 @@ class Mixed(Configured, keras.layers.Layer):
 
         q_j = sum_m (k_m / k) q_mj,   k = sum_m k_m
 
-    where sampler m draws k_m negatives: the balance heuristic (Veach and Guibas, SIGGRAPH 1995),
-    and mixed negative sampling (Yang et al., WWW 2020).
+    where sampler m draws k_m negatives: the balance heuristic (Veach and Guibas, SIGGRAPH 1995).
+    `Mixed([InBatch(frequency=...), Uniform(1024)])` is mixed negative sampling (Yang et al., WWW
+    2020).
 
     Args:
         samplers: Samplers of the base `Negatives`; each draws its own `num_negatives`, all of them
@@ -52,7 +52,8 @@ class Mixed(Configured, keras.layers.Layer):
                 f"({[(type(s).__name__, s.shared) for s in self.samplers]}); give all of them "
                 "shared=True or shared=False."
             )
-        self.num_negatives = sum(sampler.num_negatives for sampler in self.samplers)
+        counts = [sampler.num_negatives for sampler in self.samplers]
+        self.num_negatives = None if None in counts else sum(counts)
         self.shared = self.samplers[0].shared
 
     def call(
@@ -61,8 +62,10 @@ class Mixed(Configured, keras.layers.Layer):
         num_items: int,
         user_ids: tf.Tensor | None = None,
         scores: ScoresOf | None = None,
+        training: bool | None = None,
     ) -> Sample:
-        """Draws negatives; see `Negatives.call`."""
+        """Draws negatives; see `InBatch.call`."""
+        del training  # Keras passes it on to the samplers.
         samples = [sampler(positives, num_items, user_ids, scores) for sampler in self.samplers]
         ids = tf.concat([sample.ids for sample in samples], axis=-1)
         allowed = None
@@ -70,8 +73,8 @@ class Mixed(Configured, keras.layers.Layer):
             rows = tf.size(positives)
             allowed = tf.concat(
                 [
-                    tf.fill([rows, sampler.num_negatives], True) if s.allowed is None else s.allowed
-                    for sampler, s in zip(self.samplers, samples, strict=True)
+                    tf.fill([rows, tf.shape(s.ids)[-1]], True) if s.allowed is None else s.allowed
+                    for s in samples
                 ],
                 axis=1,
             )
@@ -86,10 +89,15 @@ class Mixed(Configured, keras.layers.Layer):
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids`; see `Negatives`."""
+        counts = [
+            tf.size(all_gather(positives)) if s.num_negatives is None else s.num_negatives
+            for s in self.samplers
+        ]
+        counts = tf.cast(tf.stack(counts), tf.float32)
+        shares = tf.unstack(counts / tf.reduce_sum(counts))
         parts = [
-            sampler.log_probability(ids, positives, num_items, user_ids)
-            + np.log(sampler.num_negatives / self.num_negatives).astype(np.float32)
-            for sampler in self.samplers
+            sampler.log_probability(ids, positives, num_items, user_ids) + tf.math.log(share)
+            for sampler, share in zip(self.samplers, shares, strict=True)
         ]
         return tf.reduce_logsumexp(tf.stack(parts), axis=0)
 
@@ -107,8 +115,9 @@ class Hardest(Configured, keras.layers.Layer):
     form, so corrections for the sampling do not undo it.
 
     Args:
-        num_negatives: Negatives to keep for each positive, k.
-        candidates: Draws the candidates: a sampler such as `Uniform(64)`.
+        num_negatives: Negatives to keep for each positive, k; all candidates where the batch has
+            fewer, see `InBatch`.
+        candidates: Draws the candidates: a sampler such as `Uniform(64)` or `InBatch()`.
         num_easy: How many of the k are kept whatever their score.
 
     Raises:
@@ -140,10 +149,10 @@ class Hardest(Configured, keras.layers.Layer):
                 f"num_easy must be in 0..{num_negatives - 1}, for {num_negatives} negatives, not "
                 f"{num_easy}."
             )
-        if num_negatives >= self.candidates.num_negatives:
+        if num_negatives >= (candidates.num_negatives or num_negatives + 1):
             raise ValueError(
                 f"Hardest keeps {num_negatives} negatives and needs more candidates than that, not "
-                f"{self.candidates.num_negatives}."
+                f"{candidates.num_negatives}."
             )
 
     def call(
@@ -152,8 +161,10 @@ class Hardest(Configured, keras.layers.Layer):
         num_items: int,
         user_ids: tf.Tensor | None = None,
         scores: ScoresOf | None = None,
+        training: bool | None = None,
     ) -> Sample:
-        """Draws negatives; see `Negatives.call`."""
+        """Draws negatives; see `InBatch.call`."""
+        del training  # Keras passes it on to the candidates' sampler.
         if scores is None:
             raise ValueError(
                 f"{self.name} chooses by score: call it with scores=..., as the losses over "
@@ -165,10 +176,14 @@ class Hardest(Configured, keras.layers.Layer):
         allowed = sample.ids != positives[:, tf.newaxis]
         if sample.allowed is not None:
             allowed &= sample.allowed
-        score = tf.where(allowed, score, score.dtype.min)[:, self.num_easy :]
-        hard = tf.nn.top_k(score, self.num_negatives - self.num_easy).indices
-        easy = tf.zeros_like(hard[:, :1]) + tf.range(self.num_easy)
-        kept = tf.concat([easy, hard + self.num_easy], axis=1)
+        score = tf.where(allowed, score, score.dtype.min)
+        num_easy, num_kept = self.num_easy, self.num_negatives
+        if self.candidates.num_negatives is None:  # The batch may be small.
+            num_easy = tf.minimum(num_easy, tf.shape(score)[1])
+            num_kept = tf.minimum(num_kept, tf.shape(score)[1])
+        hard = tf.nn.top_k(score[:, num_easy:], num_kept - num_easy).indices
+        easy = tf.tile(tf.range(num_easy)[tf.newaxis], [tf.shape(hard)[0], 1])
+        kept = tf.concat([easy, hard + num_easy], axis=1)
 
         def of_each(x: tf.Tensor) -> tf.Tensor:
             return tf.gather(x, kept) if x.shape.rank == 1 else tf.gather(x, kept, batch_dims=1)

@@ -20,7 +20,7 @@ _PRIME = 2**31 - 1
 class ItemFrequency(Configured, keras.layers.Layer):
     """The share of the log's interactions that an item has: log p of a draw from the log.
 
-    In-batch negatives are drawn this way, and the logQ correction of `losses.InBatchSoftmax` and
+    In-batch negatives are drawn this way, and the logQ correction of `losses.SampledSoftmax` and
     `tasks.Retrieval` takes it from here. An item that the log does not have counts as seen once.
 
     Args:

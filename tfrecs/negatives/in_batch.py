@@ -9,22 +9,29 @@ from tfrecs.configured import registered
 from tfrecs.negatives.frequency import ItemFrequency
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.replicas import all_gather
-from tfrecs.negatives.sample import Negatives
+from tfrecs.negatives.sample import Negatives, Sample, ScoresOf
 
 
 @registered
 class InBatch(Negatives):
-    """Draws negatives from the positives of the batch, of all replicas; all positives share them.
+    """Takes the positives of the batch, of all replicas, as negatives that all positives share.
 
-    Each of the k draws gives the positive of one row, any of them with equal probability, so an
-    item is drawn as often as the log has it: by popularity, as in `losses.InBatchSoftmax`, but for
-    any loss and any model, and for as many negatives as one likes. What was drawn and equals a
-    row's own positive is masked by the losses.
+    Without `num_negatives` every positive of the batch is a negative of all others, and the loss
+    `SampledSoftmax(negatives=InBatch(frequency=...))` is the in-batch softmax with logQ correction
+    (Yi et al., RecSys 2019). `Mixed([InBatch(...), Uniform(1024)])` adds uniform negatives (Yang et
+    al., WWW 2020), and `Hardest(50, InBatch(...))` keeps the hardest ones. With `num_negatives`, k
+    rows of the batch are drawn, each with equal probability.
+
+    Both give an item as often as the log has it: by popularity. `frequency` says how likely that
+    is, and losses correct for it. Losses mask a negative that equals a row's own positive. An item
+    in the row's `Scores.positive_ids`, such as the user's history, is masked too. Where shapes are
+    static (under XLA, on TPUs), positions without a target repeat the targets of others.
 
     Args:
-        num_negatives: Negatives to draw, k.
+        num_negatives: Rows of the batch to draw, k; None for each row once.
         frequency: Says how likely a row of a batch is to hold an item: `ItemFrequency`,
-            `StreamingFrequency` (which learns at each call) or a layer like them.
+            `StreamingFrequency` (which learns at each call, except with `training=False`) or a
+            layer like them. None counts all items as equally likely, so nothing is corrected.
         seed: Integer, or None to draw one from Python's `random`.
         known: The items that each user knows, which are masked for this user.
 
@@ -34,16 +41,16 @@ class InBatch(Negatives):
     Example:
         >>> import tensorflow as tf, tfrecs
         >>> frequency = tfrecs.negatives.ItemFrequency([3, 1, 0, 0])
-        >>> negatives = tfrecs.negatives.InBatch(5, frequency, seed=1)
-        >>> sample = negatives(tf.constant([2, 2, 2]), num_items=4)
-        >>> sample.ids.numpy().tolist(), round(float(tf.exp(sample.log_probability[0])), 2)
-        ([2, 2, 2, 2, 2], 0.25)
+        >>> negatives = tfrecs.negatives.InBatch(frequency=frequency)
+        >>> sample = negatives(tf.constant([2, 1, 2]), num_items=4)
+        >>> sample.ids.numpy().tolist(), tf.exp(sample.log_probability).numpy().round(2).tolist()
+        ([2, 1, 2], [0.25, 0.75, 0.25])
     """
 
     def __init__(
         self,
-        num_negatives: int,
-        frequency: ItemFrequency | Any,
+        num_negatives: int | None = None,
+        frequency: ItemFrequency | Any = None,
         seed: int | None = None,
         known: KnownItems | None = None,
         **kwargs: Any,
@@ -51,20 +58,70 @@ class InBatch(Negatives):
         super().__init__(num_negatives, True, seed, known, **kwargs)
         self.frequency = frequency
 
+    def call(
+        self,
+        positives: tf.Tensor,
+        num_items: int,
+        user_ids: tf.Tensor | None = None,
+        scores: ScoresOf | None = None,
+        training: bool | None = None,
+    ) -> Sample:
+        """Takes negatives from the batch; see `Negatives.call`.
+
+        Args:
+            positives: As in `Negatives.call`.
+            num_items: As in `Negatives.call`.
+            user_ids: As in `Negatives.call`.
+            scores: `losses.Scores`, whose `positive_ids` are masked; or None.
+            training: Whether `frequency` learns from the batch; None for yes.
+        """
+        if self.frequency is not None and training is not False:
+            self.frequency.update(positives)
+        sample = super().call(positives, num_items, user_ids, scores)
+        # A mere function of ids knows no other positives.
+        positive_ids = getattr(scores, "positive_ids", None)
+        if positive_ids is None:
+            return sample
+        others = ~contained(sample.ids, positive_ids)
+        return sample._replace(
+            allowed=others if sample.allowed is None else sample.allowed & others
+        )
+
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns ids and which of them are allowed; see `Negatives`."""
-        everybodys = all_gather(positives)
-        self.frequency.update(positives)
-        rows = tf.random.stateless_uniform(
-            [self.num_negatives], seed, 0, tf.maximum(tf.size(everybodys), 1), dtype=tf.int32
-        )
-        ids = tf.gather(everybodys, rows)
+        ids = all_gather(positives)
+        if self.num_negatives is not None:
+            rows = tf.random.stateless_uniform(
+                [self.num_negatives], seed, 0, tf.maximum(tf.size(ids), 1), dtype=tf.int32
+            )
+            ids = tf.gather(ids, rows)
         return ids, self.unknown(user_ids, ids)
 
     def log_probability(
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns what `frequency` says of `ids`; see `Negatives`."""
-        return self.frequency(ids)
+        if self.frequency is not None:
+            return self.frequency(ids)
+        return tf.fill(tf.shape(ids), -tf.math.log(float(num_items)))
+
+
+def contained(ids: tf.Tensor, sets: tf.Tensor) -> tf.Tensor:
+    """Returns for each row of `sets`, `[rows, p]`, which of `ids`, `[c]`, it holds; 0 is in none.
+
+    Each member of a set marks its place among the sorted `ids`, and each id looks there: comparing
+    each with each would take `[rows, c, p]` of memory.
+    """
+    sets = tf.cast(sets, ids.dtype)
+    num_ids, num_rows = tf.size(ids), tf.shape(sets)[0]
+    ordered = tf.sort(ids)
+    places = tf.reshape(tf.searchsorted(ordered, tf.reshape(sets, [-1])), tf.shape(sets))
+    places = tf.minimum(places, num_ids - 1)
+    found = (tf.gather(ordered, places) == sets) & (sets != 0)
+    cells = tf.reshape(places * num_rows + tf.range(num_rows)[:, tf.newaxis], [-1, 1])
+    marks = tf.scatter_nd(cells, tf.cast(tf.reshape(found, [-1]), tf.int32), [num_ids * num_rows])
+    marks = tf.reshape(marks > 0, [num_ids, num_rows])
+    # Rows are copied whole, which gathering columns would not do.
+    return tf.transpose(tf.gather(marks, tf.searchsorted(ordered, ids)))

@@ -50,6 +50,7 @@ class Mined(Negatives):
     """
 
     data_arguments = ("num_users", "num_items")
+    num_negatives: int
 
     def __init__(
         self,

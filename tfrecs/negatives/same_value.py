@@ -49,6 +49,7 @@ class SameValue(Negatives):
     """
 
     data_arguments = ("values",)
+    num_negatives: int
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from tfrecs.layers import StepCounter
 from tfrecs.negatives.complement import Complement
 from tfrecs.negatives.known import KnownItems
 
+# Gives the scores of ids: `losses.Scores`, or a function of ids.
 ScoresOf = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -50,7 +51,8 @@ class Negatives(Configured, keras.layers.Layer):
     knows all items is taken as one who knows none.
 
     Args:
-        num_negatives: Negatives to draw, k.
+        num_negatives: Negatives to draw, k; None in samplers that take as many as the batch, of all
+            replicas, has positives.
         shared: Whether all positives of the batch share them (`[k]`), which makes their scores one
             matrix product, or each gets its own (`[num_positives, k]`).
         seed: Integer, or None to draw one from Python's `random`.
@@ -63,14 +65,14 @@ class Negatives(Configured, keras.layers.Layer):
 
     def __init__(
         self,
-        num_negatives: int,
+        num_negatives: int | None,
         shared: bool = True,
         seed: int | None = None,
         known: KnownItems | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if num_negatives < 1:
+        if num_negatives is not None and num_negatives < 1:
             raise ValueError(f"num_negatives must be at least 1, not {num_negatives}.")
         self.num_negatives = num_negatives
         self.shared = shared

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, registered
-from tfrecs.losses import InBatchSoftmax
+from tfrecs.negatives.in_batch import contained
+from tfrecs.negatives.replicas import all_gather, first_row
 from tfrecs.tasks.parts import TaskMetric, check_names, keras_loss, reduce_losses, task_metrics
+
+# A logit that takes no part. Half the minimum, so that its difference to others is a number too.
+_MASKED = tf.float32.min / 2
 
 
 @registered
 class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
     """A retrieval task: stands in for `tfrs.tasks.Retrieval`, with the same call.
 
-    Trains two towers to score a query's own candidate above the batch's others
-    (`losses.InBatchSoftmax` has the formula), and updates metrics. What TFRS's task lacks:
+    Trains two towers to score a query's own candidate above the other rows of the batch, and
+    updates metrics:
+
+        loss_i = log(sum_j exp(c_ij)) - c_ii,   c_ij = <q_i, v_j> / temperature - log p_j
+
+    where p_j is the probability that a row of the batch is candidate j (the logQ correction of Yi
+    et al., RecSys 2019), known from `frequency` or from the caller. Without it there is no
+    correction, and frequent items are held down. What TFRS's task lacks:
 
     - the candidates of all replicas are negatives, so two replicas train as one big batch does;
-    - the logQ correction finds its probabilities by itself (`frequency`), also for mixed negatives
-      (`negatives`, and further rows), without a floor at 1e-6;
+    - the correction finds its probabilities by itself (`frequency`), without a floor at 1e-6;
     - a user's other positives are no negatives (`positive_ids`);
     - everything is float32 under mixed precision;
     - a metric that is not computed reads NaN instead of 0.
@@ -28,6 +38,9 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
     One thing differs on purpose: the loss is the weighted mean over the whole batch, not the sum,
     so that the learning rate does not depend on the batch size. A Keras loss with `reduction="sum"`
     gives the sum.
+
+    Models of tfrecs take the same softmax as a loss, `SampledSoftmax(negatives=InBatch(...))`. It
+    knows items by their ids, so it can mix in drawn negatives and leave out what a user knows.
 
     Args:
         loss: Keras loss of one-hot labels and logits, `[num_queries, c]`, with its reduction; None
@@ -43,17 +56,16 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         remove_accidental_hits: Whether negatives with the id of the query's own candidate are left
             out.
         name: Name of the task.
-        learn_temperature: Whether the temperature is a weight that `temperature` initialises.
+        learn_temperature: Whether the temperature is a weight, its logarithm, that `temperature`
+            initialises.
         frequency: Says how likely a row of the batch is to hold an item, for the logQ correction:
             `negatives.ItemFrequency` (counted) or `negatives.StreamingFrequency` (estimated).
-        negatives: Draws further negatives, such as `negatives.Uniform(256)`.
-        extra_frequency: As `frequency`, for candidates beyond the queries' own.
-        known: The items that each user knows (`negatives.KnownItems`), which are no negatives of
-            this user; needs `user_ids`.
         **kwargs: As every Keras layer.
 
     Raises:
-        ValueError: If a call lacks what an argument needs, or two metrics have one name.
+        TypeError: If an argument is given that is now a sampler's.
+        ValueError: If `temperature` is not positive, a call lacks what an argument needs, or two
+            metrics have one name.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -77,24 +89,30 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         name: str | None = None,
         learn_temperature: bool = False,
         frequency: Any = None,
-        negatives: Any = None,
-        extra_frequency: Any = None,
-        known: Any = None,
         **kwargs: Any,
     ) -> None:
+        moved = sorted({"negatives", "extra_frequency", "known"} & set(kwargs))
+        if moved:
+            raise TypeError(
+                f"Retrieval takes {' and '.join(moved)} no more: train with the loss "
+                "SampledSoftmax(negatives=Mixed([InBatch(frequency=..., known=...), "
+                "Uniform(1024)])) instead, which any model takes; see CHANGELOG.md, 0.2.0."
+            )
         super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature must be positive, not {temperature!r}.")
         self._loss = keras_loss(loss, None)
-        self.softmax = InBatchSoftmax(
-            1.0 if temperature is None else temperature,
-            learn_temperature,
-            remove_accidental_hits,
-            num_hard_negatives,
-            frequency,
-            negatives,
-            extra_frequency,
-            known,
-            name=f"{self.name}_softmax",
-        )
+        self.temperature = 1.0 if temperature is None else temperature
+        self.num_hard_negatives = num_hard_negatives
+        self.remove_accidental_hits = remove_accidental_hits
+        self.frequency = frequency
+        self.log_temperature = None
+        if learn_temperature:
+            self.log_temperature = self.add_weight(
+                name="log_temperature",
+                shape=(),
+                initializer=keras.initializers.Constant(float(tf.math.log(self.temperature))),
+            )
         self._batch_metrics = task_metrics(batch_metrics)
         self._loss_metrics = task_metrics(loss_metrics)
         self._corpus_results: list[list[TaskMetric]] = []
@@ -132,10 +150,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         score_mask: tf.Tensor | None = None,
         candidate_log_probability: tf.Tensor | None = None,
         positive_ids: tf.Tensor | None = None,
-        item_vectors: Callable[[tf.Tensor], tf.Tensor] | None = None,
-        num_items: int | None = None,
         training: bool = True,
-        user_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the loss, and updates the metrics.
 
@@ -146,21 +161,18 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
                 row, then further rows, if any, as negatives of all.
             sample_weight: `[num_queries]` weights of the queries, or a scalar.
             candidate_sampling_probability: `[num_candidates]`, how likely each candidate was to be
-                drawn, where the caller knows it; takes the place of `frequency`. One that is 0 (or
-                no number) counts as the least positive one: the candidate is there, after all.
+                drawn, where the caller knows it; used instead of `frequency`. One that is 0 (or no
+                number) counts as the least positive one: the candidate is there, after all.
             candidate_ids: `[num_candidates]` ids; metrics over the corpus compare them if given.
             compute_metrics: Whether to compute the metrics over the corpus.
             compute_batch_metrics: Whether to compute the metrics within the batch.
             score_mask: `[num_queries, num_candidates]` bool, False for a candidate that is no
-                negative of the query. Candidates of other replicas it does not concern.
-            candidate_log_probability: Logarithm of `candidate_sampling_probability`, in its place.
+                negative of the query. It does not concern candidates of other replicas.
+            candidate_log_probability: Logarithm of `candidate_sampling_probability`, given instead.
             positive_ids: `[num_queries, p]` integers, padded with 0: the user's other positives,
                 which are no negatives.
-            item_vectors: Gives the embeddings of the item ids that `negatives` draws.
-            num_items: Number of items that `negatives` draws from.
             training: Whether a `StreamingFrequency` learns from the batch: pass on what
                 `compute_loss` was given.
-            user_ids: `[num_queries]`, whose queries they are, for known items.
         """
         queries = tf.cast(query_embeddings, tf.float32)
         candidates = tf.cast(candidate_embeddings, tf.float32)
@@ -170,27 +182,20 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
                     f"{self.name}: give candidate_sampling_probability or "
                     "candidate_log_probability, not both."
                 )
-            probability = tf.cast(candidate_sampling_probability, tf.float32)
-            positive = probability > 0
-            least = tf.reduce_min(tf.where(positive, probability, 1.0))
-            candidate_log_probability = tf.math.log(tf.where(positive, probability, least))
-        batch = self.softmax.logits(
-            queries,
-            candidates,
-            candidate_ids,
-            candidate_log_probability,
-            positive_ids,
-            score_mask,
-            item_vectors,
-            num_items,
-            training,
-            user_ids,
+            candidate_log_probability = _log(candidate_sampling_probability)
+        self._check(queries, candidates, candidate_ids, candidate_log_probability, positive_ids)
+        log_probability = self._log_probability(
+            queries, candidate_ids, candidate_log_probability, training
         )
-        labels = tf.one_hot(batch.positive, tf.shape(batch.logits)[1])
+        positive, logits = self._logits(
+            queries, candidates, candidate_ids, log_probability, positive_ids, score_mask
+        )
+        labels = tf.one_hot(positive, tf.shape(logits)[1])
         if self._loss is None:
-            reduced = reduce_losses(self.softmax.losses_of(batch), sample_weight)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(positive, logits)
+            reduced = reduce_losses(losses, sample_weight)
         else:
-            losses = self._loss.call(labels, batch.logits)
+            losses = self._loss.call(labels, logits)
             reduced = reduce_losses(losses, sample_weight, self._loss.reduction)
 
         for metric in self._loss_metrics:
@@ -199,8 +204,64 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             self._update_corpus_metrics(queries, candidates, candidate_ids, sample_weight)
         if compute_batch_metrics:
             for metric in self._batch_metrics:
-                metric.update_state(labels, batch.logits, sample_weight=sample_weight)
+                metric.update_state(labels, logits, sample_weight=sample_weight)
         return reduced.loss
+
+    def _log_probability(
+        self, queries: tf.Tensor, ids: Any, given: tf.Tensor | None, training: bool
+    ) -> tf.Tensor | None:
+        """Returns the log-probability of each candidate of all replicas, or None."""
+        if given is not None:
+            return all_gather(tf.cast(given, tf.float32))
+        if self.frequency is None:
+            return None
+        if training:
+            self.frequency.update(ids[: tf.shape(queries)[0]])
+        return self.frequency(all_gather(ids))
+
+    def _logits(
+        self,
+        queries: tf.Tensor,
+        candidates: tf.Tensor,
+        ids: Any,
+        log_probability: tf.Tensor | None,
+        positive_ids: tf.Tensor | None,
+        score_mask: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the column of each query's own candidate, and the logits `[num_queries, c]`."""
+        num_queries, num_own = tf.shape(queries)[0], tf.shape(candidates)[0]
+        first = first_row(num_own)
+        candidates = all_gather(candidates)
+        own_ids: Any = None if ids is None else ids[:num_queries]
+        ids = None if ids is None else all_gather(ids)
+        num_candidates = tf.shape(candidates)[0]
+
+        logits = _similarity(queries, candidates)
+        if self.log_temperature is not None:
+            logits *= tf.exp(-self.log_temperature)
+        elif self.temperature != 1:
+            logits /= self.temperature
+        if log_probability is not None:
+            logits -= log_probability
+
+        positive = first + tf.range(num_queries)
+        own = tf.one_hot(positive, num_candidates, True, False, dtype=tf.bool)
+        kept = []
+        if self.remove_accidental_hits:
+            kept.append(ids != own_ids[:, tf.newaxis])
+        if positive_ids is not None:
+            kept.append(~contained(ids, positive_ids))
+        if score_mask is not None:
+            after = num_candidates - first - num_own
+            kept.append(tf.pad(score_mask, [[0, 0], [first, after]], constant_values=True))
+        if kept:
+            logits = tf.where(own | functools.reduce(tf.logical_and, kept), logits, _MASKED)
+        if self.num_hard_negatives is None or self.num_hard_negatives <= 0:
+            return positive, logits
+        k = tf.minimum(self.num_hard_negatives, num_candidates - 1)
+        hard = tf.nn.top_k(tf.where(own, tf.float32.min, logits), k).values
+        target = tf.gather(logits, positive[:, tf.newaxis], batch_dims=1)
+        return tf.zeros_like(positive), tf.concat([target, hard], axis=1)
 
     def _update_corpus_metrics(
         self,
@@ -217,3 +278,50 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             )
             for result in results:
                 result.updated()
+
+    def _check(
+        self,
+        queries: tf.Tensor,
+        candidates: tf.Tensor,
+        ids: tf.Tensor | None,
+        log_probability: tf.Tensor | None,
+        positive_ids: tf.Tensor | None,
+    ) -> None:
+        """Raises a ValueError for calls that lack something."""
+        by_frequency = self.frequency is not None and log_probability is None
+        needs_ids = {
+            "remove_accidental_hits": self.remove_accidental_hits,
+            "positive_ids": positive_ids is not None,
+            "frequency": by_frequency,
+        }
+        if ids is None and any(needs_ids.values()):
+            raise ValueError(
+                f"{self.name}: candidate ids must be supplied (candidate_ids=...) for "
+                f"{' and '.join(name for name, needed in needs_ids.items() if needed)}."
+            )
+        if not by_frequency:
+            return
+        message = (
+            f"{self.name}: there are more candidates than queries, and frequency does not say how "
+            "likely a further row is to hold an item: give candidate_sampling_probability=..., the "
+            "probability of each candidate, instead of a frequency."
+        )
+        rows, columns = queries.shape[0], candidates.shape[0]
+        if rows is None or columns is None:
+            tf.debugging.assert_equal(tf.shape(queries)[0], tf.shape(candidates)[0], message)
+        elif rows != columns:
+            raise ValueError(message)
+
+
+def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    if queries.shape.rank == 2:
+        return tf.matmul(queries, candidates, transpose_b=True)
+    return tf.reduce_max(tf.einsum("qne,ce->qnc", queries, candidates), axis=1)
+
+
+def _log(probability: tf.Tensor) -> tf.Tensor:
+    """The logarithm, of the least positive one for those that are 0 or no number."""
+    probability = tf.cast(probability, tf.float32)
+    positive = probability > 0
+    least = tf.reduce_min(tf.where(positive, probability, 1.0))
+    return tf.math.log(tf.where(positive, probability, least))
