@@ -119,7 +119,7 @@ def test_binary_cross_entropy_by_hand(mlp):
 def test_losses_that_need_item_vectors_say_so(mlp):
     model, _ = mlp
     model.loss_function = tfrecs.losses.FullSoftmax()
-    with pytest.raises(TypeError, match="FullSoftmax needs the vectors of all items.*no products"):
+    with pytest.raises(TypeError, match="FullSoftmax needs the vectors of all items.*PairScores"):
         model.compute_loss(BATCH)
 
 

@@ -61,9 +61,20 @@ class Scores:
         """Returns `sampled(ids)`: samplers that choose by score take scores as a function."""
         return self.sampled(ids)
 
-    def as_products(self) -> DotProductScores | None:
-        """Returns the scores as products of vectors; None where they are not."""
-        return None
+    def products(self, loss: str) -> DotProductScores:
+        """Returns the scores as products of vectors.
+
+        Args:
+            loss: Name of the loss that asks for them, for the error.
+
+        Raises:
+            TypeError: If they are not.
+        """
+        raise TypeError(
+            f"{loss} needs the vectors of all items, and the scores of this model "
+            f"({type(self).__name__}) are no products of vectors: train it with a loss over "
+            "sampled items, such as SampledSoftmax, BinaryCrossEntropy or BPR."
+        )
 
 
 class DotProductScores(Scores):
@@ -105,7 +116,7 @@ class DotProductScores(Scores):
         self._rows = rows
         self._table = table
 
-    def as_products(self) -> DotProductScores:
+    def products(self, loss: str) -> DotProductScores:
         """Returns itself."""
         return self
 
@@ -123,23 +134,3 @@ class DotProductScores(Scores):
     def shared(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns each query's scores of the same items: `ids` `[k]` gives `[num_queries, k]`."""
         return tf.matmul(self.queries, tf.cast(self._rows(ids), tf.float32), transpose_b=True)
-
-
-def products(scores: Scores, loss: str) -> DotProductScores:
-    """Returns the scores as products of vectors.
-
-    Args:
-        scores: What a model gives its loss.
-        loss: Name of the loss, for the error.
-
-    Raises:
-        TypeError: If they are not.
-    """
-    found = scores.as_products()
-    if found is None:
-        raise TypeError(
-            f"{loss} needs the vectors of all items, and the scores of this model are no products "
-            "of vectors: train it with a loss over sampled items, such as SampledSoftmax, "
-            "BinaryCrossEntropy or BPR."
-        )
-    return found

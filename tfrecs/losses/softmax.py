@@ -8,7 +8,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
 from tfrecs.losses.base import Loss
 from tfrecs.losses.logsumexp import weighted_logsumexp
-from tfrecs.losses.scores import Scores, products
+from tfrecs.losses.scores import Scores
 from tfrecs.negatives import ItemFrequency, Sample, Uniform
 
 
@@ -66,7 +66,7 @@ class FullSoftmax(Loss):
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
-        dot_products = products(scores, type(self).__name__)
+        dot_products = scores.products(type(self).__name__)
         queries, items = dot_products.queries, dot_products.item_vectors()
         target_scores = scores.of(targets)
         if self.popularity is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.losses.base import Loss
-from tfrecs.losses.scores import Scores, products
+from tfrecs.losses.scores import Scores
 from tfrecs.negatives import ItemFrequency, KnownItems
 
 
@@ -80,7 +80,7 @@ class WholeDataSquaredError(Loss):
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
-        dot_products = products(scores, type(self).__name__)
+        dot_products = scores.products(type(self).__name__)
         queries, items = dot_products.queries, dot_products.item_vectors()
         item_weights = self._item_weights(scores.num_items)
         gram = tf.matmul(items, items * item_weights[:, tf.newaxis], transpose_a=True)

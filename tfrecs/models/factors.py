@@ -211,9 +211,9 @@ class _Watched(Scores):
         with self._penalty.negatives(ids):
             return self._scores.sampled(ids)
 
-    def as_products(self) -> DotProductScores | None:
+    def products(self, loss: str) -> DotProductScores:
         """See `Scores`."""
-        return self._scores.as_products()
+        return self._scores.products(loss)
 
 
 def _mean_square(rows: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
