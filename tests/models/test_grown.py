@@ -37,6 +37,18 @@ def fitted(model, split, epochs, rate=0.01, batch=32):
     return model
 
 
+def test_what_a_model_leaves_out_stays_out():
+    before = leave_last_out(log(range(20), range(10), 0))
+    after = leave_last_out(log(range(30), range(15), 1).continuing(before.users, before.items))
+    model = TwoTower.from_split(before, users=None, user_features=None, dim=4, seed=1)
+    grown = model.grown(after)
+    assert grown.users is None
+    assert grown.num_items == 15
+    np.testing.assert_allclose(
+        grown.item_vectors()[:10], model.item_vectors(), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_known_items_keep_their_vectors_and_new_ones_have_those_of_their_features():
     before = leave_last_out(log(range(80), range(40), 0))
     model = TwoTower.from_split(before, dim=8, pooling="mean", id_dropout=0.5, seed=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import inspect
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from tfrecs.models.checks import check_items
 from tfrecs.models.fitting import Fitting
 from tfrecs.models.keras_files import KerasFiles
 from tfrecs.models.training_step import Features
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Examples = Pairs | Sequences | Rows
 
@@ -72,16 +76,18 @@ class Model(Configured, KerasFiles, Fitting):
         self.num_users: int | None = None
 
     @classmethod
-    def from_split(cls, split: Any, **kwargs: Any) -> Model:
-        """Returns a model for what a split holds.
+    def from_split(cls, split: Any, **kwargs: Any) -> Self:
+        """Returns a model of a split's users, items and features, as far as it takes them.
 
         Args:
             split: A `Split`, or, for models of rows, a `RowSplit`.
             **kwargs: Other arguments of the model.
         """
-        return cls(split.items, **kwargs)
+        takes = {"items", *inspect.signature(cls.__init__).parameters}
+        given = {name: getattr(split, name) for name in cls.split_arguments if name in takes}
+        return cls(**{**given, **kwargs})
 
-    def grown(self, split: Any) -> Model:
+    def grown(self, split: Any) -> Self:
         """Returns this model for a split with new users and items; what was learned is kept.
 
         Known users and items keep their vectors, and a new one gets the vector of an unknown
@@ -101,8 +107,14 @@ class Model(Configured, KerasFiles, Fitting):
                     f"The {name} of the split do not begin with those of the model: split "
                     "log.continuing(users, items) with the model's own vocabularies."
                 )
-        config = {n: x for n, x in self.get_config().items() if n not in self.split_arguments}
-        model = type(self).from_split(split, **bind(config, split), **self._features_of(split))
+        # What was left out of this model stays out.
+        config = {
+            name: value
+            for name, value in self.get_config().items()
+            if value is None or name not in self.split_arguments
+        }
+        arguments = {**bind(config, split), **self._features_of(split)}
+        model = type(self).from_split(split, **arguments)
         grown = set()
         for old, new in zip(self.submodules, model.submodules, strict=True):
             if hasattr(new, "grow_from"):
@@ -213,6 +225,11 @@ class Model(Configured, KerasFiles, Fitting):
         if items is None:
             return tf.matmul(queries, self.item_vectors(), transpose_b=True)
         return tf.linalg.matvec(self.item_vectors(items), queries)
+
+    def call(self, inputs: Features, training: bool = False) -> Any:
+        """Returns the scores of all items for each query: `score(inputs)`."""
+        del training
+        return self.score(inputs)
 
     def valid_targets(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecs._keras import tf
 from tfrecs.configured import registered
@@ -13,6 +13,9 @@ from tfrecs.losses import global_sum
 from tfrecs.models.base import Features, Model
 from tfrecs.models.heads import Given, Heads, dense_of_parts
 from tfrecs.tasks import MultiTask, Ranking
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _IDS = ("user_id", "item_id")
 # Numbers in a cache line, and so what the width of a row is a multiple of.
@@ -147,21 +150,14 @@ class DeepCross(Model):
         self.output_layer(shared if self.experts is None else self.experts(shared))
 
     @classmethod
-    def from_split(cls, split: RowSplit, **kwargs: Any) -> DeepCross:
+    def from_split(cls, split: RowSplit, **kwargs: Any) -> Self:
         """Returns a model of a split's users, items and columns, adapted to its training part.
 
         Args:
             split: What it is to be trained on.
             **kwargs: Other arguments of the model.
         """
-        given = {
-            "context": split.context,
-            "items": split.items,
-            "users": split.users,
-            "user_features": split.user_features,
-            "item_features": split.item_features,
-        }
-        model = cls(**{**given, **kwargs})
+        model = super().from_split(split, **kwargs)
         model.adapt(split.train)
         return model
 

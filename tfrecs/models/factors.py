@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.data import Split, Vocabulary
+from tfrecs.data import Vocabulary
 from tfrecs.layers import ItemEmbedding
 from tfrecs.losses import DotProductScores, Loss, Scores, global_sum
 from tfrecs.losses.base import choose_loss
@@ -73,16 +73,6 @@ class FactorModel(Model):
         """Returns another seed for each part."""
         return None if self.seed is None else 1000 * self.seed + index
 
-    @classmethod
-    def from_split(cls, split: Split, **kwargs: Any) -> FactorModel:
-        """Returns a model of a split's users and items.
-
-        Args:
-            split: What it is to be trained on.
-            **kwargs: Other arguments of the model.
-        """
-        return cls(split.items, split.users, **kwargs)
-
     @property
     def feature_ranks(self) -> dict[str, int | None]:
         """The features of a batch of pairs, and their number of axes."""
@@ -113,10 +103,6 @@ class FactorModel(Model):
             rows: Gives rows `[..., row_dim]` of the table of items for ids `[...]` in 1..n.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement scores_of.")
-
-    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the scores of all items for each user: `score(inputs)`."""
-        return self.score(inputs)
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the pairs of a batch.

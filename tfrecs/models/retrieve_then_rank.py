@@ -117,10 +117,6 @@ class RetrieveThenRank(Model):
             features["user_id"] = tf.gather(self._user_ids, tf.where(known, users, 0))
         return self.ranker.score(features, tf.gather(self._item_ids, items))
 
-    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the scores of all items for each user: `score(inputs)`."""
-        return self.score(inputs)
-
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Raises: the two models are trained by themselves."""
         raise TypeError("RetrieveThenRank does not train: train its retriever and its ranker.")

@@ -112,10 +112,6 @@ class SequenceModel(Model):
         vectors = tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)
         return unit_vectors(vectors) if self.similarity == "cosine" else vectors
 
-    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the scores of all items for each history: `score(inputs)`."""
-        return self.score(inputs)
-
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
         states = self.states(inputs["history"], training)

@@ -157,21 +157,6 @@ class TwoTower(Model):
     def _size(ids: Vocabulary | int) -> int:
         return ids if isinstance(ids, int) else len(ids)
 
-    @classmethod
-    def from_split(cls, split: Split, **kwargs: Any) -> TwoTower:
-        """Returns a model of a split's users and items, with their features.
-
-        Args:
-            split: What it is to be trained on.
-            **kwargs: Other arguments of the model.
-        """
-        given = {
-            "users": split.users,
-            "user_features": split.user_features,
-            "item_features": split.item_features,
-        }
-        return cls(split.items, **{**given, **kwargs})
-
     def _features_of(self, split: Split) -> dict[str, Any]:
         # Columns and categories stay those that the towers learned.
         tables = {}
@@ -223,10 +208,6 @@ class TwoTower(Model):
         if history is not None:
             features["history"] = tf.convert_to_tensor(history)
         return self.query_vectors(features)
-
-    def call(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the scores of all items for each user: `score(inputs)`."""
-        return self.score(inputs)
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the pairs of a batch.
