@@ -129,10 +129,10 @@ class WARP(SampledLoss):
 
     where negatives are tried one after another, j is the first that violates the margin,
     s_j > s_target - margin, and N the number of trials up to it: (n - 1) / N estimates the rank of
-    the target among n items. The loss is 0 where none of `max_trials` violates it. The logarithm in
-    place of the paper's sum of 1 / i is that of LightFM (Kula, 2015). All trials are drawn and
-    scored at once; only the violator is trained. A trial that gives the target itself, or an item
-    that the negatives' `known` masks, is none.
+    the target among n items. The loss is 0 where none of `max_trials` violates it. As in LightFM
+    (Kula, 2015), the logarithm replaces the paper's sum of 1 / i. All trials are drawn and scored
+    at once; only the violator is trained. A draw of the target itself, or of an item that the
+    negatives' `known` masks, does not count as a trial.
 
     Args:
         max_trials: Negatives to try for each target; default 10, or as `negatives` says.
@@ -140,7 +140,7 @@ class WARP(SampledLoss):
         shared: Whether the targets of a batch try the same negatives; default False,
             or as `negatives` says.
         negatives: Draws negatives; default `Uniform(max_trials, shared, seed)`. The estimate of the
-            rank is that of uniform ones.
+            rank assumes uniform ones.
         seed: Seed of the default `negatives`.
 
     Raises:

@@ -47,8 +47,8 @@ class UncertaintyWeighting(Configured, keras.layers.Layer):
 
         Args:
             losses: Scalars by name.
-            present: Scalars by name, for those that a batch may be without: whether it is one of
-                anything. The variance of the others is not judged by this batch.
+            present: 1.0 for losses that the batch has labels of and 0.0 for the others, scalars by
+                name; None for all. A batch without labels does not move the variance.
         """
         if set(losses) != set(self.names):
             raise ValueError(

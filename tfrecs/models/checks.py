@@ -1,4 +1,4 @@
-"""Finds mistakes in what a model is given, before TensorFlow is in the middle of a step."""
+"""Checks of what a model is given, before TensorFlow fails in the middle of a step."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def check_compile(model: Model, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 
 
 def check_batches(model: Model, x: Any) -> None:
-    """Refuses what is no batches of a model's features, and shows the call that is right.
+    """Refuses data that are not batches of a model's features, and shows the right call.
 
     Args:
         model: The model.

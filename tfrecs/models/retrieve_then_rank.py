@@ -20,10 +20,10 @@ class RetrieveThenRank(Model):
         candidates(u) = the m items of the highest retriever.score(u, i), without the history
         score(u, i) = ranker.score(u, i) for these; for all others less, in the retriever's order
 
-    (The two stages of Covington et al., RecSys 2016.) It is evaluated and exported like any model,
-    and has nothing to train of its own: train the two by themselves. They may have been trained on
-    different parts of a log; users and items are matched by their raw ids, and one that the ranker
-    does not know is an unknown one to it.
+    (The two stages of Covington et al., RecSys 2016.) It is evaluated and exported like any model.
+    It has no weights to train: train the two models separately, on the same part of a log or on
+    different ones. Users and items are matched by their raw ids; those that the ranker does not
+    know are unknown ones to it.
 
     Args:
         retriever: Any model with a vocabulary of items, such as `TwoTower` or `SASRec`.
@@ -118,7 +118,7 @@ class RetrieveThenRank(Model):
         return self.ranker.score(features, tf.gather(self._item_ids, items))
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Raises: the two models are trained by themselves."""
+        """Raises a TypeError: the two models are trained separately."""
         raise TypeError("RetrieveThenRank does not train: train its retriever and its ranker.")
 
 

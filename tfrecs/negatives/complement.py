@@ -1,4 +1,4 @@
-"""Uniform draws from a range without a row's own holes, in one look-up a draw."""
+"""Uniform draws from a range with holes, which differ by row, in one look-up a draw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pack(
     """Packs the runs of numbers of each row into slots of equal width, at most two to a slot.
 
     This is the alias method (Walker, 1977; Vose, 1991) in whole numbers: the slots of a row are as
-    wide as a power of two, and what number r of a slot stands for is told by one comparison. All
+    wide as a power of two, and one comparison tells which number r of a slot stands for. All
     rows are packed at once, by prefix sums (Hübschle-Schneider and Sanders, 2022): a slot that a
     run does not fill takes the rest from the first longer run that has something to give.
 

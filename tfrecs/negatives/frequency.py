@@ -25,7 +25,7 @@ class ItemFrequency(Configured, keras.layers.Layer):
 
     Args:
         counts: `[n]`, how often the log has each item 1..n; or the number n, where the weights
-            will be loaded (the config keeps no more than that). `from_split` counts them.
+            will be loaded (configs store only n). `from_split` counts them.
 
     Raises:
         ValueError: If a count is negative, or all are 0.

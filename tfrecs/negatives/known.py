@@ -153,9 +153,9 @@ _MOST_TRIES = 100
 class PairSet(keras.layers.Layer):
     """Tells which pairs are in a set, by cuckoo hashing (Pagh and Rodler, 2004).
 
-    Each row has slots of its own, between two and five a pair and side by side, so that questions
-    about one row stay in the cache. A pair is in one of two of them: a question takes two look-ups,
-    however many items a row has. The slots of item i in a row are the highest bits of
+    Each row owns two to five adjacent slots a pair, so questions about one row stay in the cache. A
+    pair sits in one of two slots: a question takes two look-ups, however many items a row has. The
+    slots of item i in a row are the highest bits of
     `item_number[i] * row_number` modulo 2^32, for two random numbers of each item and a random odd
     one of each row (multiplicative hashing: Dietzfelbinger et al., 1997).
 
@@ -254,8 +254,8 @@ def _place(
 ) -> np.ndarray:
     """Gives each pair one of its two places.
 
-    All that have none move at once: who finds its place taken takes it, and who has lost a place
-    goes to its other one.
+    All pairs without a place move at once. Each evicts the pair that it finds in its place, and an
+    evicted pair moves to its other place.
 
     Args:
         moving: The pairs that have none.
@@ -264,7 +264,7 @@ def _place(
         side: Which of its places each pair has. It is changed.
 
     Returns:
-        The pairs that found no rest.
+        The pairs that are still without a place.
     """
     for _ in range(_MOST_ROUNDS):
         if not moving.size:

@@ -150,8 +150,8 @@ class Mined(Negatives):
 class HardNegativeMining(keras.callbacks.Callback):
     """Fills `Mined` with the items that a model recommends and the user does not know.
 
-    By default the model in training is asked, at the beginning of every n-th epoch after the first;
-    with `model` another one, a previous model for instance, once before the training.
+    By default it asks the model in training, at the start of every n-th epoch after the first. With
+    `model` it asks that one, such as a previous model, once before the training.
 
     Args:
         negatives: The sampler that the model's loss draws from.
@@ -159,8 +159,8 @@ class HardNegativeMining(keras.callbacks.Callback):
         every: Epochs between two minings.
         skip: How many of a user's best items are passed over: the very best are often items that
             the user does like.
-        model: A model with the contract of `tfrecs.models.Model` that is asked instead of the one
-            in training.
+        model: The model to ask instead of the one in training, with the contract of
+            `tfrecs.models.Model`.
         batch_size: Users at once; None chooses by the number of items.
 
     Raises:

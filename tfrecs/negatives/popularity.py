@@ -14,7 +14,7 @@ from tfrecs.negatives.complement import entries, pack
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
 
-# Probabilities are whole numbers of this one's reciprocal: draws and logarithms are exact.
+# Probabilities are multiples of 1 / _TOTAL, so draws and logarithms are exact.
 _BITS = 30
 _TOTAL = 2**_BITS
 
@@ -36,7 +36,7 @@ class Popularity(Negatives):
     Args:
         num_negatives: Negatives to draw, k.
         counts: `[n]`, how often the log has each item 1..n; or the number n, where the weights will
-            be loaded (the config keeps no more than that). `from_split` counts them.
+            be loaded (configs store only n). `from_split` counts them.
         alpha: Power of the counts.
         smoothing: Added to each count.
         shared: Whether all positives of the batch share them, or each gets its own.
@@ -175,7 +175,7 @@ def _alias(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     numbers = np.stack([base + table[:, 1], until + table[:, 2]], 1)
     slots = np.zeros((2 * (len(mass) - 1), 3), np.int32)
     slots[: len(table), 0] = until
-    # A second item that no number reaches may be anything.
+    # Where no number reaches the second item, any item will do.
     slots[: len(table), 1:] = np.clip(np.searchsorted(mass, numbers, "right"), 1, len(mass) - 1)
     return slots, shift
 

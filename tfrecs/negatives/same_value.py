@@ -19,19 +19,19 @@ _TRIES = 4
 
 @registered
 class SameValue(Negatives):
-    """Draws negatives uniformly from the other items with the positive's value: of its category.
+    """Draws negatives uniformly from the other items of the positive's category.
 
-    Such negatives are hard where a feature says much of what users want. A positive whose value no
-    other item has, or that has none, gets negatives from the whole catalogue.
+    Such negatives are hard if the feature matters to users. A positive without a value, or whose
+    value no other item has, gets negatives from the whole catalogue.
 
     With `known`, four items are drawn for each negative and the first that the user does not know
-    is taken; where a user knows all four, the negative is masked. `log_probability` is that of one
-    draw, before that choice.
+    is taken; where a user knows all four, the negative is masked. `log_probability` belongs to one
+    draw, before this choice.
 
     Args:
         num_negatives: Negatives to draw for each positive, k.
         values: `[n]` integers, the value of each item 1..n, 0 for none; or the number n, where the
-            weights will be loaded (the config keeps no more than that). `from_features` and
+            weights will be loaded (configs store only n). `from_features` and
             `from_split` take them from a column.
         seed: Integer, or None to draw one from Python's `random`.
         known: The items that each user knows, which are left out; None to leave out nothing.
@@ -174,8 +174,8 @@ class SameValue(Negatives):
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids`; see `Negatives`.
 
-        An item of another value has none: its logarithm is that of 1e-30. The positive counts as
-        one of the others.
+        An item of another value gets log(1e-30) instead of log(0). The positive counts as one of
+        the others.
         """
         start, _, others = tf.unstack(self._groups(positives), axis=-1)
         same = self._groups(ids)[..., 0] == per_item(start, ids)

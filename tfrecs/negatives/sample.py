@@ -24,9 +24,8 @@ class Sample(NamedTuple):
         ids: Item ids 1..n: `[num_negatives]` where all positives share them, else
             `[num_positives, num_negatives]`.
         log_probability: Log of the probability that one draw gives this id, of the shape of `ids`.
-        positive_log_probability: The same of the positives' ids, `[num_positives]`. Where known
-            items are left out of a user's draws, it is that of an item that the user does not know
-            and that is otherwise as likely.
+        positive_log_probability: The same for the positives, `[num_positives]`. Where draws leave
+            out known items, a positive counts as an unknown item of the same weight.
         allowed: `[num_positives, num_negatives]` bool, which of them a positive may be compared
             with; None for all.
     """
