@@ -10,7 +10,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import Vocabulary
 from tfrecs.layers import ItemEmbedding
 from tfrecs.losses import DotProductScores, Loss, Scores, global_sum
-from tfrecs.losses.base import choose_loss
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 
 

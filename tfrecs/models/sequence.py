@@ -8,7 +8,7 @@ from tfrecs._keras import tf
 from tfrecs.data import Sequences, TrainSet, Vocabulary
 from tfrecs.layers import ItemEmbedding, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
-from tfrecs.losses.base import choose_loss
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
 

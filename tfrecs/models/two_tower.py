@@ -10,7 +10,7 @@ from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split, Vocabulary
 from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
-from tfrecs.losses.base import choose_loss
+from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
 from tfrecs.negatives import InBatch, Mixed, StreamingFrequency, Uniform
