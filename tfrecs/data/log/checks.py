@@ -1,4 +1,4 @@
-"""The columns of a log that mean something: which they are, and what may stand in them."""
+"""Checks of the columns that a log needs: ids, times and weights."""
 
 from __future__ import annotations
 
@@ -9,24 +9,67 @@ import pandas as pd
 
 from tfrecs.data.log.times import forms, looks_like_times, parse_times, units_of
 
-# Without its times a log is taken in file order; a column of such a name must not be overlooked.
+# A log without a time column is in file order. These names warn that such a column was overlooked.
 _TIME_NAMES = frozenset(
     ("timestamp", "time", "date", "datetime", "ts", "unixreviewtime", "event_time", "created_at")
 )
-# A log in which more of the times can not be read is misread.
+# Above this share of unreadable times the whole column is probably misread.
 _MOST_UNREADABLE = 0.01
 
 
-def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
-    """The weights of the rows, float32; None where all weigh the same.
-
-    Args:
-        frame: The rows.
-        weight: Name of the column.
-        name: What to call the log in an error.
+def check_columns(
+    frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
+) -> str | None:
+    """Returns the time column's name, or None for a log without times.
 
     Raises:
-        ValueError: If a weight is no number of 0 or more, or all are 0.
+        ValueError: If a column is missing, or one looks like times and nobody named it.
+    """
+    columns = frame.columns
+    wanted = {"user": user, "item": item}
+    if timestamp not in (None, "timestamp"):
+        wanted["timestamp"] = timestamp
+    missing = {role: column for role, column in wanted.items() if column not in columns}
+    if missing:
+        named = ", ".join(repr(column) for column in missing.values())
+        remedy = ", ".join(f'{role}="..."' for role in missing)
+        raise ValueError(
+            f"{name}: no column {named}. The columns are {', '.join(map(repr, columns))}. "
+            f"Say which to use with {remedy}."
+        )
+    if len({*wanted.values()}) < len(wanted):
+        raise ValueError(f"{name}: one column can not be two of {wanted}.")
+    if timestamp == "timestamp" and timestamp not in columns:
+        alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
+        others = (c for c in columns if c not in (user, item))
+        alike = alike or [c for c in others if looks_like_times(frame[c].head(1000))]
+        if alike:
+            raise ValueError(
+                f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "
+                "that column, or timestamp=None if the order of the rows is the order of time."
+            )
+    return timestamp if timestamp in columns else None
+
+
+def check_breaks(ids: Any, column: str, name: str) -> None:
+    """Refuses ids with a line break: vocabularies and exports keep one id a line."""
+    if not isinstance(ids, pd.Categorical):
+        return
+    broken = ids.categories.astype(str).str.contains(r"[\r\n]")
+    if broken.any():
+        code = int(np.flatnonzero(broken)[0])
+        row = int(np.flatnonzero(ids.codes == code)[0])
+        raise ValueError(
+            f"{name}, column {column!r}, row {row + 1}: the id {ids.categories[code]!r:.80} holds "
+            "a line break. Mend it, or look for a quote that is not closed."
+        )
+
+
+def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
+    """Returns the float32 weights of a log's rows, or None where all weigh the same.
+
+    Raises:
+        ValueError: If the column is missing, a weight is no number of 0 or more, or all are 0.
     """
     if weight is None or (weight == "weight" and weight not in frame.columns):
         return None
@@ -44,11 +87,7 @@ def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray
 
 
 def read_weights(values: pd.Series, place: str) -> np.ndarray:
-    """The weights in a column, float32.
-
-    Args:
-        values: The column.
-        place: Which column it is, for an error.
+    """Returns a column's weights as float32; errors begin with `place`.
 
     Raises:
         ValueError: If a weight is no number of 0 or more.
@@ -70,16 +109,11 @@ def read_weights(values: pd.Series, place: str) -> np.ndarray:
 def times_of(
     values: pd.Series, time_format: str | None, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The times of a log, and where they are missing or can not be read: an error if often.
-
-    Args:
-        values: The column.
-        time_format: The form of times that are texts, or None.
-        name: What to call the log in an error.
+    """Returns a log's times, and which are missing or unreadable.
 
     Raises:
-        ValueError: If more than 1% of the rows hold a time that cannot be read or is negative, or
-            one of another unit than the others.
+        ValueError: If more than 1% of the times are unreadable or negative, or the times are of
+            several units.
     """
     try:
         times, invalid = parse_times(values, time_format)
@@ -110,75 +144,12 @@ def _check_numbers(times: np.ndarray, place: str) -> None:
             f"as {negative[0]:.15g} (seconds), and would be dropped. Move the times, keep the "
             'others by where="...", or pass timestamp=None for the order of the rows.'
         )
-    sizes = units_of(times[times > 0])
+    positive = times[times > 0]
+    sizes = units_of(positive)
     units, counts = np.unique(sizes, return_counts=True)
     if (counts > many).sum() > 1:
         names = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
         shown = " and ".join(
-            f"{names[int(unit)]} ({times[times > 0][sizes == unit][0]:.15g})" for unit in units
+            f"{names[int(unit)]} ({positive[sizes == unit][0]:.15g})" for unit in units
         )
         raise ValueError(f"{place}: the times are of several units, {shown}. Bring them into one.")
-
-
-def check_breaks(ids: Any, column: str, name: str) -> None:
-    """Refuses ids with a line break, which vocabularies and exports keep a line each.
-
-    Args:
-        ids: A column of ids, as `id_column` gives it.
-        column: Its name.
-        name: What to call the log in an error.
-
-    Raises:
-        ValueError: At the first such id.
-    """
-    if not isinstance(ids, pd.Categorical):
-        return
-    broken = ids.categories.astype(str).str.contains(r"[\r\n]")
-    if broken.any():
-        code = int(np.flatnonzero(broken)[0])
-        row = int(np.flatnonzero(ids.codes == code)[0])
-        raise ValueError(
-            f"{name}, column {column!r}, row {row + 1}: the id {ids.categories[code]!r:.80} holds "
-            "a line break. Mend it, or look for a quote that is not closed."
-        )
-
-
-def check_columns(
-    frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
-) -> str | None:
-    """The time column's name, or None for a log without times; an error for missing columns.
-
-    Args:
-        frame: The rows.
-        user: Name of the column of users.
-        item: Name of the column of items.
-        timestamp: Name of the column of times, as `Interactions` takes it.
-        name: What to call the log in an error.
-
-    Raises:
-        ValueError: If a column is missing, or one looks like times and nobody named it.
-    """
-    columns = frame.columns
-    wanted = {"user": user, "item": item}
-    if timestamp not in (None, "timestamp"):
-        wanted["timestamp"] = timestamp
-    missing = {role: column for role, column in wanted.items() if column not in columns}
-    if missing:
-        named = ", ".join(repr(column) for column in missing.values())
-        remedy = ", ".join(f'{role}="..."' for role in missing)
-        raise ValueError(
-            f"{name}: no column {named}. The columns are {', '.join(map(repr, columns))}. "
-            f"Say which to use with {remedy}."
-        )
-    if len({*wanted.values()}) < len(wanted):
-        raise ValueError(f"{name}: one column can not be two of {wanted}.")
-    if timestamp == "timestamp" and timestamp not in columns:
-        alike = [c for c in columns if str(c).casefold() in _TIME_NAMES]
-        others = (c for c in columns if c not in (user, item))
-        alike = alike or [c for c in others if looks_like_times(frame[c].head(1000))]
-        if alike:
-            raise ValueError(
-                f"{name}: no column 'timestamp'. Pass timestamp={alike[0]!r} to take the times of "
-                "that column, or timestamp=None if the order of the rows is the order of time."
-            )
-    return timestamp if timestamp in columns else None

@@ -10,15 +10,14 @@ import numpy as np
 class Histories:
     """Ragged rows of ids, oldest first, in compressed sparse row form.
 
-    Row i is `values[offsets[i]:offsets[i + 1]]`. Millions of rows are two arrays, so that
-    taking, cutting and padding them is numpy throughout.
+    Row i is `values[offsets[i]:offsets[i + 1]]`: numpy takes, cuts and pads millions of rows.
 
     Args:
-        values: int32 [N], all rows one after another.
-        offsets: int64 [U + 1], rising from 0 to N.
+        values: `[N]` int32, all rows one after another.
+        offsets: `[U + 1]` int64, rising from 0 to N.
 
     Raises:
-        ValueError: where the offsets do not describe the values.
+        ValueError: If the offsets do not describe the values.
 
     Example:
         >>> h = Histories.from_lists([[5, 6, 7], [], [8]])
@@ -49,22 +48,19 @@ class Histories:
 
     @classmethod
     def from_lists(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> Histories:
-        """Histories of a list of rows."""
+        """Returns the histories of a list of rows."""
         arrays = [np.asarray(row, np.int32) for row in rows]
         values = np.concatenate([np.zeros(0, np.int32), *arrays])
         return cls(values, offsets_of([len(row) for row in arrays]))
 
     @classmethod
     def from_pairs(cls, rows: np.ndarray, ids: np.ndarray, num_rows: int) -> Histories:
-        """Distinct ids in rising order, gathered by row.
+        """Returns each row's distinct ids in rising order.
 
         Args:
-            rows: [N] row of each id, 0 to num_rows - 1.
-            ids: [N] ids, 0 or more.
-            num_rows: U, the number of rows.
-
-        Returns:
-            Histories of U rows.
+            rows: `[N]` row of each id, 0 to num_rows - 1.
+            ids: `[N]` ids, 0 or more.
+            num_rows: Number of rows.
 
         Example:
             >>> Histories.from_pairs([1, 0, 1, 1], [7, 4, 3, 7], 3).values
@@ -78,42 +74,35 @@ class Histories:
 
     @property
     def lengths(self) -> np.ndarray:
-        """int64 [U], how many ids each row has."""
+        """`[U]` int64, number of ids of each row."""
         return np.diff(self.offsets)
 
     @property
     def rows(self) -> np.ndarray:
-        """int64 [N], which row each of `values` belongs to."""
+        """`[N]` int64, row of each of `values`."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Histories:
-        """The given rows, in the given order, or those that a bool array marks."""
+        """Returns the given rows, in the given order, or those that a bool array marks."""
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
         rows = np.where(rows < 0, rows + len(self), rows)
         return self.cut(self.offsets[rows], self.offsets[rows + 1])
 
     def cut(self, starts: np.ndarray, stops: np.ndarray) -> Histories:
-        """New rows `values[starts[i]:stops[i]]`, for positions within `values`.
-
-        Args:
-            starts: int64 [R], first position of each new row.
-            stops: int64 [R], the position after its last; not before its start.
-
-        Returns:
-            Histories of R rows.
-        """
+        """Returns new rows `values[starts[i]:stops[i]]`; no stop is before its start."""
         starts = np.asarray(starts, np.int64)
         offsets = offsets_of(np.asarray(stops, np.int64) - starts)
-        return Histories(self.values[_positions(starts, offsets)], offsets)
+        shift = np.repeat(starts - offsets[:-1], np.diff(offsets))
+        return Histories(self.values[np.arange(offsets[-1]) + shift], offsets)
 
     def keep(self, mask: np.ndarray) -> Histories:
-        """The same rows with only the values that a bool array [N] marks."""
+        """Returns the same rows with only the values that a bool array `[N]` marks."""
         before = np.concatenate([[0], np.cumsum(mask)])
         return Histories(self.values[mask], before[self.offsets])
 
     def distinct(self) -> Histories:
-        """The same rows with only the first of equal ids in each."""
+        """Returns the same rows with only the first of equal ids in each."""
         if not len(self.values) or self.lengths.max() <= 1:
             return self
         keys = self.rows * (int(self.values.max()) + 1) + self.values
@@ -122,14 +111,9 @@ class Histories:
         return self.keep(first)
 
     def padded(self, rows: Sequence[int] | np.ndarray, length: int) -> np.ndarray:
-        """The most recent `length` ids of each row, padded with 0 on the left.
+        """Returns the last `length` ids of the given rows, padded with 0 on the left.
 
-        Args:
-            rows: which rows, in which order.
-            length: columns of the result.
-
-        Returns:
-            int32 [len(rows), length], the most recent id in the last column.
+        The result is `[len(rows), length]` int32, with the most recent id in the last column.
         """
         rows = np.asarray(rows, np.int64)
         position = self.offsets[rows + 1][:, None] - np.arange(length, 0, -1)
@@ -164,11 +148,5 @@ class Histories:
 
 
 def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
-    """int64 [U + 1] offsets of rows of the given lengths."""
+    """Returns the `[U + 1]` int64 offsets of rows of the given lengths."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-
-
-def _positions(starts: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Positions of rows that begin at `starts` and come to lie at `offsets`."""
-    shift = np.repeat(starts - offsets[:-1], np.diff(offsets))
-    return np.arange(offsets[-1]) + shift

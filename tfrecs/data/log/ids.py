@@ -1,9 +1,9 @@
 """The one rule by which raw ids become integers or strings.
 
-Ids are int64 when every one of them reads as an integer (`17`, `17.0`, `"17"` and `"17.0"` are the
-same id), whatever file or column type they come from; otherwise all of them are strings. A string
-reads as an integer when it is written the way Python prints one, or a whole float: `"017"` and
-`"+17"` do not. Bytes are UTF-8 text; 16 bytes that are none are a UUID, and others hexadecimal.
+Ids are int64 if all of them read as integers (`17`, `17.0`, `"17"` and `"17.0"` are the same id),
+whatever file or column type they come from; otherwise all of them are strings. A string reads as an
+integer if Python would print an integer or a whole float so: `"017"` and `"+17"` do not. Bytes are
+read as UTF-8 text. Where they are none, 16 bytes become a UUID, and others hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -22,25 +22,21 @@ _EXACT_FLOAT = 2**53  # past this a float64 can not tell neighbouring integers a
 
 
 def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorical, np.ndarray]:
-    """Raw ids as a column of int64 or of categories of strings, and where they are missing.
+    """Returns raw ids as int64 or as categories of strings, and which are missing.
 
-    Missing are None, NaN, empty strings and strings of white space. The rule of this module
-    decides the kind; values of several types become strings by `str` (a whole float as its
-    integer, bytes as UTF-8).
+    Missing are None, NaN, empty strings and strings of white space; the column holds 0 or NaN
+    there.
 
     Args:
         values: 1-D array, list, Series, Index or Categorical of ids.
-        name: what to call the ids in an error.
-
-    Returns:
-        The column, as long as `values` (0 or NaN where missing), and `missing`, a bool array.
+        name: Name of the ids in errors.
 
     Raises:
-        ValueError: where an id is a fraction, infinite, or a float too large to be exact.
+        ValueError: If an id is a fraction, infinite, or a float too large to be exact.
     """
     series = pd.Series(values)
     if series.dtype.kind in "iu" and (series.dtype.kind == "i" or not series.gt(_INT64.max).any()):
-        # Of 64 bits also beside missing values, which a float could not hold.
+        # A float could not hold 64 bits beside missing values.
         return series.to_numpy(np.int64, na_value=0), series.isna().to_numpy(bool)
     # The rule looks at distinct values only: a log has far fewer of them than rows.
     codes, uniques = pd.factorize(series)
@@ -57,18 +53,7 @@ def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorica
 
 
 def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
-    """Raw ids as one array of int64 or of strings, and where they are missing.
-
-    Args:
-        values: as for `id_column`.
-        name: what to call the ids in an error.
-
-    Returns:
-        `ids`, int64 or object (of `str`), as long as `values` (0 or "" where missing); and
-        `missing`, a bool array of the same length.
-
-    Raises:
-        ValueError: where an id is a fraction, infinite, or a float too large to be exact.
+    """Returns what `id_column` returns, with strings as an object array ("" where missing).
 
     Example:
         >>> parse_ids(["7", 8.0, None])
@@ -82,7 +67,7 @@ def parse_ids(values: Any, name: str = "id") -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct values that are not NaN as int64 or strings, and which are empty."""
+    """Returns distinct values that are not NaN as int64 or strings, and which are empty."""
     if values.dtype.kind in "fi":
         return _whole(values, name), np.zeros(len(values), bool)
     if pd.api.types.infer_dtype(values) != "string":
@@ -101,7 +86,7 @@ def _parse_distinct(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _whole(values: np.ndarray, name: str) -> np.ndarray:
-    """Numbers as int64; an error where a float is not a whole number."""
+    """Returns numbers as int64; refuses a float that is not a whole number."""
     if values.dtype.kind == "i":
         return values.astype(np.int64)
     bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > _EXACT_FLOAT)
@@ -115,7 +100,7 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _text(value: Any, name: str) -> str:
-    """One id as a string."""
+    """Returns one id as a string."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,57 +21,54 @@ Duplicates = Literal["drop", "first", "keep"]
 class Interactions:
     """A validated log: one row an interaction, sorted by time.
 
-    What happens to bad input, each with its count in `dropped`:
+    Bad rows are dropped, and `dropped` counts them by rule:
 
-    - a column that is named but not there, or a time column that is not named: an error;
-    - `missing_user_id`, `missing_item_id`: rows whose id is None, NaN or empty are dropped;
-    - `where`: rows that a condition leaves out;
-    - `invalid_timestamp`, `negative_timestamp`: rows whose time can not be read, or is before
-      1970, are dropped; but where more than 1% of the rows hold a time that can not be read, an
-      error that shows one of each form;
-    - `duplicate`: rows that repeat the user, item and time of a row before them are dropped
-      (see `duplicates`);
-    - a log without rows, or with none left: an error;
-    - users with a single interaction stay: the splits keep them for training and count them.
+    - `missing_user_id`, `missing_item_id`: the id is None, NaN or empty;
+    - `where`: the condition leaves the row out;
+    - `invalid_timestamp`, `negative_timestamp`: the time cannot be read, or is before 1970. If that
+      holds for more than 1% of the rows, it is an error;
+    - `duplicate`: the row repeats the user, item and time of an earlier one (see `duplicates`).
 
-    Ids are integers when every one reads as an integer, else strings (`tfrecs.data.log.ids`). Times
-    are numbers in the log's own unit, ISO 8601 strings and datetimes become seconds
-    (`tfrecs.data.log.times`). Sorting is stable: rows of equal time keep the order of the file, and
-    without a time column the order of the file is the order of time.
+    Users with a single interaction stay: the splits keep them for training and count them.
+
+    Ids are integers if all of them read as integers, else strings (`tfrecs.data.log.ids`). Times
+    are numbers in the log's own unit; ISO 8601 strings and datetimes become seconds
+    (`tfrecs.data.log.times`). Rows of equal time keep the order of the file. Without a time column
+    the order of the file is the order of time.
 
     Args:
-        frame: a pandas DataFrame, or a mapping of column names to values.
-        user: name of the column of user ids.
-        item: name of the column of item ids.
-        timestamp: name of the time column; a name you give must be there. Where the default is
-            not among the columns the log has no times, unless a column looks like one, by its name
-            or its values: then name it. None takes the order of the file.
-        weight: name of the column of the rows' weights in the loss, 0 or more; where the default is
-            not among the columns, all weigh the same. None takes it for a feature like others.
-        time_format: the form of times that are texts, as `datetime.strptime` has it.
-        where: keeps the rows that a condition fits, such as "quantity > 0"; see
-            `tfrecs.data.log.where`.
-        duplicates: "drop" keeps one of the rows equal in user, item and time (all rows, in a log
-            without times: there a repeat is another interaction); "first" keeps the first row of
+        frame: A pandas DataFrame, or a mapping of column names to values.
+        user: Name of the column of user ids.
+        item: Name of the column of item ids.
+        timestamp: Name of the time column; None takes the order of the file. A log without the
+            default column has no times, but then no column may look like times, by its name or its
+            values.
+        weight: Name of the column of the rows' weights in the loss, 0 or more. Without the default
+            column all rows weigh the same. None makes the column a feature like others.
+        time_format: Form of times that are texts, as `datetime.strptime` has it.
+        where: Condition on the rows to keep, such as "quantity > 0"; see `tfrecs.data.log.where`.
+        duplicates: "drop" keeps one of the rows equal in user, item and time (all rows of a log
+            without times, where a repeat is another interaction); "first" keeps the first row of
             each user and item; "keep" keeps all.
-        user_features: table of user features, one row a user, with the column `user`.
-        item_features: table of item features, one row an item, with the column `item`.
-        name: what to call the log in reports.
+        user_features: Table of user features, one row a user, with the column `user`.
+        item_features: Table of item features, one row an item, with the column `item`.
+        name: Name of the log in reports.
 
     Attributes:
         frame: DataFrame with the columns user_id and item_id (int64, or categories of strings),
             timestamp (int64 or float64; the row number in a log without times) and every other
-            column of the input as a feature; one of these names on another column becomes that
-            name and "_feature".
-        has_times: whether there was a time column.
-        has_weights: whether there was a column of weights: then `frame` has "weight", float32.
+            column of the input as a feature. A feature with one of these names gets the suffix
+            "_feature".
+        has_times: Whether there was a time column.
+        has_weights: Whether there was a column of weights: then `frame` has "weight", float32.
         user_features: DataFrame indexed by raw user id, or None.
         item_features: DataFrame indexed by raw item id, or None.
-        dropped: rule to the number of rows it dropped. Of several rows of features of one user or
-            item the first counts, and the others are counted here.
+        dropped: Rule to the number of rows it dropped. A user or item with several rows of features
+            keeps the first, and the others are counted here.
 
     Raises:
-        ValueError: for missing columns, an empty log, and ids that are fractions.
+        ValueError: If a named column is missing, a time column is not named, no row is left, an id
+            is a fraction, or too many times are unreadable.
 
     Example:
         >>> log = Interactions({"user_id": ["a", "a", None], "item_id": [1, 2, 3]})
@@ -159,47 +157,36 @@ class Interactions:
         return self.frame["item_id"].nunique()
 
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
-        """Vocabularies of all users and of all items of the log.
-
-        Each is sorted by raw id; for a log that continues another, see `continuing`.
-        """
+        """Returns vocabularies of all users and of all items, sorted; see also `continuing`."""
         columns = self.frame["user_id"], self.frame["item_id"]
         if self._known is None:
             return Vocabulary.from_values(columns[0]), Vocabulary.from_values(columns[1])
         return self._known[0].grow(columns[0]), self._known[1].grow(columns[1])
 
     def continuing(self, users: Vocabulary, items: Vocabulary) -> Interactions:
-        """The same log, for a model that knows users and items of an earlier one.
+        """Returns the same log with vocabularies that begin with those of an earlier log.
 
-        Its splits number known users and items as before, and new ones after them: what
-        `Model.grown` needs.
+        Its splits number known users and items as before, and new ones after them, as `Model.grown`
+        needs it.
 
         Args:
-            users: vocabulary of the users known.
-            items: vocabulary of the items known.
-
-        Returns:
-            A new log, whose vocabularies hold all known and all new ids.
+            users: Vocabulary of the known users.
+            items: Vocabulary of the known items.
         """
-        log = object.__new__(Interactions)
-        log.__dict__.update(self.__dict__)
+        log = copy.copy(self)
         log._known = users, items
         return log
 
     def filter_k_core(self, k: int) -> Interactions:
-        """The log where every user and every item has at least k interactions.
+        """Returns the largest part of the log where all users and items have k interactions.
 
-        Rows of users and items with fewer are taken out until none is left to take out, which
-        is the largest such log.
+        In the new log `dropped` counts the other rows as "k_core".
 
         Args:
-            k: interactions that each user and item must have.
-
-        Returns:
-            A new log; `dropped` gains "k_core", the rows taken out.
+            k: Interactions that each user and item has at least.
 
         Raises:
-            ValueError: when nothing is left.
+            ValueError: If no row is left.
         """
         users, _ = pd.factorize(self.frame["user_id"])
         items, _ = pd.factorize(self.frame["item_id"])
@@ -214,28 +201,26 @@ class Interactions:
         raise ValueError(f"{self.name}: the {k}-core is empty. Choose a smaller k.")
 
     def take(self, rows: np.ndarray, rule: str = "taken_out") -> Interactions:
-        """The log of some of the rows.
+        """Returns the log of some of the rows, with the same feature tables.
 
         Args:
-            rows: positions of rows, rising, or a bool array that marks them.
-            rule: the name in `dropped` under which the other rows are counted.
+            rows: Positions of rows, rising, or a bool array that marks them.
+            rule: Name under which `dropped` counts the other rows.
 
-        Returns:
-            A new log with the same feature tables.
+        Raises:
+            ValueError: If no row is left.
         """
         frame = self.frame[rows] if np.asarray(rows).dtype == bool else self.frame.iloc[rows]
         if frame.empty:
             raise ValueError(f"{self.name}: no row is left of {len(self)}.")
-        log = object.__new__(Interactions)
-        log.__dict__.update(self.__dict__)
+        log = copy.copy(self)
         log.frame = frame.reset_index(drop=True)
-        log.dropped = self.dropped | {
-            rule: self.dropped.get(rule, 0) + len(self.frame) - len(frame)
-        }
+        out = len(self) - len(frame)
+        log.dropped = self.dropped | {rule: self.dropped.get(rule, 0) + out}
         return log
 
     def joined(self) -> pd.DataFrame:
-        """`frame` with the user and item features beside each row.
+        """Returns `frame` with the user and item features beside each row.
 
         A feature name that stands in several tables gets the suffix "_user" or "_item".
         """
@@ -248,7 +233,7 @@ class Interactions:
         return frame
 
     def fingerprint(self) -> str:
-        """sha256 of `frame`: its column names and values, row by row in order."""
+        """Returns the sha256 of `frame`: its column names and values, row by row in order."""
         digest = hashlib.sha256()
         for name, column in self.frame.items():
             digest.update(f"{name}\n".encode())
@@ -261,7 +246,7 @@ class Interactions:
     def _feature_table(
         self, table: pd.DataFrame | None, key: str, index: str
     ) -> pd.DataFrame | None:
-        """A feature table indexed by raw id; the first row of an id counts."""
+        """Returns a feature table indexed by raw id; the first row of an id counts."""
         if table is None:
             return None
         if key not in table.columns:
@@ -278,7 +263,7 @@ class Interactions:
         return table[~repeated]
 
     def _dropped_text(self) -> str:
-        """What was dropped, in words."""
+        """Returns what was dropped, in words."""
         counts = [f"{count} {rule}" for rule, count in self.dropped.items() if count]
         return "dropped " + ", ".join(counts) if counts else "nothing dropped"
 
@@ -295,7 +280,7 @@ class Interactions:
 
 
 def _repeated(frame: pd.DataFrame, duplicates: Duplicates, has_times: bool) -> np.ndarray:
-    """Which rows of a log in time order repeat one before them, under the rule chosen."""
+    """Returns which rows of a log in time order repeat an earlier one."""
     repeated = np.zeros(len(frame), bool)
     keys = ["user_id", "item_id"]
     if duplicates == "keep" or (duplicates == "drop" and not has_times):

@@ -25,25 +25,24 @@ _SIZES = ((1e17, 10**9), (1e14, 10**6), (1e11, 10**3))
 
 
 def parse_times(values: Any, time_format: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """A time column as numbers, and where it could not be read.
+    """Returns a time column as numbers, and which times are missing, infinite or unreadable.
 
-    Numbers (and strings of numbers) are taken as they are, in whatever unit, unless there are dates
-    beside them: then their size tells it, and they become seconds (`in_seconds`). Datetimes and
-    strings become seconds since 1970-01-01 UTC; without a zone they are UTC. Of strings are read
-    ISO 8601 (also with " UTC" at the end), day.month.year, and dates with slashes or dashes where
-    the column itself tells whether the day or the month comes first, because one of the two is
-    above 12 in some row. Years of two digits are 1969 to 2068.
+    Numbers (and strings of numbers) keep their unit, unless there are dates beside them: then they
+    become seconds (`in_seconds`). Datetimes and strings become seconds since 1970-01-01; without a
+    zone they are UTC. Strings may be ISO 8601 (also with " UTC" at the end), day.month.year, and
+    dates with slashes or dashes if some row tells, by a number above 12, whether the day or the
+    month comes first. Years of two digits are 1969 to 2068.
 
     Args:
         values: 1-D numbers, strings, datetimes or a mixture.
-        time_format: the form of all strings, as `datetime.strptime` has it.
+        time_format: Form of all strings, as `datetime.strptime` has it.
 
     Returns:
-        `times`, int64 where every time is a whole number and float64 otherwise (0 where
-        invalid); and `invalid`, a bool array: missing, infinite or unreadable.
+        The times, int64 if all are whole numbers and float64 otherwise, 0 where invalid; and the
+        bool array of invalid ones.
 
     Raises:
-        ValueError: where day and month could be either way round, or the column has both.
+        ValueError: If day and month could be either way round, or the column has both orders.
 
     Example:
         >>> parse_times(["1970-01-01T00:01:00", "5", "soon"])
@@ -72,15 +71,7 @@ def parse_times(values: Any, time_format: str | None = None) -> tuple[np.ndarray
 
 
 def in_seconds(times: np.ndarray) -> np.ndarray:
-    """Numbers since 1970 as seconds, whether they are seconds or milli-, micro- or nanoseconds.
-
-    The size of each number tells its unit.
-
-    Args:
-        times: Numbers.
-
-    Returns:
-        Whole seconds, int64, rounded down.
+    """Returns times as whole seconds, int64, rounded down; each number's size tells its unit.
 
     Example:
         >>> in_seconds(np.array([1_700_000_000, 1_700_000_000_123]))
@@ -93,11 +84,7 @@ def in_seconds(times: np.ndarray) -> np.ndarray:
 
 
 def unit_of(times: np.ndarray) -> int:
-    """How many units of a log's times are a second: 1, or 10^3, 10^6 or 10^9.
-
-    Args:
-        times: Numbers since 1970, all in one unit; the largest tells it.
-    """
+    """Returns how many units (1, 10^3, 10^6 or 10^9) make a second; the largest time tells."""
     return int(units_of(np.abs(times).max(initial=0, keepdims=True))[0])
 
 
@@ -110,11 +97,7 @@ def units_of(times: np.ndarray) -> np.ndarray:
 
 
 def looks_like_times(values: pd.Series) -> bool:
-    """Whether nearly all values of a column are datetimes, or strings that read as dates.
-
-    Args:
-        values: The column. Numbers do not look like times: they may be anything.
-    """
+    """Returns whether nearly all values are datetimes or strings of dates; numbers never are."""
     values = _plain(values).dropna()
     if values.dtype.kind == "M":
         return len(values) > 0
@@ -132,21 +115,15 @@ def looks_like_times(values: pd.Series) -> bool:
     return bool(np.isfinite(read).mean() >= 0.99)
 
 
-def forms(values: pd.Series, most: int = 3) -> list[str]:
-    """One value of each form among strings, such as "5/1/24 9:30", the most frequent form first.
-
-    Args:
-        values: The strings.
-        most: How many forms.
-    """
-    texts = values.astype(str)
+def forms(texts: pd.Series, most: int = 3) -> list[str]:
+    """Returns one text of each form, such as "5/1/24 9:30", the most frequent forms first."""
     shapes = texts.str.replace(r"\d+", "9", regex=True).str.replace(r"[A-Za-z]+", "a", regex=True)
     frequent = shapes.value_counts().index[:most]
     return [str(texts[shapes == shape].iloc[0])[:60] for shape in frequent]
 
 
 def _plain(series: pd.Series) -> pd.Series:
-    """Columns of pyarrow's types as those of numpy or of nullable integers."""
+    """Returns a column of a pyarrow type in a numpy or nullable integer type."""
     if not isinstance(series.dtype, pd.ArrowDtype):
         return series
     array = pa.array(series.array)
@@ -163,7 +140,7 @@ def _plain(series: pd.Series) -> pd.Series:
 
 
 def _parse_distinct(values: pd.Series, time_format: str | None) -> np.ndarray:
-    """Distinct strings, datetimes or objects as float64, NaN where unreadable."""
+    """Returns distinct strings, datetimes or objects as float64, NaN where unreadable."""
     numbers = np.full(len(values), np.nan)
     if time_format is None:
         given = pd.to_numeric(values.astype(object), errors="coerce")
@@ -177,7 +154,7 @@ def _parse_distinct(values: pd.Series, time_format: str | None) -> np.ndarray:
 
 
 def _dates(texts: pd.Series, time_format: str | None) -> np.ndarray:
-    """Strings of dates as float64 seconds, NaN where unreadable."""
+    """Returns strings of dates as float64 seconds, NaN where unreadable."""
     texts = texts.str.strip().reset_index(drop=True)
     if time_format is not None:
         return _seconds(pd.to_datetime(texts, format=time_format, errors="coerce", utc=True))
@@ -189,19 +166,20 @@ def _dates(texts: pd.Series, time_format: str | None) -> np.ndarray:
     half_days = np.isnan(seconds) & texts.str.match(_ISO_HALF_DAY).to_numpy(bool)
     if half_days.any():
         spaced = texts[half_days].str.replace(r"\s*([AaPp][Mm])$", r" \1", regex=True)
-        seconds[half_days] = _seconds(
-            pd.to_datetime(spaced, format="mixed", errors="coerce", utc=True)
-        )
+        seconds[half_days] = _mixed(spaced)
     rest = np.isnan(seconds)
     if rest.any():
         seconds[rest] = _by_parts(texts[rest])
-    words = np.isnan(seconds) & texts.str.contains(
-        r"[A-Za-z]{3}.*\d{4}|\d{4}.*[A-Za-z]{3}"
-    ).to_numpy(bool)
-    if words.any():  # "5 Jan 2024 10:00": the month is a word, so nothing is ambiguous.
-        named = pd.to_datetime(texts[words], format="mixed", errors="coerce", utc=True)
-        seconds[words] = _seconds(named)
+    # "5 Jan 2024 10:00": the month is a word, so nothing is ambiguous.
+    has_words = texts.str.contains(r"[A-Za-z]{3}.*\d{4}|\d{4}.*[A-Za-z]{3}").to_numpy(bool)
+    words = np.isnan(seconds) & has_words
+    if words.any():
+        seconds[words] = _mixed(texts[words])
     return seconds
+
+
+def _mixed(texts: pd.Series) -> np.ndarray:
+    return _seconds(pd.to_datetime(texts, format="mixed", errors="coerce", utc=True))
 
 
 def _by_hand(text: str) -> float:
@@ -215,7 +193,7 @@ def _by_hand(text: str) -> float:
 
 
 def _by_parts(texts: pd.Series) -> np.ndarray:
-    """Dates like 13.1.2024, 1/13/24 9:30 and 13-01-2024, NaN where a text is none."""
+    """Returns the seconds of dates like 13.1.2024, 1/13/24 9:30 and 13-01-2024, NaN for others."""
     parts = texts.str.extract(_PARTS)
     found = parts["first"].notna().to_numpy(bool)
     seconds = np.full(len(texts), np.nan)
@@ -261,7 +239,7 @@ def _by_parts(texts: pd.Series) -> np.ndarray:
 
 
 def _seconds(dates: pd.Series) -> np.ndarray:
-    """Datetimes as float64 seconds since 1970 UTC, NaN where missing."""
+    """Returns datetimes as float64 seconds since 1970 UTC, NaN where missing."""
     if dates.dt.tz is not None:
         dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
     moments = dates.to_numpy()

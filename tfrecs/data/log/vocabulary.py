@@ -27,7 +27,7 @@ class Vocabulary:
         ids: 1-D, distinct raw ids. `ids[i]` gets the id i + 1.
 
     Raises:
-        ValueError: where an id is missing, stands twice, or holds a line break.
+        ValueError: If an id is missing, stands twice, or holds a line break.
 
     Example:
         >>> items = Vocabulary(["milk", "bread"])
@@ -65,13 +65,13 @@ class Vocabulary:
 
     @classmethod
     def from_values(cls, values: Any) -> Vocabulary:
-        """The vocabulary of the distinct values of a column, sorted.
+        """Returns the vocabulary of a column's distinct values, sorted.
 
         Args:
-            values: 1-D raw ids, repeated in any way.
+            values: 1-D raw ids, in any order and with repetitions.
 
-        Returns:
-            A vocabulary whose order does not depend on the order of `values`.
+        Raises:
+            ValueError: If a value is missing.
 
         Example:
             >>> Vocabulary.from_values([30, 10, 30]).ids
@@ -86,7 +86,7 @@ class Vocabulary:
 
     @property
     def is_integer(self) -> bool:
-        """Whether raw ids are int64 (else they are strings)."""
+        """Whether raw ids are int64, not strings."""
         return self.ids.dtype == np.int64
 
     @property
@@ -100,13 +100,10 @@ class Vocabulary:
         return len(self.ids) + 1
 
     def encode(self, raw: Any) -> np.ndarray:
-        """Ids of raw ids; `oov_id` for those not in the vocabulary and those missing.
+        """Returns the int32 ids of raw ids; `oov_id` for unknown and missing ones.
 
         Args:
-            raw: raw ids of any shape, or one raw id.
-
-        Returns:
-            int32 array of the same shape.
+            raw: Raw ids of any shape, or one raw id. The result has the same shape.
 
         Example:
             >>> Vocabulary([10, 20]).encode([[20, 99], ["10", None]])
@@ -126,16 +123,10 @@ class Vocabulary:
         return ids.reshape(array.shape)
 
     def decode(self, ids: Any) -> np.ndarray:
-        """Raw ids of ids.
-
-        Args:
-            ids: ids of any shape, each in 1..n.
-
-        Returns:
-            int64 or object (of `str`) array of the same shape.
+        """Returns the raw ids, int64 or object (of `str`), of ids of any shape.
 
         Raises:
-            ValueError: for padding (0), `oov_id` and anything else that has no raw id.
+            ValueError: If an id is not in 1..n, such as padding (0) or `oov_id`.
         """
         ids = np.asarray(ids)
         if ids.size and (ids.dtype.kind not in "iu"):
@@ -149,15 +140,13 @@ class Vocabulary:
         return self.ids[ids.astype(np.int64) - 1]
 
     def grow(self, values: Any) -> Vocabulary:
-        """The vocabulary with what is new in a column at its end, sorted.
+        """Returns this vocabulary followed by a column's new raw ids, sorted.
 
-        Raw ids that it has keep their numbers, so that a model's rows of them stay theirs.
+        Known raw ids keep their numbers, so a model keeps their rows. Without new ids the result is
+        this vocabulary.
 
         Args:
-            values: 1-D raw ids, repeated in any way.
-
-        Returns:
-            A new vocabulary, or this one where nothing is new.
+            values: 1-D raw ids, in any order and with repetitions.
 
         Example:
             >>> Vocabulary([20, 10]).grow([10, 40, 30]).ids
@@ -168,7 +157,7 @@ class Vocabulary:
         return Vocabulary([*self.ids.tolist(), *new.tolist()]) if len(new) else self
 
     def fingerprint(self) -> str:
-        """sha256 of the ids and their kind: equal for equal vocabularies only."""
+        """Returns the sha256 of the ids and their kind: equal for equal vocabularies only."""
         kind = b"int64\n" if self.is_integer else b"str\n"
         return hashlib.sha256(kind + self._lines().encode()).hexdigest()
 
@@ -178,17 +167,17 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
-        """The vocabulary that `save` wrote."""
+        """Returns the vocabulary that `save` wrote."""
         text = Path(path).read_bytes().decode()
         return cls(np.array(text.split("\n")[:-1], object))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, ready for JSON."""
+        """Returns the constructor's arguments, ready for JSON."""
         return {"ids": self.ids.tolist()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Vocabulary:
-        """The vocabulary that `get_config` described."""
+        """Returns the vocabulary that `get_config` described."""
         return cls(**config)
 
     def _lines(self) -> str:
@@ -215,7 +204,7 @@ class Vocabulary:
 
 
 def _as_array(values: Any) -> np.ndarray:
-    """An array of any values, strings and mixtures as objects (numpy would turn 1 into "1")."""
+    """Returns an array; strings and mixtures as objects, as numpy would turn 1 into "1"."""
     if isinstance(values, pd.Series | pd.Index):
         return values.to_numpy()
     if hasattr(values, "numpy"):  # a tensor
@@ -227,7 +216,7 @@ def _as_array(values: Any) -> np.ndarray:
 
 
 def _texts(values: Any) -> np.ndarray:
-    """Each raw id as a string; a missing one as ""."""
+    """Returns each raw id as a string, a missing one as ""."""
     ids, missing = parse_ids(values)
     texts = ids.astype(str).astype(object) if ids.dtype == np.int64 else ids.copy()
     texts[missing] = ""

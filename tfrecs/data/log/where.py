@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any
 
@@ -14,26 +15,26 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<text>'[^']*'|\"[^\"]*\")"
     r"|`(?P<quoted>[^`]+)`|(?P<word>[^\W\d]\w*)|(?P<mark>==|!=|<=|>=|<|>|\(|\)|,))"
 )
-_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+_COMPARISONS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 _WORDS = ("and", "or", "not", "in")
 _LONGEST = 10_000
 _DEEPEST = 50
 
 
 def rows_where(frame: pd.DataFrame, condition: str) -> np.ndarray:
-    """Which rows of a table a condition keeps.
+    """Returns which rows of a table a condition keeps, bool `[rows]`.
 
     A comparison is a column, one of `== != < <= > >=`, and a number or a text in quotes; or
     `column in (value, value)`. Comparisons are joined by `and`, `or`, `not` and parentheses. A
-    column whose name is no word stands in backticks. Texts beside a column of times are times. A
-    missing value fits no comparison.
-
-    Args:
-        frame: The table.
-        condition: The condition.
-
-    Returns:
-        bool `[rows]`.
+    column whose name is no word stands in backticks. A text compared with a column of times is read
+    as a time. A missing value fits no comparison.
 
     Raises:
         ValueError: If the condition cannot be read, with the place; if there is no such column; or
@@ -80,7 +81,7 @@ class _Parser:
         self._end = found.end()
 
     def error(self, what: str) -> ValueError:
-        """An error at the token that was read last."""
+        """Returns an error at the token that was read last."""
         rest = self._condition[self._start :].strip()[:40]
         place = f"at {rest!r}" if rest else "at its end"
         return ValueError(
@@ -89,28 +90,28 @@ class _Parser:
         )
 
     def take(self, mark: str) -> bool:
-        """Whether the next token is this mark, which is then passed."""
+        """Skips the next token and returns True if it is this mark."""
         if self.kind == "mark" and self.value == mark:
             self.advance()
             return True
         return False
 
     def any_of(self, depth: int) -> np.ndarray:
-        """Parts joined by `or`."""
+        """Reads parts joined by `or`."""
         kept = self.all_of(depth)
         while self.take("or"):
             kept = kept | self.all_of(depth)
         return kept
 
     def all_of(self, depth: int) -> np.ndarray:
-        """Parts joined by `and`."""
+        """Reads parts joined by `and`."""
         kept = self.one(depth)
         while self.take("and"):
             kept = kept & self.one(depth)
         return kept
 
     def one(self, depth: int) -> np.ndarray:
-        """A comparison, or a condition in parentheses or after `not`."""
+        """Reads a comparison, or a condition in parentheses or after `not`."""
         if depth > _DEEPEST:
             raise self.error(f"more than {_DEEPEST} levels of parentheses are not read,")
         if self.take("not"):
@@ -123,7 +124,7 @@ class _Parser:
         return self.comparison()
 
     def comparison(self) -> np.ndarray:
-        """A column compared with a value, or with several."""
+        """Reads a column and the value or values to compare it with."""
         if self.kind not in ("word", "quoted"):
             raise self.error("a column is expected")
         if self.value not in self._frame.columns:
@@ -145,12 +146,12 @@ class _Parser:
             return ~kept & column.notna().to_numpy(bool) if negated else kept
         if negated or self.kind != "mark" or self.value not in _COMPARISONS:
             raise self.error(f"{', '.join(_COMPARISONS)} or 'in' is expected")
-        operator = self.value
+        mark = self.value
         self.advance()
-        return self.compare(column, operator)
+        return self.compare(column, mark)
 
-    def compare(self, column: pd.Series, operator: str) -> np.ndarray:
-        """Which rows compare as told with the value that comes next."""
+    def compare(self, column: pd.Series, mark: str) -> np.ndarray:
+        """Reads a value and returns which rows of a column compare with it so."""
         if self.kind not in ("number", "text"):
             raise self.error("a number, or a text in quotes, is expected")
         is_number = self.kind == "number"
@@ -160,24 +161,17 @@ class _Parser:
         values, wanted, fits = self._comparable(column, value, is_number)
         self.advance()
         with np.errstate(invalid="ignore"):
-            kept = {
-                "==": lambda: values == wanted,
-                "!=": lambda: values != wanted,
-                "<": lambda: values < wanted,
-                "<=": lambda: values <= wanted,
-                ">": lambda: values > wanted,
-                ">=": lambda: values >= wanted,
-            }[operator]()
+            kept = _COMPARISONS[mark](values, wanted)
         return np.asarray(kept, bool) & fits
 
     def _comparable(self, column: pd.Series, value: Any, is_number: bool) -> Any:
-        """A column and a value of one kind, and where the column has one."""
+        """Returns a column and a value of one kind, and where the column has one."""
         present = column.notna().to_numpy(bool)
         if is_number:
             given = pd.to_numeric(column[present].astype(object), errors="coerce").to_numpy()
-            if given.dtype.kind not in "iu":  # Whole numbers of 64 bits are no float64.
+            if given.dtype.kind not in "iu":  # A float64 cannot hold whole numbers of 64 bits.
                 given = given.astype(np.float64)
-            read = np.ones(len(given), bool) if given.dtype.kind in "iu" else ~np.isnan(given)
+            read = ~np.isnan(given)
             if len(read) and not read.any():
                 raise self.error(f"column {column.name!r} holds texts: put the value in quotes,")
             numbers = np.zeros(len(column), given.dtype)
