@@ -14,7 +14,7 @@ import pytest
 
 from tfrecs.data import Categorical, Interactions, Numeric, Schema, Timestamp, global_time, read
 from tfrecs.data.log.times import in_seconds, parse_times
-from tfrecs.data.readers.lists import parse_list
+from tfrecs.data.readers.reading import parse_list
 
 N = 400
 USER = np.repeat(np.arange(40), 10)

@@ -1,23 +1,27 @@
-"""`read`: a log from a file of any format."""
+"""`read`: a log from a file of any format, with the numbers and lists that its texts hold."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 
 from tfrecs.data.log.interactions import Duplicates, Interactions
-from tfrecs.data.readers.lines import read_pairs, read_sequences
-from tfrecs.data.readers.lists import with_lists
-from tfrecs.data.readers.recbole import read_atomic, read_recbole
+from tfrecs.data.readers.formats import read_atomic, read_pairs, read_recbole, read_sequences
 from tfrecs.data.readers.sniffing import FORMATS, Format, find_delimiter, resolve, sniff
 from tfrecs.data.readers.tables import infer_types, read_parquet, read_text_table, to_frame
+
+_QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
+_ITEM = re.compile(rf"\s*({_QUOTED}|[^,\[\]\"']*)\s*")
+_ITEM_WITHOUT_COMMA = re.compile(rf"({_QUOTED}|[^\s,\[\]\"']+)\s*")
+_NOTHING = frozenset(("", "None", "nan", "NaN", "null"))
 
 
 def read(
@@ -43,8 +47,8 @@ def read(
 
     Formats:
 
-    - "csv", "tsv": text with a header, or without one and `columns` given. Columns other than
-      user, item and time become features: int64 or float64 where every value reads as one;
+    - "csv", "tsv": text with a header, or without one and `columns` given. Other columns than
+      user, item and time become features: int64 or float64 if every value reads as one;
     - "parquet": a file or a folder of files;
     - "recbole": an `.inter` file with typed headers (`user_id:token`), joined by the `.user` and
       `.item` files beside it as user and item features;
@@ -52,37 +56,34 @@ def read(
     - "sequences": one user a line, `user item item ...` in time order.
 
     Args:
-        path: the file; a relative path that is not there is looked for in the folder that the
-            environment variable TFRECS_DATA names.
-        format: one of the above, or None: found by name and first lines, see
+        path: The file. A relative path is also looked for in the folder that the environment
+            variable TFRECS_DATA names.
+        format: One of the above; None finds it by name and first lines, see
             `tfrecs.data.readers.sniff`.
-        user: name of the user column.
-        item: name of the item column.
-        timestamp: name of the time column, see `Interactions`.
-        weight: name of the column of weights in the loss, see `Interactions`.
-        time_format: the form of its texts, as `datetime.strptime` has it, such as
-            "%d/%m/%Y %H:%M"; needed where day and month could be either way round.
-        columns: names of the columns of a "csv" or "tsv" file without a header.
-        delimiter: what parts the fields of a text file, such as ";" or "::"; None finds it by the
+        user: Name of the user column.
+        item: Name of the item column.
+        timestamp: Name of the time column, see `Interactions`.
+        weight: Name of the column of weights in the loss, see `Interactions`.
+        time_format: Form of the times, as `datetime.strptime` has it, such as "%d/%m/%Y %H:%M";
+            needed if day and month could be either way round.
+        columns: Names of the columns of a "csv" or "tsv" file without a header.
+        delimiter: Separator of the fields of a text file, such as ";" or "::"; None finds it by the
             header.
-        decimal: what stands before the fraction of a number; None is ".", and "," where fields are
-            not parted by commas and a column cannot be read otherwise.
-        multiline: whether a quoted field may hold line breaks.
-        where: keeps the rows that a condition fits, such as "quantity > 0 and rating >= 4"; see
+        decimal: Decimal mark; None is ".", and "," if commas do not separate the fields and a
+            column cannot be read otherwise.
+        multiline: Whether a quoted field may hold line breaks.
+        where: Condition on the rows to keep, such as "quantity > 0 and rating >= 4"; see
             `tfrecs.data.log.where.rows_where`.
-        duplicates: what to do with repeated rows, see `Interactions`.
-        user_features: a file with a row for each user, with the column `user`.
-        item_features: a file with a row for each item, with the column `item`.
-        name: what to call the log in reports; the file's name if None.
-
-    Returns:
-        The checked log.
+        duplicates: Treatment of repeated rows, see `Interactions`.
+        user_features: A file with a row for each user, with the column `user`.
+        item_features: A file with a row for each item, with the column `item`.
+        name: Name of the log in reports; the file's name if None.
 
     Raises:
-        FileNotFoundError: for a file that is not there.
-        ValueError: for a row that does not fit, or a quote that is not closed, with the number of
-            the line; for missing columns, times that cannot be read, and an empty log; for an
-            archive that ends too early.
+        FileNotFoundError: If there is no such file.
+        ValueError: If a row does not fit or a quote is not closed, with the number of the line; if
+            a column is missing, times are unreadable, the log is empty, or an archive ends too
+            early.
 
     Example:
         >>> import pathlib, tempfile
@@ -130,7 +131,7 @@ def _frames(
     decimal: str | None,
     multiline: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame | None]:
-    """The rows of a log, and the features of users and of items where they lie beside it."""
+    """Reads the rows of a log, and the features of users and items that lie beside it."""
     if format is None:
         format = sniff(path, user, item, columns is not None)
     if format not in FORMATS:
@@ -167,7 +168,7 @@ def _features(
     decimal: str | None,
     multiline: bool,
 ) -> pd.DataFrame:
-    """A table of features beside a log."""
+    """Reads a table of features beside a log."""
     path = resolve(path)
     with _readable(path):
         suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
@@ -188,14 +189,76 @@ def _features(
 
 
 def _typed(table: pa.Table, decimal: str | None, delimiter: str) -> pd.DataFrame:
-    """The frame of a table of strings, its numbers and lists read."""
+    """Returns the frame of a table of strings, with its numbers and lists read.
+
+    A column of texts such as "[1, 2]" and "['a', 'b']" becomes lists if every value reads as one;
+    lists of lists stay texts.
+    """
     guess = decimal is None and delimiter != ","
-    return with_lists(to_frame(infer_types(table, decimal or ".", guess)))
+    frame = to_frame(infer_types(table, decimal or ".", guess))
+    for name in frame.columns:
+        column = frame[name]
+        if not isinstance(column.dtype, pd.StringDtype) and column.dtype != object:
+            continue
+        present = column.dropna()
+        if not len(present) or not str(present.iloc[0]).startswith("["):
+            continue
+        lists = {text: parse_list(text) for text in pd.unique(present)}
+        if None in lists.values():
+            continue
+        values = [lists[x] if isinstance(x, str) else None for x in column.astype(object)]
+        frame[name] = pd.Series(values, index=frame.index, dtype=object)
+    return frame
+
+
+def parse_list(text: Any) -> list[Any] | None:
+    """Returns the values of a list as pandas, numpy or JSON write it, or None if it is no list.
+
+    Example:
+        >>> parse_list("[1, 2.5, None]"), parse_list("['a, b' 'c']"), parse_list("[[1]]")
+        ([1, 2.5, None], ['a, b', 'c'], None)
+    """
+    if not isinstance(text, str):
+        return None
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    inside = text[1:-1].strip()
+    if not inside:
+        return []
+    has_commas = "," in re.sub(_QUOTED, "", inside)
+    pattern = _ITEM if has_commas else _ITEM_WITHOUT_COMMA
+    values, place = [], 0
+    while place < len(inside):
+        found = pattern.match(inside, place)
+        if found is None or found.end() == place:
+            return None
+        values.append(_value(found[1].strip()))
+        place = found.end()
+        if has_commas and place < len(inside):
+            if inside[place] != ",":
+                return None
+            place += 1
+    words = any(isinstance(value, str) for value in values)
+    if words and not has_commas and not inside.startswith(('"', "'")):
+        return [inside]  # One value of several words.
+    return values
+
+
+def _value(token: str) -> Any:
+    if token[:1] in ('"', "'"):
+        return re.sub(r"\\(.)", r"\1", token[1:-1])
+    if token in _NOTHING:
+        return None
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(token)
+    return token
 
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Says of what is wrong with a file's bytes which file it is."""
+    """Names the file in errors about its bytes."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

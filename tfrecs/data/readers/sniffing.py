@@ -26,17 +26,11 @@ _LINES = 1000  # read to tell lines of `user item` from lines of `user item item
 
 
 def resolve(path: str | Path) -> Path:
-    """The file or folder meant by a path: as given, else inside the folder named by TFRECS_DATA.
-
-    Args:
-        path: absolute, or relative to the working folder or to TFRECS_DATA. `~` is the home.
-
-    Returns:
-        A path that exists.
+    """Returns an existing path: as given, else inside the folder that TFRECS_DATA names.
 
     Raises:
-        FileNotFoundError: naming each place that was tried.
-        ValueError: for what is neither a file nor a folder.
+        FileNotFoundError: If it is in neither place; the error names both.
+        ValueError: If it is neither a file nor a folder.
     """
     given = Path(path).expanduser()
     places = [given]
@@ -45,7 +39,7 @@ def resolve(path: str | Path) -> Path:
         places.append(Path(folder).expanduser() / given)
     for place in places:
         if place.exists():
-            if not place.is_file() and not place.is_dir():  # A pipe can be read once only.
+            if not place.is_file() and not place.is_dir():  # A pipe can be read only once.
                 raise ValueError(f"{place} is no regular file: write the data to one first.")
             return place
     hint = "" if folder else " (TFRECS_DATA, a folder to look in as well, is not set)"
@@ -53,29 +47,24 @@ def resolve(path: str | Path) -> Path:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """The bytes of a file, decompressed where they are gzip whatever the file's name."""
+    """Opens the bytes of a file, decompressed if they are gzip, whatever the file's name."""
     return gzip.open(path) if is_gzipped(path) else path.open("rb")  # type: ignore[return-value]
 
 
 def read_bytes(path: Path) -> bytes:
-    """All bytes of a file, decompressed where they are gzip."""
+    """Returns all bytes of a file, decompressed if they are gzip."""
     with open_bytes(path) as file:
         return file.read()
 
 
 def is_gzipped(path: Path) -> bool:
-    """Whether a file begins as gzip does."""
+    """Returns whether a file begins as gzip does."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def fields_of(line: str, delimiter: str, quoted: bool = True) -> list[str]:
-    """The fields of one line of delimited text.
-
-    Args:
-        line: The line, without its end.
-        delimiter: One or several characters.
-        quoted: Whether `"` quotes fields.
+    """Returns the fields of one line of delimited text.
 
     Example:
         >>> fields_of('"a;b";c', ";")
@@ -90,16 +79,7 @@ def fields_of(line: str, delimiter: str, quoted: bool = True) -> list[str]:
 
 
 def find_delimiter(path: Path, user: str, item: str) -> str | None:
-    """What parts the fields of a table: the first delimiter by which the header names both columns.
-
-    Args:
-        path: A text file.
-        user: name of the user column.
-        item: name of the item column.
-
-    Returns:
-        The delimiter; None where no header names them.
-    """
+    """Returns the first delimiter by which the header names both columns, or None."""
     lines = first_lines(path, 1)
     for delimiter in _DELIMITERS:
         if lines and {user, item} <= set(fields_of(lines[0], delimiter)):
@@ -108,29 +88,24 @@ def find_delimiter(path: Path, user: str, item: str) -> str | None:
 
 
 def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
-    """The format of a file.
+    """Returns the format of a file or folder, by the first rule that fits.
 
-    The rule, first match counts (`.gz` at the end of the name does not):
-
-    1. names ending in .parquet, .pq, .inter, .csv or .tsv say so, and a folder is RecBole's
-       where it holds an .inter file, else Parquet's;
-    2. a first line with `:token` is RecBole's; one that holds the user and the item column's
-       name, parted by a comma, tab, `;`, `|` or `::`, is a table's header; with `columns` given,
-       every file is a table. A tab in the first line makes a table "tsv", else it is "csv";
-    3. else fields are parted by white space, and of the first 1,000 lines all have two fields:
-       "pairs"; they differ in their number of fields: "sequences".
+    1. A name that ends in .parquet, .pq, .inter, .csv or .tsv (and perhaps .gz) says it. A folder
+       is RecBole's if it holds an .inter file, else Parquet's.
+    2. A first line with `:token` is RecBole's. A first line with the names of the user and the item
+       column, separated by a comma, tab, `;`, `|` or `::`, is a table's header, and with `columns`
+       given every file is a table: "tsv" if its first line holds a tab, else "csv".
+    3. White space separates the fields. If the first 1,000 lines all have two, these are "pairs";
+       if they differ in their number, "sequences".
 
     Args:
-        path: an existing file or folder.
-        user: name of the user column.
-        item: name of the item column.
-        has_columns: whether column names were given.
-
-    Returns:
-        The format.
+        path: An existing file or folder.
+        user: Name of the user column.
+        item: Name of the item column.
+        has_columns: Whether column names were given.
 
     Raises:
-        ValueError: for a file that no rule fits.
+        ValueError: If no rule fits.
     """
     if path.is_dir():
         inter = any(path.glob("*.inter")) or any(path.glob("*.inter.gz"))
@@ -158,14 +133,10 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
 
 
 def first_lines(path: Path, count: int = _LINES) -> list[str]:
-    """The first lines of a text file, without their ends and its byte order mark.
-
-    Args:
-        path: the file, gzipped or not. Its lines end in line feeds, carriage returns, or both.
-        count: how many lines at most.
+    """Returns the first lines of a text file, without line ends and byte order mark.
 
     Raises:
-        ValueError: for UTF-16, and for what is no text.
+        ValueError: If the file is UTF-16 or no text.
     """
     with open_bytes(path) as file:
         content = b"".join(file.readline(_LONGEST_LINE) for _ in range(count))

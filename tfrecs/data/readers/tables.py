@@ -19,6 +19,7 @@ from tfrecs.data.readers.sniffing import fields_of, first_lines, is_gzipped, ope
 _NOTHING = ["", "NaN", "nan", "NULL", "null", "None", "N/A"]  # text that stands for no value
 _UNUSED = "\x1f"  # stands for a delimiter of several characters
 _CODES = pa.dictionary(pa.int32(), pa.string())
+_INT64 = pd.Int64Dtype()
 
 
 def read_text_table(
@@ -29,22 +30,19 @@ def read_text_table(
     quoted: bool = True,
     multiline: bool = False,
 ) -> pa.Table:
-    """A delimited file as a table of strings; ids are dictionary encoded.
+    """Reads delimited text as a table of strings, null where empty.
 
     Args:
-        path: the file, gzipped or not.
-        delimiter: what parts the fields; of several characters, quotes mean nothing.
-        columns: names of the columns of a file that has no header.
-        ids: columns with few distinct values for their rows.
-        quoted: whether `"` quotes fields.
-        multiline: whether a quoted field may hold line breaks.
-
-    Returns:
-        A table whose columns are all strings, null where empty.
+        path: The file, gzipped or not.
+        delimiter: Separator of the fields. With several characters, quotes mean nothing.
+        columns: Names of the columns of a file without a header.
+        ids: Columns with few distinct values, which are dictionary encoded.
+        quoted: Whether `"` quotes fields.
+        multiline: Whether a quoted field may hold line breaks.
 
     Raises:
-        ValueError: for a row with too many or too few fields, or a quote that is not closed on its
-            line, naming its number; for a header that names a column twice.
+        ValueError: If a row has too many or too few fields or an unclosed quote (the error names
+            the line), or the header names a column twice.
     """
     if not delimiter or "\n" in delimiter or '"' in delimiter:
         raise ValueError(f"delimiter= is what parts the fields of a line, not {delimiter!r}.")
@@ -94,7 +92,7 @@ def read_text_table(
 
 
 def _single(path: Path, delimiter: str) -> Any:
-    """The bytes of a file, whose delimiter of several characters is made one of one."""
+    """Opens the bytes of a file; one character replaces a delimiter of several."""
     if len(delimiter) == 1:
         return open_bytes(path)
     content = read_bytes(path)
@@ -104,7 +102,7 @@ def _single(path: Path, delimiter: str) -> Any:
 
 
 def _count_lines(path: Path) -> int:
-    """How many lines a text file has."""
+    """Returns the number of lines of a text file."""
     count, last = 0, b"\n"
     with open_bytes(path) as file:
         while block := file.read(1 << 22):
@@ -114,12 +112,9 @@ def _count_lines(path: Path) -> int:
 
 
 def _check_quotes(path: Path, delimiter: str, rows: int | None) -> None:
-    """Refuses a quote that opens on one line and is not closed there: it swallows rows.
+    """Refuses a quote that is not closed on its line, unless `rows` counts all lines all the same.
 
-    Args:
-        path: the file.
-        delimiter: what parts its fields.
-        rows: how many lines were read as rows or a header; None where reading failed.
+    Such a quote swallows rows. `rows` is None if reading failed.
     """
     opens = re.compile(b"(?:^|" + re.escape(delimiter.encode()) + b')"')
     odd: tuple[int, bytes] | None = None
@@ -139,18 +134,14 @@ def _check_quotes(path: Path, delimiter: str, rows: int | None) -> None:
 
 
 def infer_types(table: pa.Table, decimal: str = ".", guess: bool = False) -> pa.Table:
-    """Columns of strings as int64 or float64 where every value reads as one.
+    """Makes a column of strings int64 or float64 if every value reads as one.
 
-    The whole column decides, not its beginning. Numbers with leading zeros stay strings: they
-    are codes.
+    Numbers with leading zeros stay strings: they are codes.
 
     Args:
-        table: columns of strings, and others, which stay.
-        decimal: what stands before the fraction of a number.
-        guess: whether a comma does where a whole column reads so, and cannot mean thousands.
-
-    Returns:
-        The table with the same columns.
+        table: The table. Columns that are no strings stay.
+        decimal: Decimal mark, "." or ",".
+        guess: Whether "," is the mark of columns that read so throughout and cannot mean thousands.
     """
     if decimal not in (".", ","):
         raise ValueError(f'decimal= is "." or ",", not {decimal!r}.')
@@ -166,7 +157,7 @@ def infer_types(table: pa.Table, decimal: str = ".", guess: bool = False) -> pa.
 
 
 def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of strings as int64 or float64 where every value reads as one, or as it was."""
+    """Returns a column of strings as int64 or float64 if every value reads as one, or unchanged."""
     if column.type != pa.string() or pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
         return column
     for number in (pa.int64(), pa.float64()):
@@ -178,51 +169,38 @@ def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _has_decimal_commas(column: pa.ChunkedArray) -> bool:
-    """Whether all values are numbers, some of them with a comma that can only be a decimal one."""
+    """Returns whether all values are numbers, and some have a comma that must be decimal."""
     numbers = pc.all(pc.match_substring_regex(column, r"^-?\d+(,\d+)?$"), min_count=0).as_py()
     decimal = pc.any(pc.match_substring_regex(column, r",(\d{1,2}|\d{4,})$"), min_count=0).as_py()
     return bool(numbers and decimal)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """A pandas frame of a table, freeing the table's columns on the way.
+    """Returns the pandas frame of a table, and frees the table, which must not be used any more.
 
-    An index that pandas wrote is a column as others are, decimals and durations (in seconds) are
+    A named index that pandas wrote becomes a column, decimals and durations (in seconds) become
     floats, and whole numbers beside missing ones stay exact.
-
-    Args:
-        table: the table, which is not to be used any more.
     """
     for position, name in enumerate(table.column_names):
-        plain = _plain(table.column(position))
-        if plain is not None:
-            table = table.set_column(position, name, plain)
+        table = table.set_column(position, name, _plain(table.column(position)))
     unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
-    holed = {
-        column.type
-        for column in table.columns
-        if pa.types.is_integer(column.type) and column.null_count
+    table = table.drop_columns(unnamed)
+    holed = {c.type for c in table.columns if pa.types.is_integer(c.type) and c.null_count}
+    if not holed:
+        return table.to_pandas(split_blocks=True, self_destruct=True, ignore_metadata=True)
+    nullable = {kind: pd.UInt64Dtype() if kind == pa.uint64() else _INT64 for kind in holed}
+    frame = table.to_pandas(ignore_metadata=True, types_mapper=nullable.get)
+    # The mapping is by type: columns without a hole get theirs back.
+    whole = {
+        name: str(column.type)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if column.type in holed and not column.null_count
     }
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
-    nullable = {kind: nullable.get(kind, pd.Int64Dtype()) for kind in holed}
-    if holed:
-        # The mapping is by type, and columns without a hole keep theirs.
-        whole = [
-            name
-            for name, column in zip(table.column_names, table.columns, strict=True)
-            if column.type in holed and not column.null_count
-        ]
-        frame = table.drop_columns(unnamed).to_pandas(
-            ignore_metadata=True, types_mapper=nullable.get
-        )
-        return frame.astype({n: str(table.schema.field(n).type) for n in whole if n in frame})
-    return table.drop_columns(unnamed).to_pandas(
-        split_blocks=True, self_destruct=True, ignore_metadata=True
-    )
+    return frame.astype(whole)
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """A column in a type that numpy has; None where it has one already."""
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns a column in a type that numpy has."""
     kind = column.type
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64())
@@ -232,21 +210,14 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         number = pa.int32() if kind.bit_width == 32 else pa.int64()
         per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         return pc.divide(column.cast(number).cast(pa.float64()), float(per_second))
-    return None
+    return column
 
 
 def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
-    """A Parquet file (gzipped or not) or a folder of them; ids of strings as categories.
-
-    Args:
-        path: the file or folder.
-        ids: columns with few distinct values for their rows.
-
-    Returns:
-        A frame of all columns.
+    """Reads a Parquet file (gzipped or not) or a folder of them; ids of strings as categories.
 
     Raises:
-        ValueError: for a file that is not Parquet.
+        ValueError: If a file is not Parquet.
     """
     source: Any = path
     if path.is_file() and is_gzipped(path):
@@ -261,7 +232,7 @@ def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
             raise
         told = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: not a Parquet file that can be read: {told}") from None
-    for name in ids:  # Decimals of ids are texts, which are exact.
+    for name in ids:  # Ids that are decimals become texts, which are exact.
         place = table.schema.get_field_index(name)
         if place >= 0 and pa.types.is_decimal(table.schema.field(place).type):
             table = table.set_column(place, name, table.column(place).cast(pa.string()))
@@ -269,7 +240,7 @@ def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
 
 
 def _header(path: Path, delimiter: str, quoted: bool) -> list[str]:
-    """Names in the first line."""
+    """Returns the names in the first line."""
     line = next(iter(first_lines(path, 1)), "")
     if not line.strip():
         raise ValueError(f"{path}: the file is empty, or its first line is.")
@@ -279,7 +250,7 @@ def _header(path: Path, delimiter: str, quoted: bool) -> list[str]:
 
 
 def _explain(path: Path, delimiter: str, message: str) -> str:
-    """The message of pyarrow as one line about the file."""
+    """Returns a message of pyarrow as one line about the file."""
     row = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL)
     if row:
         number, wanted, got, text = row.groups()
