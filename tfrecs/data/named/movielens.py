@@ -1,11 +1,11 @@
-"""MovieLens's files, in each of the forms they are published in, as logs.
+"""MovieLens's files, in each of their published forms, as logs.
 
 F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM
 Transactions on Interactive Intelligent Systems 5(4), article 19.
 
-Every form gives the same columns: ratings as the feature "rating" (float64); users, where there
-are any, with gender, age, occupation and zip_code; items with title, release_year (missing where
-the title has none) and genres (a list).
+Every form gives the same columns: the feature "rating" (float64); gender, age, occupation and
+zip_code of users, if the form has them; title, release_year (missing if the title has none) and
+genres (a list) of items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tfrecs.data.log.interactions import Interactions
-from tfrecs.data.named.archives import read_members
+from tfrecs.data.named.download import read_members
 from tfrecs.data.readers.sniffing import read_bytes
 
 _RATINGS = {
@@ -28,7 +28,6 @@ _RATINGS = {
     "rating": pa.float64(),
     "timestamp": pa.int64(),
 }
-_USERS_1M = ["user_id", "gender", "age", "occupation", "zip_code"]
 _GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
@@ -58,23 +57,18 @@ def ml_100k_recbole(wheel: Path) -> Interactions:
     users_table = _table(users, "\t", ["user_id", "age", "gender", "occupation", "zip_code"])
     table = _table(items, "\t", ["item_id", "title", "released", "genres"])
     genres = [text.split(" ") for text in table["genres"]]
-    # The copy parts title and year, spells one title "unkonwn", and takes the "(V)" of another,
-    # for video, for its year.
+    # The copy separates title and year, spells one title "unkonwn", and mistakes "(V)" (video) in
+    # another title for its year.
     titles = table["title"] + " (" + table["released"] + ")"
     table["title"] = titles.where(table["title"] != "unkonwn", "unknown")
     return _log("ml-100k", _ratings(data, "\t"), users_table, _items(table, genres))
 
 
 def ml_1m(archive: Path) -> Interactions:
-    """ML-1M from its publisher's archive: fields parted by `::`, films in latin-1."""
-    names = [f"ml-1m/{part}.dat" for part in ("ratings", "users", "movies")]
-    ratings, users, movies = (
-        content.decode("latin-1").replace("::", "\t").encode()
-        for content in read_members(archive, names).values()
-    )
-    users_table = _table(users, "\t", _USERS_1M)
-    items = _table(movies, "\t", ["item_id", "title", "genres"])
-    return _log("ml-1m", _ratings(ratings, "\t"), users_table, _items(items, _parted(items)))
+    """ML-1M from its publisher's archive."""
+    parts = ("ratings", "users", "movies")
+    files = read_members(archive, [f"ml-1m/{part}.dat" for part in parts])
+    return _ml_1m(dict(zip(parts, files.values(), strict=True)))
 
 
 def is_ml_folder(path: Path) -> bool:
@@ -85,8 +79,8 @@ def is_ml_folder(path: Path) -> bool:
 def ml_folder(folder: Path) -> Interactions:
     """ML-1M from a folder of its unpacked files, gzipped or not.
 
-    In place of ratings.dat there may be a ratings.parquet, with a column `timestamp`, or `order`:
-    the place of a row in its user's time order.
+    A ratings.parquet may replace ratings.dat. Its column `timestamp`, or `order` (the place of a
+    row in its user's time order), gives the time.
 
     Raises:
         FileNotFoundError: If one of the files is missing.
@@ -101,18 +95,23 @@ def ml_folder(folder: Path) -> Interactions:
         raise FileNotFoundError(
             f"{folder} has no {', '.join(f'{part}.dat' for part in sorted(missing))}."
         )
+    ratings = None
+    if found["ratings"].suffix == ".parquet":
+        ratings = pd.read_parquet(found.pop("ratings")).rename(columns={"order": "timestamp"})
+    return _ml_1m({part: read_bytes(path) for part, path in found.items()}, ratings)
+
+
+def _ml_1m(files: dict[str, bytes], ratings: pd.DataFrame | None = None) -> Interactions:
+    """The log of files whose fields are separated by `::`, with films in latin-1."""
     texts = {
-        part: read_bytes(path).decode("latin-1").replace("::", "\t").encode()
-        for part, path in found.items()
-        if path.suffix != ".parquet"
+        part: content.decode("latin-1").replace("::", "\t").encode()
+        for part, content in files.items()
     }
-    users = _table(texts["users"], "\t", _USERS_1M)
-    items = _table(texts["movies"], "\t", ["item_id", "title", "genres"])
-    if "ratings" in texts:
+    if ratings is None:
         ratings = _ratings(texts["ratings"], "\t")
-    else:
-        ratings = pd.read_parquet(found["ratings"]).rename(columns={"order": "timestamp"})
-    return _log("ml-1m", ratings, users, _items(items, _parted(items)))
+    users = _table(texts["users"], "\t", ["user_id", "gender", "age", "occupation", "zip_code"])
+    items = _table(texts["movies"], "\t", ["item_id", "title", "genres"])
+    return _log("ml-1m", ratings, users, _items(items, _separated(items)))
 
 
 def ml_csv(archive: Path) -> Interactions:
@@ -121,7 +120,7 @@ def ml_csv(archive: Path) -> Interactions:
     files = read_members(archive, [f"{name}/ratings.csv", f"{name}/movies.csv"])
     ratings, movies = (content.partition(b"\n")[2] for content in files.values())
     items = _table(movies, ",", ["item_id", "title", "genres"], quoted=True)
-    return _log(name, _ratings(ratings, ","), None, _items(items, _parted(items)))
+    return _log(name, _ratings(ratings, ","), None, _items(items, _separated(items)))
 
 
 def _log(
@@ -152,7 +151,7 @@ def _csv(content: bytes, delimiter: str, types: dict[str, Any], quoted: bool) ->
     )
 
 
-def _parted(items: pd.DataFrame) -> list[list[str]]:
+def _separated(items: pd.DataFrame) -> list[list[str]]:
     """Genres written as "Action|Drama"; none for "(no genres listed)"."""
     return [[] if text.startswith("(no ") else text.split("|") for text in items["genres"]]
 
