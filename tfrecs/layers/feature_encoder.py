@@ -22,7 +22,7 @@ from tfrecs.data import (
     Vocabulary,
     word_vectors,
 )
-from tfrecs.data.features.moments import CALENDAR
+from tfrecs.data.features.wide_columns import CALENDAR
 from tfrecs.layers.history import HistoryPooling
 from tfrecs.layers.numeric_columns import adapt_numbers, layer_name, numeric_layer, numeric_width
 from tfrecs.layers.stacked_embedding import StackedEmbedding

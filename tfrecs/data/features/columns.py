@@ -1,12 +1,13 @@
 """The kinds of columns that a schema knows, and how the values of each become numbers.
 
-Those whose rows hold many values each are in `tfrecs.data.features.wide_columns`.
+`tfrecs.data.features.wide_columns` holds the kinds with many values a row.
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -14,22 +15,24 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.features.moments import CALENDAR, calendar_ids, duration_seconds
 from tfrecs.data.features.text import Tokenizer
 from tfrecs.data.log.ids import id_column
-from tfrecs.data.log.times import in_seconds, parse_times
+from tfrecs.data.log.times import duration_seconds
 from tfrecs.data.log.vocabulary import Vocabulary
 
 
 class Column(abc.ABC):
     """Base of the kinds of columns: what a column means and how it is encoded.
 
-    A column becomes one array with a row for each of its values. Ids follow the package's
-    convention: 0 is missing (or padding, where a row holds several), 1..n are the values known and
-    n + 1 is any other.
+    A column becomes one array with a row for each value. Ids follow the package's convention: 0 is
+    missing (or padding, if a row holds several), 1..n are known values and n + 1 is any other.
+
+    Attributes:
+        missing: Encoding of a missing value.
     """
 
     kinds: ClassVar[dict[str, type[Column]]] = {}
+    missing: ClassVar[float] = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -37,17 +40,12 @@ class Column(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, values: pd.Series) -> np.ndarray:
-        """Returns the column's array, int32 or float32, the first axis that of `values`."""
+        """Returns the column's array, int32 or float32, with a row for each value."""
 
     @property
     @abc.abstractmethod
     def spec(self) -> tf.TensorSpec:
         """Type and shape of a batch of the encoded column."""
-
-    @property
-    def missing(self) -> float:
-        """What stands for a missing value."""
-        return 0
 
     def get_config(self) -> dict[str, Any]:
         """Returns `{"kind": .., argument: ..}`, ready for JSON."""
@@ -87,9 +85,8 @@ class Categorical(Column):
     or integers by the rule of raw ids (`tfrecs.data.log.ids`); truth values are "False" and "True".
 
     Args:
-        vocabulary: The values known.
-        max_values: Most values of a row; 0 for columns of single values. Rows with more keep their
-            first ones.
+        vocabulary: The known values.
+        max_values: Most values of a row, which keeps its first ones; 0 for single values.
 
     Example:
         >>> import pandas as pd, tfrecs
@@ -105,11 +102,11 @@ class Categorical(Column):
     def from_values(
         cls, values: Any, min_count: int = 1, max_values: int | None = None
     ) -> Categorical:
-        """Returns the column whose vocabulary is the values that stand there.
+        """Returns the column whose vocabulary holds the given values.
 
         Args:
             values: The column, of single values or of lists of them.
-            min_count: Values that stand there less often are unknown ones.
+            min_count: Rarer values are unknown ones.
             max_values: As in the constructor; None takes the longest row of lists.
         """
         series = pd.Series(values)
@@ -119,23 +116,19 @@ class Categorical(Column):
         counts = pd.Series(column[~missing]).value_counts()
         known = counts.index[counts >= min_count]
         if max_values is None:
-            max_values = int(series.map(_length).max()) if lists else 0
+            max_values = max(len(listed(row)) for row in series) if lists else 0
         return cls(Vocabulary.from_values(pd.Series(known.to_numpy())), max_values)
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """Returns the ids, `[rows]` or `[rows, max_values]` int32."""
         if not self.max_values:
             return self._ids(values)
-        lengths = np.minimum(values.map(_length).to_numpy(np.int64), self.max_values)
-        ids = np.zeros((len(values), self.max_values), np.int32)
-        inside = np.arange(self.max_values) < lengths[:, np.newaxis]
-        if inside.any():
-            kept = [
-                value
-                for row, length in zip(values, lengths, strict=True)
-                if length
-                for value in listed(row)[:length]
-            ]
+        rows = [listed(row)[: self.max_values] for row in values]
+        ids = np.zeros((len(rows), self.max_values), np.int32)
+        lengths = np.array([len(row) for row in rows], np.int64)
+        kept = list(itertools.chain.from_iterable(rows))
+        if kept:
+            inside = np.arange(self.max_values) < lengths[:, np.newaxis]
             ids[inside] = self._ids(pd.Series(kept, dtype=object))
         return ids
 
@@ -158,11 +151,11 @@ class Numeric(Column):
     Durations and times of day count in seconds.
 
     Args:
-        encoding: How models take it in: "piecewise" (`layers.PiecewiseLinearEmbedding`),
+        encoding: Layer of models that reads it: "piecewise" (`layers.PiecewiseLinearEmbedding`),
             "squashing" (`Squashing`), "discretization" (`Discretization`), "periodic"
             (`PeriodicEncoding`), or "standard" (`Standardization`).
-        bins: Of "piecewise": "quantile", or "tree" for the thresholds of a decision tree that
-            predicts the label from the number. These need a label for each row: features of users
+        bins: Bins of "piecewise": "quantile", or "tree" for the thresholds of a decision tree that
+            predicts the label from the number. A tree needs a label for each row: features of users
             or items have one in `DeepCross`, and none in a two-tower model.
 
     Raises:
@@ -171,6 +164,7 @@ class Numeric(Column):
 
     encoding: str = "piecewise"
     bins: str = "quantile"
+    missing: ClassVar[float] = float("nan")
 
     def __post_init__(self) -> None:
         known = ("piecewise", "squashing", "discretization", "periodic", "standard")
@@ -192,58 +186,15 @@ class Numeric(Column):
         """float32 `[None]`."""
         return tf.TensorSpec([None], tf.float32)
 
-    @property
-    def missing(self) -> float:
-        """NaN."""
-        return float("nan")
-
-
-@dataclasses.dataclass(frozen=True)
-class Timestamp(Column):
-    """A time as calendar features, in UTC: int32 `[rows, len(parts)]` of ids from 1.
-
-    Numbers are seconds since 1970, or milli-, micro- or nanoseconds, which their size tells;
-    datetimes and strings of dates are read (`data.log.times.parse_times`).
-
-    Args:
-        parts: Of "hour" (24), "weekday" (7, Monday first), "day" (of the month, 31), "month" (12).
-
-    Raises:
-        ValueError: If a part is unknown, or there is none.
-
-    Example:
-        >>> import pandas as pd
-        >>> Timestamp().encode(pd.Series(["1970-01-01T13:30:00"])).tolist()
-        [[14, 4, 1]]
-    """
-
-    parts: tuple[str, ...] = ("hour", "weekday", "month")
-
-    def __post_init__(self) -> None:
-        if not self.parts or not set(self.parts) <= set(CALENDAR):
-            raise ValueError(f"parts are some of {', '.join(CALENDAR)}, not {self.parts!r}.")
-
-    def encode(self, values: pd.Series) -> np.ndarray:
-        """Returns the ids of each time's parts, 0 where it is missing or unreadable."""
-        times, invalid = parse_times(values)
-        ids = calendar_ids(in_seconds(times), self.parts)
-        ids[invalid] = 0
-        return ids
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """int32 `[None, len(parts)]`."""
-        return tf.TensorSpec([None, len(self.parts)], tf.int32)
-
 
 @dataclasses.dataclass(frozen=True)
 class Label(Column):
-    """What is to be predicted: float32 `[rows]`.
+    """The value to predict: float32 `[rows]`.
 
     Args:
         positive_from: Values of at least this are 1 and smaller ones 0; None keeps the numbers.
-        optional: Whether rows may be without this label, where a model has several. A missing one
-            (None, NaN) is encoded as NaN, and counts neither in training nor in evaluation.
+        optional: Whether rows may lack this label, if a model has several. A missing label (None,
+            NaN) is encoded as NaN, and counts neither in training nor in evaluation.
 
     Example:
         >>> import pandas as pd
@@ -253,12 +204,13 @@ class Label(Column):
 
     positive_from: float | None = None
     optional: bool = False
+    missing: ClassVar[float] = float("nan")
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """Returns the labels.
 
         Raises:
-            ValueError: If one is no finite number, or missing and not optional.
+            ValueError: If a label is no finite number, or missing and not optional.
         """
         numbers = _numbers(values)
         missing = values.isna().to_numpy(bool)
@@ -281,18 +233,13 @@ class Label(Column):
         return np.where(missing, np.float32(np.nan), positive)
 
     @property
-    def missing(self) -> float:
-        """NaN."""
-        return float("nan")
-
-    @property
     def spec(self) -> tf.TensorSpec:
         """float32 `[None]`."""
         return tf.TensorSpec([None], tf.float32)
 
 
 def holds_lists(values: pd.Series) -> bool:
-    """Whether a column's rows are lists of values."""
+    """Returns whether a column's rows are lists of values."""
     if values.dtype != object:
         return False
     present = values.dropna()
@@ -300,12 +247,12 @@ def holds_lists(values: pd.Series) -> bool:
 
 
 def _plain(values: pd.Series) -> pd.Series:
-    """Truth values as strings; everything else as it is."""
+    """Returns truth values as strings, and other values unchanged."""
     return values.astype(object).map(str) if values.dtype == bool else values
 
 
 def _numbers(values: pd.Series) -> np.ndarray:
-    """Numbers, durations and times of day as float32; NaN for everything else."""
+    """Returns numbers, durations and times of day as float32; NaN for everything else."""
     if values.dtype.kind == "m":
         return duration_seconds(values).astype(np.float32)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -317,16 +264,12 @@ def _numbers(values: pd.Series) -> np.ndarray:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value, which may be a list, is None or NaN."""
+    """Returns whether a value, which may be a list, is None or NaN."""
     return value is None or (bool(np.isscalar(value)) and bool(pd.isna(value)))
 
 
 def listed(row: Any) -> list[Any]:
-    """A row of lists as a list; one that is missing as an empty one."""
+    """Returns a row of lists as a list, a missing row as an empty one."""
     if isinstance(row, Iterable) and not isinstance(row, str):
         return list(row)
     return [] if is_missing(row) else [row]
-
-
-def _length(row: Any) -> int:
-    return len(listed(row))

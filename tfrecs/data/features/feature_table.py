@@ -1,4 +1,4 @@
-"""The features of users or items, encoded, a row an id."""
+"""The encoded features of users or items, one row an id."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from tfrecs.data.log.vocabulary import Vocabulary
 class FeatureTable:
     """The encoded features of n users or items: row i belongs to id i.
 
-    Row 0 (padding) and row n + 1 (an unknown id) hold missing values. A model looks the features of
-    a batch up by the ids, so that its input needs ids alone.
+    Row 0 (padding) and row n + 1 (an unknown id) hold missing values. A model looks features up by
+    ids, so that its input needs ids alone.
 
     Args:
-        schema: What the columns are.
-        columns: The array `[n + 2, ...]` of each column, as `Schema.encode` gives them.
+        schema: Kinds of the columns.
+        columns: `[n + 2, ...]` array of each column, as `Schema.encode` gives them.
+        without_row: Number of ids without features.
 
     Raises:
         ValueError: If columns and schema, or the lengths of the columns, disagree.
@@ -59,25 +60,21 @@ class FeatureTable:
 
     @classmethod
     def from_frame(
-        cls,
-        frame: pd.DataFrame,
-        vocabulary: Vocabulary,
-        schema: Schema | None = None,
+        cls, frame: pd.DataFrame, vocabulary: Vocabulary, schema: Schema | None = None
     ) -> FeatureTable:
         """Encodes a table of features.
+
+        Ids that the frame lacks have missing values; `without_row` counts them.
 
         Args:
             frame: The features, indexed by raw id, as `Interactions.user_features`. Ids that are
                 not in the vocabulary are left out.
             vocabulary: The ids.
-            schema: What the columns are; by default read from the rows of the vocabulary's ids.
-
-        Returns:
-            The table. Ids that the frame lacks have missing values; `without_row` counts them.
+            schema: Kinds of the columns; by default read from the rows of the vocabulary's ids.
 
         Raises:
-            ValueError: If an id stands twice, no id of the vocabulary is there, the schema has a
-                label, or no column.
+            ValueError: If an id stands twice, the frame has no id of the vocabulary, or the schema
+                has a label or no column.
         """
         if not frame.index.is_unique:
             twice = frame.index[frame.index.duplicated()].tolist()[0]
@@ -97,32 +94,20 @@ class FeatureTable:
             why = ", ".join(f"{name} ({reason})" for name, reason in schema.left_out.items())
             gone = f" Left out: {why}." if why else ""
             raise ValueError(f"FeatureTable: needs columns, and no label, not {schema}.{gone}")
-        columns = {}
+        columns = _missing_columns(schema, len(vocabulary))
         for name, values in schema.encode(frame).items():
-            column = np.full(
-                (len(vocabulary) + 2, *values.shape[1:]), schema[name].missing, values.dtype
-            )
-            column[ids] = values
-            columns[name] = column
+            columns[name][ids] = values
         return cls(schema, columns, len(vocabulary) - len(ids))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns schema and size, ready for JSON; the values are left to weights."""
+        """Returns schema and size, ready for JSON; weights hold the values."""
         return {"schema": self.schema.get_config(), "size": len(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FeatureTable:
-        """Returns a table of missing values, of the schema and size that `get_config` told."""
+        """Returns a table of missing values with the schema and size from `get_config`."""
         schema = Schema.from_config(config["schema"])
-        columns = {
-            name: np.full(
-                [config["size"] + 2, *column.spec.shape[1:]],
-                column.missing,
-                column.spec.dtype.as_numpy_dtype,
-            )
-            for name, column in schema.items()
-        }
-        table = cls(schema, columns)
+        table = cls(schema, _missing_columns(schema, config["size"]))
         table.has_values = False
         return table
 
@@ -132,3 +117,13 @@ class FeatureTable:
 
     def __repr__(self) -> str:
         return f"FeatureTable({len(self)} ids, {self.schema})"
+
+
+def _missing_columns(schema: Schema, num_ids: int) -> dict[str, np.ndarray]:
+    """Returns arrays `[num_ids + 2, ...]` of missing values by name."""
+    return {
+        name: np.full(
+            [num_ids + 2, *column.spec.shape[1:]], column.missing, column.spec.dtype.as_numpy_dtype
+        )
+        for name, column in schema.items()
+    }

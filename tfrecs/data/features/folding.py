@@ -1,12 +1,11 @@
-"""The rule by which texts fall into words: one code point at a time, so that a graph can follow it.
+"""The rule that splits texts into words. A graph can follow it, one code point at a time.
 
-Each code point has a replacement that depends on nothing around it. It is decomposed (NFKD), case
-folded, and rid of combining marks, so that "É", "é" and "e" followed by an accent are one; what is
-neither letter nor digit becomes a space; a character of Chinese or Japanese writing, which has no
-spaces between words, stands alone. Words are what spaces then separate.
+Each code point has a replacement that depends on nothing around it. Letters are decomposed (NFKD),
+case folded, and rid of combining marks, so that "É", "é" and "e" followed by an accent are one.
+Anything but letters and digits becomes a space. A Chinese or Japanese character stands alone.
 
-Composition (NFC, NFKC) depends on neighbours and TensorFlow has no operation for it, which is why
-accents are dropped, as BERT's uncased tokeniser does, rather than composed.
+Composition (NFC, NFKC) depends on neighbours and TensorFlow has no operation for it. So accents are
+dropped, as BERT's uncased tokeniser does, rather than composed.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _NOTHING = (
 
 
 class _Folds(dict[int, str]):
-    """Replacements of code points, found when first asked for: a table for `str.translate`."""
+    """Replacements of code points for `str.translate`, each computed at its first use."""
 
     def __missing__(self, code: int) -> str:
         self[code] = _replacement(chr(code))
@@ -70,7 +69,7 @@ def _replacement(character: str) -> str:
 
 
 def _letter(character: str) -> str:
-    """A decomposed character as it stands in a word, or a space, or nothing."""
+    """Returns a decomposed character's form in a word, or a space, or nothing."""
     kind, code = unicodedata.category(character), ord(character)
     if unicodedata.combining(character) or kind in ("Cf", "Me") or _within(code, _NOTHING):
         return ""
@@ -85,12 +84,11 @@ def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
 
 @cache
 def fold_table() -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-    """Returns the rule as a table of all code points.
+    """Returns the rule as runs of code points of one kind.
 
     Returns:
-        `starts`, the code points at which another kind begins, ascending; `kinds`, the kind from
-        there on: SAME (the character itself), SPACE, ALONE (the character between spaces) or OTHER;
-        and the replacements of those of kind OTHER.
+        The first code point of each run, ascending; its kind: SAME (unchanged), SPACE, ALONE
+        (between spaces) or OTHER; and the replacements of kind OTHER.
     """
     kinds = np.empty(sys.maxunicode + 1, np.int32)
     others = {}

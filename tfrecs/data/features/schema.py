@@ -18,29 +18,27 @@ from tfrecs.data.features.columns import (
     Column,
     Label,
     Numeric,
-    Timestamp,
     holds_lists,
 )
-from tfrecs.data.features.moments import looks_like_durations
 from tfrecs.data.features.text import Tokenizer
-from tfrecs.data.features.wide_columns import Text, Vector, vector_size
-from tfrecs.data.log.times import looks_like_times
+from tfrecs.data.features.wide_columns import Text, Timestamp, Vector, vector_size
+from tfrecs.data.log.times import looks_like_durations, looks_like_times
 
-# An integer column of at most so many different values is taken for categories.
+# An integer column with at most so many different values holds categories.
 _FEW = 32
 
 
 @registered
 class Schema(Mapping[str, Column]):
-    """What the columns of a table are, and so how they are encoded and what a model takes in.
+    """The kinds of a table's columns: how they are encoded, and what a model takes in.
 
     A mapping from names to columns (`Categorical`, `Numeric`, `Text`, `Timestamp`, `History`,
-    `Vector`, `Label`), in the order in which models take them. `from_frame` reads one from data,
-    and `with_columns` changes it.
+    `Vector`, `Label`), in the order in which models take them. `from_frame` reads a schema from
+    data, and `with_columns` changes it.
 
     Args:
         columns: The columns by name.
-        left_out: Names of columns of the data that are no part of it, and why.
+        left_out: Names of the data's other columns, each with the reason to leave it out.
 
     Attributes:
         labels: Names of the columns to predict, in order.
@@ -79,18 +77,18 @@ class Schema(Mapping[str, Column]):
           day too, in seconds;
         - other integers, truth values, categories: `Categorical`;
         - datetimes, and strings that read as dates: `Timestamp`;
-        - lists: `Vector` where all have equally many floats, else `Categorical` of several values;
-        - strings: `Text` where most differ and have several words, else `Categorical`;
-        - a column without values, or one of categories that never repeat, is left out: see
-          `left_out`.
+        - lists: `Vector` if all have equally many floats, else `Categorical` of several values;
+        - strings: `Text` if most differ and have several words, else `Categorical`.
+
+        Columns without values, and categories that never repeat, are left out: see `left_out`.
 
         Args:
             frame: The data.
-            label: Name of the column to predict, or names of several; of several, one that has
-                missing values is optional.
+            label: Name of the column to predict, or names of several; of several, those with
+                missing values are optional.
             skip: Names of columns to leave out.
-            min_count: A category's value that stands there less often counts as unknown, which
-                gives unknown values something to learn from.
+            min_count: Rarer values of a category count as unknown, so that unknown values have
+                something to learn from.
 
         Raises:
             ValueError: If a label or a name in `skip` is no column.
@@ -103,14 +101,12 @@ class Schema(Mapping[str, Column]):
                 )
         columns: dict[str, Column] = {}
         left_out = dict.fromkeys(skip, "as asked")
-        for name in frame.columns:
-            if name in left_out:
-                continue
+        for name in frame.columns.drop(list(skip)):
+            column: Column | str
             if name in labels:
-                several = len(labels) > 1
-                columns[name] = Label(optional=several and bool(frame[name].isna().any()))
-                continue
-            column = _read(frame[name], min_count)
+                column = Label(optional=len(labels) > 1 and bool(frame[name].isna().any()))
+            else:
+                column = _read(frame[name], min_count)
             if isinstance(column, Column):
                 columns[name] = column
             else:
@@ -136,7 +132,7 @@ class Schema(Mapping[str, Column]):
         """Returns the array of each column; see the kinds of columns for their forms.
 
         Raises:
-            ValueError: If the frame lacks a column. Labels may be missing: then they are left out.
+            ValueError: If the frame lacks a column other than a label.
         """
         missing = [n for n in self if n not in frame.columns and n not in self.labels]
         if missing:
@@ -151,7 +147,7 @@ class Schema(Mapping[str, Column]):
         }
 
     def signature(self) -> dict[str, tf.TensorSpec]:
-        """Returns type and shape of what a model takes in: each column but labels, encoded."""
+        """Returns types and shapes of a model's input: each encoded column but the labels."""
         return {
             name: tf.TensorSpec(column.spec.shape, column.spec.dtype, name=name)
             for name, column in self.items()
@@ -159,7 +155,7 @@ class Schema(Mapping[str, Column]):
         }
 
     def missing_row(self) -> dict[str, tf.Tensor]:
-        """Returns a row of what `signature` tells with a missing value in each column."""
+        """Returns a model's input of one row, with a missing value in each column."""
         return {
             name: tf.fill([1, *spec.shape[1:]], tf.constant(self[name].missing, spec.dtype))
             for name, spec in self.signature().items()
@@ -176,7 +172,7 @@ class Schema(Mapping[str, Column]):
         return cls.from_config(json.loads(Path(path).read_text(encoding="utf-8")))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` makes it from, ready for JSON."""
+        """Returns the schema, ready for JSON."""
         columns = {name: column.get_config() for name, column in self.items()}
         return {"columns": columns, "left_out": self.left_out}
 
@@ -218,7 +214,7 @@ def _describe(column: Column) -> str:
 
 
 def _read(values: pd.Series, min_count: int) -> Column | str:
-    """The column that the values look like, or why there is none."""
+    """Returns the column that the values look like, or why there is none."""
     if values.isna().all():
         return "it has no values"
     if holds_lists(values):
@@ -227,9 +223,10 @@ def _read(values: pd.Series, min_count: int) -> Column | str:
     kind = values.dtype.kind
     if kind == "M":
         return Timestamp()
-    if kind == "O" and isinstance(values.dropna().iloc[0], dict):
+    first = values.dropna().iloc[0]
+    if isinstance(first, dict):
         return "it holds records"
-    if kind == "O" and isinstance(values.dropna().iloc[0], decimal.Decimal):
+    if isinstance(first, decimal.Decimal):
         return Numeric()
     if kind == "f" or (kind in "iu" and values.nunique() > _FEW):
         return Numeric()

@@ -17,18 +17,17 @@ from tfrecs.data.log.vocabulary import Vocabulary
 
 
 class Tokenizer:
-    """Parts texts into words and numbers them: ids 1..n are words, 0 is padding, n + 1 any other.
+    """Splits texts into words and numbers them: ids 1..n are words, 0 is padding, n + 1 any other.
 
     A word is an unbroken run of letters and digits, without case, accents and compatibility forms
-    ("Été" is "ete", "ﬁ" is "fi"; Unicode NFKD, case folding, no combining marks). Chinese and
-    Japanese characters are words of one. The rule looks at one code point at a time, so that
-    `in_graph` can follow it in an export.
+    ("Été" is "ete", "ﬁ" is "fi"; Unicode NFKD, case folding, no combining marks). A Chinese or
+    Japanese character is a word by itself. In exports, `in_graph` follows the same rule.
 
     Args:
         words: The words, id 1 first, as `tokenize` gives them.
 
     Raises:
-        ValueError: If a word stands twice, or is none that `tokenize` could give.
+        ValueError: If a word stands twice, or `tokenize` could not give it.
 
     Example:
         >>> import tfrecs
@@ -59,7 +58,7 @@ class Tokenizer:
 
         Args:
             texts: The texts.
-            min_count: Words that stand there less often are left out.
+            min_count: Rarer words are left out.
             max_size: Most words; None for all.
 
         Raises:
@@ -84,14 +83,7 @@ class Tokenizer:
         return fold(text).split()
 
     def encode(self, texts: Iterable[str], max_tokens: int = 32) -> np.ndarray:
-        """Returns the ids of the first words of each text.
-
-        Args:
-            texts: The texts.
-            max_tokens: Words of a text that count.
-
-        Returns:
-            int32 `[texts, max_tokens]`, 0 after the last word.
+        """Returns the ids of each text's first words, `[texts, max_tokens]` int32, padded with 0.
 
         Raises:
             ValueError: If `max_tokens` is below 1 or a text is no string.
@@ -124,7 +116,7 @@ class Tokenizer:
         return TokenizerModule(self.words, max_tokens)
 
     def fingerprint(self) -> str:
-        """sha256 of the words: equal for equal tokenizers only."""
+        """Returns the sha256 of the words: equal for equal tokenizers only."""
         return self.vocabulary.fingerprint()
 
     def save(self, path: str | Path) -> None:
@@ -161,7 +153,7 @@ class Tokenizer:
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """The texts as a list, all of them strings."""
+    """Returns the texts as a list, and refuses any that is no string."""
     if isinstance(texts, str):
         raise ValueError("texts must be several texts, such as a list, not one string.")
     rows = list(texts)
@@ -179,8 +171,8 @@ class TokenizerModule(tf.Module):
 
     Args:
         words: The words, id 1 first.
-        max_tokens: Words of a text that count.
-        ids: Maps words to their ids, n + 1 for others, such as from a file; by default the words
+        max_tokens: Number of a text's first words that count.
+        ids: Maps words to their ids, n + 1 for others, for words in a file; by default the words
             are constants of the graph.
     """
 
@@ -202,7 +194,7 @@ class TokenizerModule(tf.Module):
         self._ids: Callable[[tf.Tensor], tf.Tensor] = ids
 
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
-        """Returns the ids of the first words of each text, 0 after the last one."""
+        """Returns the ids of each text's first words, padded with 0."""
         codes = tf.strings.unicode_decode(texts, "UTF-8")
         code, rows = codes.flat_values, codes.value_rowids()
         kind = tf.gather(self._kinds, tf.searchsorted(self._starts, code, side="right") - 1)
@@ -226,7 +218,7 @@ def _table(
 
 
 class _Constants(tf.lookup.KeyValueTensorInitializer):
-    """A table's content, whose name in the graph tells the content and is not drawn at random."""
+    """The content of a table, which names the table in the graph: no name is drawn at random."""
 
     fingerprint = ""
 

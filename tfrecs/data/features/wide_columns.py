@@ -1,9 +1,11 @@
-"""The kinds of columns whose rows hold many values each: texts, histories and vectors."""
+"""The kinds of columns with many values a row: times, texts, histories and vectors."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,51 @@ import pandas as pd
 from tfrecs._keras import tf
 from tfrecs.data.features.columns import Column, is_missing, listed
 from tfrecs.data.features.text import Tokenizer
+from tfrecs.data.log.times import in_seconds, parse_times
 from tfrecs.data.log.vocabulary import Vocabulary
+
+# Parts of a time, and their numbers of values.
+CALENDAR = {"hour": 24, "weekday": 7, "day": 31, "month": 12}
+_DAY = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class Timestamp(Column):
+    """A time as calendar features, in UTC: int32 `[rows, len(parts)]` of ids from 1.
+
+    A number's size tells whether it counts seconds, milli-, micro- or nanoseconds since 1970.
+    Datetimes and strings of dates are read too (`data.log.times.parse_times`).
+
+    Args:
+        parts: Some of "hour" (24), "weekday" (7, Monday first), "day" (of the month, 31) and
+            "month" (12).
+
+    Raises:
+        ValueError: If a part is unknown, or there is none.
+
+    Example:
+        >>> import pandas as pd
+        >>> Timestamp().encode(pd.Series(["1970-01-01T13:30:00"])).tolist()
+        [[14, 4, 1]]
+    """
+
+    parts: tuple[str, ...] = ("hour", "weekday", "month")
+
+    def __post_init__(self) -> None:
+        if not self.parts or not set(self.parts) <= set(CALENDAR):
+            raise ValueError(f"parts are some of {', '.join(CALENDAR)}, not {self.parts!r}.")
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Returns the ids of each time's parts, 0 where it is missing or unreadable."""
+        times, invalid = parse_times(values)
+        ids = calendar_ids(in_seconds(times), self.parts)
+        ids[invalid] = 0
+        return ids
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """int32 `[None, len(parts)]`."""
+        return tf.TensorSpec([None, len(self.parts)], tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +65,12 @@ class Text(Column):
     """A text as the ids of its words: int32 `[rows, max_tokens]`, padded with 0.
 
     Args:
-        tokenizer: Parts a text into words and knows their ids.
-        max_tokens: Words of a text that count, the first ones.
-        pooling: How models make one vector of the words': "mean", or "sif" for one in which
-            frequent words count less (`layers.TextEmbedding`).
-        word_dim: Size of the words' vectors, such as that of pretrained ones; a learned projection
-            then brings the text to the model's size. None takes words of the model's size.
+        tokenizer: Splits a text into words and knows their ids.
+        max_tokens: Number of a text's first words that count.
+        pooling: Mean of the words' vectors in models: "mean", or "sif" for one in which frequent
+            words count less (`layers.TextEmbedding`).
+        word_dim: Size of the words' vectors, such as pretrained ones; a learned projection then
+            brings the text to the model's size. None takes words of the model's size.
 
     Raises:
         ValueError: If `pooling` is unknown or `word_dim` below 1.
@@ -56,13 +102,13 @@ class Text(Column):
 class History(Column):
     """Lists of raw item ids, oldest first: int32 `[rows, max_length]`, padded on the left with 0.
 
-    A model gives the items the vectors of a categorical column of the same values, such as the
-    `item_id` of its rows, where there is one; unknown items are left out.
+    The items share the vectors of a categorical column of the same values, such as the `item_id`
+    of the rows, if there is one. Models leave unknown items out.
 
     Args:
         vocabulary: The items.
-        max_length: Items that count, the most recent ones.
-        pooling: How models make one vector of the items': "mean", "recency" or "attention"
+        max_length: Number of most recent items that count.
+        pooling: Pooling of the items' vectors in models: "mean", "recency" or "attention"
             (`layers.HistoryPooling`).
 
     Raises:
@@ -104,10 +150,10 @@ class History(Column):
 
 @dataclasses.dataclass(frozen=True)
 class Vector(Column):
-    """A vector computed beforehand, of a sentence or an image, say: float32 `[rows, size]`.
+    """A precomputed vector of, say, a sentence or an image: float32 `[rows, size]`.
 
-    A missing one is zeros. Models learn a projection to their own size; vectors of about length 1,
-    such as `tfrecs.data.sentence_vectors` gives, suit its initial weights.
+    A missing vector is zeros. Models learn a projection to their size. Its initial weights suit
+    vectors of about length 1, such as `tfrecs.data.sentence_vectors` gives.
 
     Args:
         size: Numbers of a vector.
@@ -131,7 +177,7 @@ class Vector(Column):
         """Returns the vectors.
 
         Raises:
-            ValueError: If one has another length, or what is no finite number.
+            ValueError: If a vector has another length, or a value that is no finite number.
         """
         vectors = np.zeros((len(values), self.size), np.float32)
         for place, row in enumerate(values):
@@ -161,7 +207,7 @@ class Vector(Column):
 
 
 def vector_size(values: pd.Series) -> int | None:
-    """The length of a column's lists where they are vectors: floats, and equally many a row."""
+    """Returns the length of a column's lists if all have equally many floats, else None."""
     size, floats = None, False
     for row in values:
         if is_missing(row):
@@ -172,3 +218,38 @@ def vector_size(values: pd.Series) -> int | None:
         size = len(vector)
         floats = floats or vector.dtype.kind == "f"
     return size if floats and size else None
+
+
+def calendar_ids(seconds: Any, parts: Sequence[str]) -> Any:
+    """Returns the parts of times, as int32 ids from 1.
+
+    The arithmetic is of whole numbers only, so that numpy arrays and tensors in a served graph give
+    the same. Years start in March, which puts the leap day last (Hinnant, "chrono-compatible
+    low-level date algorithms").
+
+    Args:
+        seconds: `[n]` int64 array or tensor, seconds since 1970-01-01 UTC.
+        parts: Keys of `CALENDAR`.
+
+    Returns:
+        `[n, len(parts)]` int32 array of ids 1..size; a list of the columns for a tensor.
+
+    Example:
+        >>> calendar_ids(np.array([951_782_400]), ["day", "month"]).tolist()  # 29 February 2000
+        [[29, 2]]
+    """
+    days = seconds // _DAY
+    day_of_era = (days + 719_468) % 146_097
+    year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day_of_year + 2) // 153  # From March, which is 0.
+    values = {
+        "hour": seconds % _DAY // 3_600 + 1,
+        "weekday": (days + 3) % 7 + 1,  # 1970 began on a Thursday.
+        "day": day_of_year - (153 * month + 2) // 5 + 1,
+        "month": (month + 2) % 12 + 1,
+    }
+    columns = [values[part] for part in parts]
+    if isinstance(seconds, np.ndarray):
+        return np.stack(columns, axis=-1).astype(np.int32)
+    return columns

@@ -1,8 +1,8 @@
-"""The rules by which a time column becomes numbers."""
+"""The rules by which columns of times and of durations become numbers."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ _PARTS = (
     r"\s*(?P<half>[AaPp][Mm])?)?$"
 )
 _ISO_HALF_DAY = r"^\d{4}-\d\d?-\d\d? \d{1,2}:\d\d(?::\d\d)?\s*[AaPp][Mm]$"
+# "1 days 02:03:04", "1 day, 2:03:04", "10:30", "10:30:00.5", "P1DT2H3M4S".
+_DURATION = (
+    r"\s*(?:(?:-?\d+ days?,? ?)?[+-]?\d{1,4}:\d{2}(?::\d{2}(?:\.\d+)?)?|-?P[\dT][\dDTHMS.]*)\s*"
+)
+_WITHOUT_SECONDS = r"^((?:.*[ +-])?\d{1,4}:\d{2})$"
 _UTC = r"\s*(?:UTC|GMT)$"
 # From this size on a number is milliseconds, microseconds or nanoseconds since 1970: as seconds it
 # would be after the year 5000, and as the next unit before 1974.
@@ -113,6 +118,37 @@ def looks_like_times(values: pd.Series) -> bool:
     except ValueError:  # Day and month could be either way round: dates all the same.
         return True
     return bool(np.isfinite(read).mean() >= 0.99)
+
+
+def looks_like_durations(values: pd.Series) -> bool:
+    """Returns whether all values are, or read as, durations or times of day; numbers never do."""
+    if values.dtype.kind == "m":
+        return True
+    values = values.dropna()
+    if not len(values) or values.dtype.kind in "iufbM":
+        return False
+    if not isinstance(values.iloc[0], str | time | timedelta):
+        return False
+    return bool(values.astype(object).astype(str).str.fullmatch(_DURATION).all())
+
+
+def duration_seconds(values: pd.Series) -> np.ndarray:
+    """Returns durations, times of day and strings of both as float64 seconds, NaN if unreadable.
+
+    Example:
+        >>> import pandas as pd
+        >>> duration_seconds(pd.Series(["10:30", "1 days 00:00:05", "tea", None])).tolist()
+        [37800.0, 86405.0, nan, nan]
+    """
+    if values.dtype.kind == "m":
+        spans = values.to_numpy("timedelta64[ns]", na_value=np.timedelta64("NaT"))
+    else:
+        texts = values.astype(object).where(values.notna(), "").astype(str).str.strip()
+        texts = texts.where(texts.str.fullmatch(_DURATION), "")
+        texts = texts.str.replace(_WITHOUT_SECONDS, r"\1:00", regex=True)
+        spans = pd.to_timedelta(texts, errors="coerce").to_numpy("timedelta64[ns]")
+    seconds = spans / np.timedelta64(1, "s")
+    return np.asarray(seconds, np.float64)
 
 
 def forms(texts: pd.Series, most: int = 3) -> list[str]:

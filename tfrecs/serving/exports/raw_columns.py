@@ -10,8 +10,8 @@ from typing import Any
 
 from tfrecs._keras import tf
 from tfrecs.data import Categorical, Column, History, Numeric, Schema, Text, Timestamp, Vector
-from tfrecs.data.features.moments import calendar_ids
 from tfrecs.data.features.text import TokenizerModule
+from tfrecs.data.features.wide_columns import calendar_ids
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles, most_recent
 from tfrecs.serving.exports.signature import Raw, RawInput, tensor_name
 
