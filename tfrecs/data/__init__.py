@@ -1,8 +1,7 @@
 """Rows to ids to batches: logs, vocabularies, splits, and input for training."""
 
-from tfrecs.data.batches.pairs import Pairs
 from tfrecs.data.batches.parquet_rows import ParquetRows
-from tfrecs.data.batches.rows import Rows
+from tfrecs.data.batches.rows import Pairs, Rows
 from tfrecs.data.batches.sequences import Sequences, length_buckets
 from tfrecs.data.features.columns import Categorical, Column, Label, Numeric
 from tfrecs.data.features.feature_table import FeatureTable

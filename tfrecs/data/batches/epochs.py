@@ -14,7 +14,7 @@ Features = dict[str, tf.Tensor]
 
 
 class UserRows(Protocol):
-    """What batches are made of, such as a `TrainSet`: one row a user, items in time order."""
+    """The source of batches, such as a `TrainSet`: one row a user, items in time order."""
 
     @property
     def histories(self) -> Histories:
@@ -22,11 +22,11 @@ class UserRows(Protocol):
 
     @property
     def user_ids(self) -> np.ndarray:
-        """The user of each row, int32 `[U]`."""
+        """`[U]` int32, the user of each row."""
 
     @property
     def weights(self) -> np.ndarray | None:
-        """The weights of `histories.values`, float32 `[N]`, or None."""
+        """`[N]` float32, the weights of `histories.values`, or None."""
 
 
 def epochs(
@@ -39,11 +39,10 @@ def epochs(
 
     Args:
         num_batches: Batches of an epoch.
-        make_batch: Gives a batch from the epoch's and the batch's number, both int64 scalars, by
-            graph operations. The order is thus a function of seed and epoch, which a resumed run
-            repeats.
+        make_batch: Makes a batch from the numbers of epoch and batch, int64 scalars, by graph
+            operations. So the order is a function of seed and epoch, which a resumed run repeats.
         first_epoch: Number of the first iteration's epoch.
-        first_batch: Number of its first batch; the batches before are not made.
+        first_batch: Number of its first batch; earlier ones are not made.
 
     Raises:
         ValueError: If the epoch has no such batch.
@@ -64,18 +63,13 @@ def epochs(
 def iterated_by_epoch(
     dataset: tf.data.Dataset, epoch: tf.Variable, num_batches: int, first_batch: int
 ) -> tf.data.Dataset:
-    """Returns a data set with what all of them share whose iterations are epochs.
+    """Returns `dataset`, whose iterations are epochs, with what all such data sets share.
 
     Its attributes `num_batches` and `first_batch` tell `Model.fit` where a resumed epoch begins.
-
-    Args:
-        dataset: Batches, another epoch each time.
-        epoch: The number of the epoch, which the graph of `dataset` counts up.
-        num_batches: Batches of an epoch.
-        first_batch: Batches that the first iteration leaves out.
+    The graph of `dataset` counts up `epoch`.
 
     Raises:
-        ValueError: If that leaves none.
+        ValueError: If the epoch has no batch `first_batch`.
     """
     if not 0 <= first_batch < num_batches:
         raise ValueError(
@@ -85,12 +79,12 @@ def iterated_by_epoch(
     if not first_batch:  # else the first iteration is shorter than the others
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     dataset = dataset.prefetch(4)
-    # Nothing here is left to tune, and an iterator whose tuning thread sleeps, which it does for up
-    # to a minute, waits for it when it is deleted: `fit` would return that much later.
+    # Deleting an iterator waits for its tuning thread, which sleeps for up to a minute: `fit` would
+    # return that much later, and there is nothing to tune.
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.with_options(options)
-    # The graph holds a handle alone: without a reference the variable would be collected.
+    # The graph holds only a handle: without this reference the variable would be deleted.
     dataset.epoch = epoch
     dataset.num_batches = num_batches
     dataset.first_batch = first_batch
@@ -100,41 +94,59 @@ def iterated_by_epoch(
 def shuffled(
     index: tf.Tensor, size: tf.Tensor, seed: int, epoch: tf.Tensor, stream: int = 0
 ) -> tf.Tensor:
-    """Returns where a random permutation of 0..size-1 puts each `index`, holding no permutation.
+    """Returns where a random permutation of 0..size-1 puts each `index`; stores no permutation.
 
     Args:
         index: int64 scalar or vector, each in 0..size-1.
         size: int64, the size of the permutation; a vector has one for each index.
         seed: Seed of all permutations.
-        epoch: int64 scalar, each epoch has its own permutation.
+        epoch: int64 scalar; each epoch has another permutation.
         stream: 0 or 1, for two independent permutations in an epoch.
     """
     seeds = tf.cast(tf.stack([tf.constant(seed, tf.int64), 2 * epoch + stream]), tf.uint32)
     return tf.random.experimental.index_shuffle(index, seeds, size - 1)
 
 
-def count_batches(batch_size: int, size: int, static: bool) -> int:
-    """Returns how many batches `size` rows make, with what is left over or, if `static`, without.
+def epochs_of_rows(
+    gather: Callable[[tf.Tensor], Features],
+    num_rows: int,
+    batch_size: int,
+    seed: int | None,
+    first_epoch: int,
+    first_batch: int,
+    static: bool,
+) -> tf.data.Dataset:
+    """Returns epochs of batches of rows, shuffled unless `seed` is None.
 
     Args:
+        gather: Makes a batch from the places of its rows, int64 `[B]`.
+        num_rows: Number of rows.
         batch_size: Rows of a batch.
-        size: Number of rows.
-        static: As for `places_of`.
-    """
-    return max(1, size // batch_size) if static else -(-size // batch_size)
-
-
-def places_of(number: tf.Tensor, batch_size: int, size: int, static: bool) -> tf.Tensor:
-    """Returns the places, int64, of a batch's rows among all rows.
-
-    Args:
-        number: int64 scalar, which batch.
-        batch_size: Rows of a batch; the last one has what is left over.
-        size: Number of rows.
+        seed: Seed of the order.
+        first_epoch: As for `epochs`.
+        first_batch: As for `epochs`.
         static: Whether all batches have as many rows, which TensorFlow knows beforehand:
-            `batch_size`, or `size` where that is less.
+            `batch_size`, or `num_rows` if that is less. Else the last batch holds the rest.
+
+    Raises:
+        ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
     """
-    start = number * batch_size
-    if static:
-        return start + tf.range(min(batch_size, size), dtype=tf.int64)
-    return tf.range(start, tf.minimum(start + batch_size, size))
+    check_batch_size(batch_size)
+    num_batches = max(1, num_rows // batch_size) if static else -(-num_rows // batch_size)
+    size = tf.constant(num_rows, tf.int64)
+
+    def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
+        start = number * batch_size
+        if static:
+            place = start + tf.range(min(batch_size, num_rows), dtype=tf.int64)
+        else:
+            place = tf.range(start, tf.minimum(start + batch_size, num_rows))
+        return gather(place if seed is None else shuffled(place, size, seed, epoch))
+
+    return epochs(num_batches, make_batch, first_epoch, first_batch)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuses a batch size below 1."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")

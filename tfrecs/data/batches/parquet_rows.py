@@ -1,4 +1,4 @@
-"""Rows of Parquet files as batches, for tables that do not fit into memory."""
+"""Batches of the rows of Parquet files, for tables that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecs._keras import tf
-from tfrecs.data.batches.epochs import Features, iterated_by_epoch
+from tfrecs.data.batches.epochs import Features, check_batch_size, iterated_by_epoch
 from tfrecs.data.batches.rows import Rows, describe_labels
 from tfrecs.data.features.schema import Schema
 from tfrecs.data.log.checks import read_weights
 
-# Rows that are decoded and encoded at a time: enough to make what Python does for each of them
-# cheap, and a few MB of memory.
+# Rows that are read and encoded at a time: many, so that Python costs little, yet a few MB.
 _CHUNK = 2**15
 Columns = dict[str, np.ndarray]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -26,17 +25,16 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 class ParquetRows:
     """Rows of Parquet files, read and encoded while a model trains: `Rows` beyond memory.
 
-    In memory are at most about `buffer_rows` encoded rows and a few chunks of 32,768 on their way.
-    Rows are in random order twice over: row groups are read in a random order, and a row leaves the
-    buffer at random. So a file sorted by time or label needs a buffer of many row groups, or to be
-    shuffled once when it is written.
+    Memory holds at most about `buffer_rows` encoded rows and a few chunks of 32,768. Row groups are
+    read in random order, and rows leave the buffer at random. So a file sorted by time or label
+    needs a buffer of many row groups, or must be shuffled when it is written.
 
     Args:
         path: A Parquet file, a folder of them (its `*.parquet`, in the order of their names), or a
             list of files.
-        schema: What the columns are. Other columns of the files are not read.
-        buffer_rows: Rows among which the next is drawn.
-        weight: Name of the column of weights in the loss; None where all rows weigh the same.
+        schema: Kinds of the columns. Other columns of the files are not read.
+        buffer_rows: Size of the buffer that the next row is drawn from.
+        weight: Name of the column of weights in the loss; None if all rows weigh the same.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -99,12 +97,9 @@ class ParquetRows:
         return len(self)
 
     def sample(self, size: int, seed: int = 0) -> Rows:
-        """Returns some of the rows, held in memory: what a model can `adapt` to.
+        """Returns `size` rows (or all, if there are fewer) in memory, for a model to `adapt` to.
 
-        Args:
-            size: How many; all if there are fewer. They are drawn from the first row groups of a
-                random order.
-            seed: Seed of the choice.
+        They are drawn from the first row groups of a random order, which follows from `seed`.
 
         Raises:
             ValueError: If `size` is less than 1.
@@ -126,22 +121,20 @@ class ParquetRows:
         """Returns batches `{name: [B, ...]}` of all rows.
 
         Each iteration is another epoch, in an order that follows from `seed` and the epoch's
-        number. The last batch holds what is left over.
+        number. The last batch holds the rest.
 
         Args:
             batch_size: Rows of a batch.
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
-            first_batch: Batches of that epoch that are left out, for a run that is resumed within
-                an epoch. Their rows are read, as the order of the others follows from them.
+            first_batch: Number of the first batch of that epoch. The rows of earlier batches are
+                read, as the order of the others follows from them.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        # Python hands over blocks of several batches, which the graph cuts: small batches are cheap
-        # too.
+        check_batch_size(batch_size)
+        # Python yields blocks of several batches, which the graph cuts: so small batches are cheap.
         block = batch_size * -(-_CHUNK // batch_size)
         epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
         signature = self.schema.signature()
@@ -218,7 +211,7 @@ def _files(path: Paths) -> list[Path]:
 
 
 def _mixed(chunks: Iterator[Columns], size: int, rng: np.random.Generator) -> Iterator[Columns]:
-    """Draws rows at random from a buffer of `size`, and refills half of it at a time."""
+    """Yields rows at random from a buffer of `size`, and refills half of it at a time."""
     held: list[Columns] = []
     count = 0
     for chunk in chunks:
@@ -239,7 +232,7 @@ def _permuted(parts: list[Columns], rng: np.random.Generator) -> Columns:
 
 
 def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
-    """Cuts columns into parts of `size` rows; the last part holds the rest."""
+    """Yields parts of `size` rows; the last part holds the rest."""
     held: list[Columns] = []
     count = 0
     for part in parts:
@@ -257,7 +250,7 @@ def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
 
 
 def _without(parts: Iterator[Columns], rows: int) -> Iterator[Columns]:
-    """Drops that many rows at the beginning."""
+    """Yields all but the first `rows` rows."""
     for part in parts:
         if rows < _length(part):
             yield {name: values[rows:] for name, values in part.items()} if rows else part

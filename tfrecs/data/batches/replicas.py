@@ -1,4 +1,4 @@
-"""What each replica of a `tf.distribute` strategy gets of a batch."""
+"""The share of each replica of a `tf.distribute` strategy in a batch."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from tfrecs._keras import tf
 def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     """Returns a data set that gives each replica of a strategy its share of every batch.
 
-    The shares are the consecutive parts of the batch, as equal as can be: with 8 rows and 3
-    replicas 2, 3 and 3 rows; with fewer rows than replicas some get none. So every step has the
-    very batch that one device would have, however many rows it holds, and a batch size is that of
-    all replicas together. (TensorFlow's own way deals out whole batches to workers, or guesses how
-    a batch was made.)
+    The shares are consecutive parts of the batch, as equal as possible: 8 rows on 3 replicas give
+    2, 3 and 3 rows; with fewer rows than replicas some get none. So every step has the batch that
+    one device would have, and the batch size counts the rows of all replicas. (TensorFlow deals out
+    whole batches to workers, or guesses how a batch was made.)
 
-    Each worker makes all batches and takes its parts: a data set must give the same batches
-    wherever it is made, as those of `tfrecs.data` do. One that shuffles needs a seed.
+    Each worker makes all batches and takes its parts, so a data set must give the same batches on
+    every worker, as those of `tfrecs.data` do. One that shuffles needs a seed.
 
     Args:
         dataset: Batches: tensors, or structures of them, with rows along the first axis.
-        strategy: The strategy. Its result repeats without end, as Keras wants it with
-            `steps_per_epoch`; each repetition iterates over `dataset` again.
+        strategy: The strategy.
 
     Returns:
-        A `tf.distribute.DistributedDataset`.
+        A `tf.distribute.DistributedDataset`. It repeats without end, as Keras wants it with
+        `steps_per_epoch`; each repetition iterates over `dataset` again.
 
     Example:
         ```python
@@ -41,7 +40,7 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
         first = context.input_pipeline_id * local
 
         def cut(*batch: Any) -> tf.data.Dataset:
-            # What a data set gives as a tuple comes as several arguments.
+            # A tuple from a data set arrives as several arguments.
             whole = batch if len(batch) > 1 else batch[0]
             return tf.data.Dataset.range(first, first + local).map(
                 lambda replica: _share(whole, replica, replicas)
@@ -57,10 +56,9 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
 
 
 def num_to_share(dataset: Any) -> int | None:
-    """Returns how many batches `shares` would give of an epoch.
+    """Returns the number of batches of an epoch of `shares`, or None if it cannot take `dataset`.
 
-    None for what it cannot take: no data set, one whose size nobody knows, or one whose elements
-    have no rows.
+    It takes no data set of unknown size or with elements without rows.
     """
     if not isinstance(dataset, tf.data.Dataset):
         return None
@@ -71,7 +69,7 @@ def num_to_share(dataset: Any) -> int | None:
 
 
 def _share(batch: Any, replica: tf.Tensor, replicas: int) -> Any:
-    """A replica's rows of a batch."""
+    """Returns a replica's rows of a batch."""
     first = tf.nest.flatten(batch)[0]
     replica = tf.cast(replica, tf.int64)
     rows: Any = first.shape[0]

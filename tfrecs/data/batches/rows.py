@@ -1,4 +1,4 @@
-"""Rows of a table, encoded, as batches: what ranking models learn from."""
+"""Batches of single rows: the encoded rows of a table, and the (user, item) pairs of a log."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.batches.epochs import Features, count_batches, epochs, places_of, shuffled
+from tfrecs.data.batches.epochs import Features, UserRows, epochs_of_rows
 from tfrecs.data.features.schema import Schema
 
 
 class Rows:
-    """Encoded columns, all as long: examples for models that take in a row at a time.
+    """Encoded columns of equal length: examples for models that learn from single rows.
 
     Args:
-        columns: Arrays `[rows, ...]` by name, as `Schema.encode` gives them.
+        columns: `[rows, ...]` arrays by name, as `Schema.encode` gives them.
         label: Name of the column to predict, names of several, or None.
 
     Attributes:
         columns: The arrays by name.
         label_names: Names of the columns to predict.
         label: The first of them, or None.
-        name: What the rows are, for reports.
+        name: Name of the rows in reports.
         train: The training rows of the same split, for the baselines of reports; or None.
 
     Raises:
@@ -59,13 +59,13 @@ class Rows:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, schema: Schema) -> Rows:
-        """Returns the rows of a DataFrame, encoded as a schema says."""
+        """Returns the rows of a DataFrame, encoded by a schema."""
         columns = schema.encode(frame)
         return cls(columns, [name for name in schema.labels if name in columns])
 
     @property
     def labels(self) -> np.ndarray:
-        """The column to predict, `[rows]`; of several, the first.
+        """`[rows]`, the column to predict; of several, the first.
 
         Raises:
             ValueError: If there is none.
@@ -80,16 +80,11 @@ class Rows:
         return len(self)
 
     def take(self, rows: np.ndarray) -> Rows:
-        """Returns some of the rows: their positions, or a bool array that marks them."""
+        """Returns the rows at some positions, or those that a bool array marks."""
         return Rows({name: x[rows] for name, x in self.columns.items()}, self.label_names)
 
     def described(self, name: str, train: Rows | None = None) -> Rows:
-        """Returns the same rows with what a report says of them.
-
-        Args:
-            name: What the rows are, such as "test".
-            train: The training rows of the same split, for baselines.
-        """
+        """Returns the same rows with a name and training rows for reports."""
         rows = Rows(self.columns, self.label_names)
         rows.name, rows.train = name, train
         return rows
@@ -106,24 +101,22 @@ class Rows:
         """Returns batches `{name: [B, ...]}` of all rows.
 
         Each iteration is another epoch, in an order that follows from `seed` and the epoch's
-        number. The last batch holds what is left over.
+        number. The last batch holds the rest.
 
         Args:
             batch_size: Rows of a batch.
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
-            first_batch: Batches of that epoch that are left out, and not made.
-            static: Whether all batches have the one shape that XLA and TPUs want: what is left
-                over, other rows each epoch, is left out. With fewer rows than `batch_size` all of
-                them are the batch.
+            first_batch: Number of the first batch of that epoch; earlier ones are not made.
+            static: Whether all batches have one shape, as XLA and TPUs want it. Each epoch then
+                leaves out other rows, too few for a batch. Fewer than `batch_size` rows in all make
+                one batch.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        # Columns of one value a row and of one type lie side by side: a row of them all is gathered
-        # at once, which for many columns is several times faster than each alone.
+        # One gather from columns of one type side by side is several times faster than a gather
+        # from each column.
         groups: dict[Any, list[str]] = {}
         for name, column in self.columns.items():
             groups.setdefault(column.dtype if column.ndim == 1 else name, []).append(name)
@@ -131,31 +124,109 @@ class Rows:
             (names, tf.constant(np.stack([self.columns[name] for name in names], axis=1)))
             for names in groups.values()
         ]
-        size = tf.constant(len(self), tf.int64)
 
-        def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            place = places_of(number, batch_size, len(self), static)
-            if seed is not None:
-                place = shuffled(place, size, seed, epoch)
+        def gather(place: tf.Tensor) -> Features:
             batch: Features = {}
             for names, table in tables:
                 rows = tf.gather(table, place)
                 batch |= zip(names, tf.unstack(rows, axis=1), strict=True)
             return {name: batch[name] for name in self.columns}
 
-        count = count_batches(batch_size, len(self), static)
-        return epochs(count, make_batch, first_epoch, first_batch)
+        return epochs_of_rows(gather, len(self), batch_size, seed, first_epoch, first_batch, static)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def __repr__(self) -> str:
-        return (
-            f"Rows({len(self)} rows of {', '.join(self.columns)}"
-            f"{describe_labels(self.label_names)})"
-        )
+        labels = describe_labels(self.label_names)
+        return f"Rows({len(self)} rows of {', '.join(self.columns)}{labels})"
+
+
+class Pairs:
+    """Each interaction as a user and an item, for models that know users by their id.
+
+    Args:
+        train: The training part of a split.
+        max_history: Number of the user's most recent items before the interaction that go with it;
+            None for no history.
+
+    Raises:
+        ValueError: If there is no interaction, or `max_history` is less than 1.
+
+    Example:
+        >>> import tfrecs
+        >>> histories = tfrecs.data.Histories.from_lists([[1, 2], [3]])
+        >>> train = tfrecs.data.TrainSet(histories, np.array([7, 8]), num_items=3)
+        >>> pairs = tfrecs.data.Pairs(train)
+        >>> [batch["user_id"].shape[0] for batch in pairs.batch(2)]
+        [2, 1]
+    """
+
+    def __init__(self, train: UserRows, max_history: int | None = None) -> None:
+        if not len(train.histories.values):
+            raise ValueError("Pairs: there is no interaction to learn from.")
+        if max_history is not None and max_history < 1:
+            raise ValueError(f"Pairs: max_history must be at least 1, not {max_history}.")
+        lengths = train.histories.lengths
+        self.item_id = train.histories.values
+        self.user_id = np.repeat(train.user_ids, lengths)
+        self.max_history = max_history
+        self.weights = train.weights
+        # The place among all values where the history of each interaction's user begins.
+        self._first = np.repeat(train.histories.offsets[:-1], lengths)
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.item_id)
+
+    @property
+    def num_targets(self) -> int:
+        """Number of targets of an epoch: one a pair."""
+        return len(self)
+
+    def batch(
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        first_epoch: int = 0,
+        first_batch: int = 0,
+        static: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs, shuffled.
+
+        With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left, and if
+        the log has weights `"sample_weight"` `[B]`, float32. Each iteration is another epoch, in an
+        order that follows from `seed` and the epoch's number. The last batch holds the rest.
+
+        Args:
+            batch_size: Pairs of a batch.
+            seed: Seed of the order.
+            first_epoch: Number of the first iteration's epoch, for a resumed run.
+            first_batch: Number of the first batch of that epoch; earlier ones are not made.
+            static: Whether all batches have one shape, as XLA and TPUs want it; see `Rows.batch`.
+
+        Raises:
+            ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
+        """
+        users, items = tf.constant(self.user_id), tf.constant(self.item_id)
+        weights = None if self.weights is None else tf.constant(self.weights)
+        first = tf.constant(self._first if self.max_history else [0], tf.int64)
+
+        def gather(place: tf.Tensor) -> Features:
+            batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
+            if weights is not None:
+                batch["sample_weight"] = tf.gather(weights, place)
+            if self.max_history:
+                before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
+                inside = before >= tf.gather(first, place)[:, tf.newaxis]
+                known = tf.gather(items, tf.where(inside, before, 0))
+                batch["history"] = tf.where(inside, known, 0)
+            return batch
+
+        return epochs_of_rows(gather, len(self), batch_size, seed, first_epoch, first_batch, static)
 
 
 def describe_labels(names: Sequence[str]) -> str:
-    """Names of labels as the end of a description; nothing where there are none."""
+    """Returns ", label .." as the end of a description, or "" without labels."""
     return f", label{'s' * (len(names) > 1)} {', '.join(names)}" if names else ""

@@ -1,4 +1,4 @@
-"""Training sequences as batches: windows of histories, bucketed by length, in random order."""
+"""Batches of training sequences: windows of histories, bucketed by length, in random order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data.batches.epochs import Features, UserRows, epochs, shuffled
+from tfrecs.data.batches.epochs import Features, UserRows, check_batch_size, epochs, shuffled
 
 
 def length_buckets(max_length: int) -> np.ndarray:
-    """Returns the widths that batches are padded to: every length up to 8, then eight an octave.
+    """Returns the widths of padded batches: every length up to 8, then eight an octave.
 
-    Padding is at most an eighth of a row, and a compiler meets few shapes.
+    At most an eighth of a row is padding, and a compiler meets few shapes.
 
     Example:
         >>> from tfrecs.data import length_buckets
@@ -28,17 +28,16 @@ def length_buckets(max_length: int) -> np.ndarray:
 
 
 class Sequences:
-    """Windows of the users' histories, each with the next item as the target of every position.
+    """Windows of the users' histories, in which the next item is each position's target.
 
     A history of m items has m - 1 pairs of an input and the item after it. A window holds at most
     `max_length` of them.
 
     Args:
-        train: What may be learnt from, a user a row in time order.
+        train: The training part of a split.
         max_length: Most positions of a window.
-        windows: "last" takes the most recent pairs of each user and leaves older ones out, as
-            SASRec does; "all" cuts longer histories, from the most recent end, into as many windows
-            as hold them all.
+        windows: "last" takes only the most recent window of each user, as SASRec does; "all" cuts
+            longer histories, from the most recent end, into windows that hold all pairs.
 
     Raises:
         ValueError: If `max_length` is less than 1, `windows` is unknown, or no user has two items.
@@ -73,7 +72,7 @@ class Sequences:
             )
         counts = -(-pairs // max_length) if windows == "all" else np.minimum(pairs, 1)
         row = np.repeat(np.arange(len(pairs)), counts)
-        # Number of the window within its user, counted from the most recent one.
+        # A window's number among its user's windows, counted from the most recent one.
         number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         stop = pairs[row] - number * max_length
         start = np.maximum(stop - max_length, 0)
@@ -85,7 +84,7 @@ class Sequences:
         order = np.argsort(-bucket, kind="stable")  # longest first
         self._bucket = bucket[order]
         self._length = length[order].astype(np.int32)
-        # Place of the window's last input among all values; its target is the next place.
+        # The place of a window's last input among all values. The next place holds its target.
         self._last = (histories.offsets[row] + stop - 1)[order]
         self._user = train.user_ids[row[order]]
         self._values = histories.values
@@ -112,36 +111,34 @@ class Sequences:
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
-        Where the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights.
+        If the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
         follows from `seed` and the epoch's number.
 
         Args:
             batch_size: Windows of a batch.
             seed: Seed of the order.
-            balanced: Batches of windows of like length, each with about the same number of
-                targets: `batch_size` windows on average, more of short ones and fewer of long ones.
-                Little is padded, and as the loss is a mean over a batch's targets, every target
-                counts the same. False: batches of exactly `batch_size` windows (the last one
-                excepted) drawn from all, padded to the longest.
+            balanced: True makes batches of windows of like length with about the same number of
+                targets: `batch_size` windows on average, more short ones or fewer long ones. This
+                pads little, and every target counts the same, as the loss is a mean over a batch's
+                targets. False makes batches of exactly `batch_size` windows (except the last) drawn
+                from all, padded to the longest.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
-            first_batch: Batches of that epoch that are left out, and not made, for a run that is
-                resumed within an epoch.
-            static: Whether all batches have the one shape that XLA and TPUs want: `batch_size`
-                windows drawn from all, padded to `max_length`. In the last batch windows without
-                items, which count for nothing, fill up what is missing.
+            first_batch: Number of the first batch of that epoch; earlier ones are not made.
+            static: Whether all batches have one shape, as XLA and TPUs want it: `batch_size`
+                windows drawn from all, padded to `max_length`. Empty windows, which count for
+                nothing, fill up the last batch.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        check_batch_size(batch_size)
         total = len(self)
         balanced = balanced and not static
         if balanced:
             bounds = self._balanced_bounds(batch_size)
             size = np.bincount(self._bucket, minlength=len(self.widths))
-            # The windows of a bucket change places among themselves: [start, start + size).
+            # Shuffling moves windows within their bucket, [start, start + size).
             size_of = size[self._bucket]
             start_of = np.searchsorted(-self._bucket, -self._bucket, side="left")
         else:
@@ -156,10 +153,10 @@ class Sequences:
         num_batches = len(bounds) - 1
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            if balanced:  # else the windows themselves are in random order
+            if balanced:  # Otherwise the windows themselves are in random order.
                 number = shuffled(number, tf.constant(num_batches, tf.int64), seed, epoch)
             if static:
-                # Beyond the end the first windows come again, of length 0.
+                # Beyond the end, the first windows return with length 0.
                 slot = number * batch_size + tf.range(batch_size, dtype=tf.int64)
                 slot, beyond = slot % total, slot >= total
             else:
@@ -195,7 +192,7 @@ class Sequences:
             members = self._bucket == bucket
             rows = max(1, round(wanted / self._length[members].mean()))
             stop = int(np.flatnonzero(members)[-1]) + 1
-            # What does not fill a batch is padded a little more and opens the next bucket's first.
+            # Windows that fill no batch begin the next bucket's first batch, padded a little more.
             bounds.extend(range(bounds[-1] + rows, stop + 1, rows))
         if bounds[-1] < len(self):
             bounds.append(len(self))

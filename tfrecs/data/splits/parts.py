@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.batches.pairs import Pairs
+from tfrecs.data.batches.rows import Pairs
 from tfrecs.data.batches.sequences import Sequences
 from tfrecs.data.features.feature_table import FeatureTable
 from tfrecs.data.log.histories import Histories
