@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecs.data import EvaluationSet, Histories, Vocabulary
-from tfrecs.data.splits.candidates import draw_unseen
+from tfrecs.data.log.histories import draw_unseen
 
 rows = st.lists(st.lists(st.integers(1, 8), max_size=10), min_size=1, max_size=5)
 

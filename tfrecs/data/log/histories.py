@@ -1,4 +1,4 @@
-"""Rows of ids of different lengths, in two flat arrays."""
+"""Rows of ids of different lengths, and draws from the ids that they lack."""
 
 from __future__ import annotations
 
@@ -150,3 +150,45 @@ class Histories:
 def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     """Returns the `[U + 1]` int64 offsets of rows of the given lengths."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def draw_unseen(seen: Sequence[Histories], num_items: int, n: int, seed: int) -> np.ndarray:
+    """Draws n distinct ids of 1..num_items for each row, uniformly from those it has not seen.
+
+    `seen` are histories of the same rows. The result is `[rows, n]` int32, with 0 at the end of
+    rows that have fewer than n unseen ids.
+
+    Example:
+        >>> draw_unseen([Histories.from_lists([[1, 2], [3]])], num_items=4, n=3, seed=0)[0] > 2
+        array([ True,  True, False])
+    """
+    if n < 1:
+        raise ValueError(f"Candidates: n must be at least 1, not {n}.")
+    rng = np.random.default_rng(seed)
+    rows = len(seen[0])
+    stride = num_items + 1
+    # One number stands for a row and an item, so a sorted array is a set of both.
+    taken = np.sort(np.concatenate([h.rows * stride + h.values for h in seen]))
+    taken = taken[np.diff(taken, prepend=-1) > 0]
+    left = num_items - np.bincount(taken // stride, minlength=rows)
+    wanted = np.arange(n) < left[:, None]
+    drawn = np.zeros((rows, n), np.int64)
+    row, place = np.nonzero(wanted)
+    while len(row):
+        # Redrawing seen and repeated items keeps every set of unseen items equally likely.
+        drawn[row, place] = rng.integers(1, num_items + 1, len(row))
+        keys = np.where(wanted, np.arange(rows)[:, None] * stride + drawn, -1)
+        order = np.argsort(keys, axis=1, kind="stable")
+        ranked = np.take_along_axis(keys, order, axis=1)
+        again = np.zeros((rows, n), bool)
+        np.put_along_axis(again, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+        row, place = np.nonzero((again | _contains(taken, keys)) & wanted)
+    return drawn.astype(np.int32)
+
+
+def _contains(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Returns which keys an ordered array holds."""
+    if not len(ordered):
+        return np.zeros(keys.shape, bool)
+    found = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+    return ordered[found] == keys

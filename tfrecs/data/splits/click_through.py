@@ -1,4 +1,4 @@
-"""A log with ratings as examples of what was liked and what was not, in three random parts."""
+"""A log with ratings as positive and negative examples, in three random parts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class RowSplit:
     """Rows in three parts, with the vocabularies and features of their users and items.
 
     Args:
-        train: What models learn from. Columns `user_id`, `item_id`, those of `context`, the labels
-            and, where the log has weights, `sample_weight`.
-        validation: What models and their settings are chosen on.
-        test: What is reported.
+        train: Part that models learn from. Its columns are `user_id`, `item_id`, those of `context`
+            (labels included) and, if the log has weights, `sample_weight`.
+        validation: Part that chooses models and their settings.
+        test: Part that reports are about.
         users: Vocabulary of users.
         items: Vocabulary of items.
-        context: Schema of the columns beside the ids, the labels among them.
+        context: Schema of the columns beside the ids, labels included.
         user_features: Features of the users, or None.
         item_features: Features of the items, or None.
         protocol: The rule that made the split, in words.
-        counts: What the rule left out, by name.
+        counts: Numbers of rows that the rule made or left out, by name.
     """
 
     train: Rows
@@ -48,14 +48,7 @@ class RowSplit:
     counts: dict[str, int]
 
     def known_items(self, *, test: bool = False) -> Histories:
-        """The items that each user has a row of, whatever its label; as `Split.known_items`.
-
-        Args:
-            test: Whether rows of the test count, too.
-
-        Returns:
-            Row u holds the distinct items of user id u, rising; row 0 is empty.
-        """
+        """Returns the items of each user's rows, whatever the label; see `Split.known_items`."""
         parts = [self.train, self.validation, *([self.test] if test else [])]
         users, items = (
             np.concatenate([part.columns[name] for part in parts])
@@ -78,23 +71,23 @@ def click_through(
     test: float = 0.1,
     seed: int = 0,
 ) -> RowSplit:
-    """Makes examples of a log with ratings, or clicks, and parts them at random.
+    """Makes examples from a log with ratings, or clicks, and splits them at random.
 
     Args:
         log: The log, with the label among its columns.
-        label: The column to predict, the first of the labels where `context` has more.
-        positive_from: Rows of at least this are positive ones, label 1.
-        negative_to: Rows of at most this are negative ones, label 0, and those in between are left
-            out; None takes all that are not positive for negative.
-        context: What the other columns of a row are, such as its time; default none of them. A
-            `Label` among them is predicted too, by a model with several heads. Also the form that
-            `Schema.get_config` gives, which a YAML file can hold.
+        label: Column to predict, the first of the labels if `context` has more.
+        positive_from: Rows of at least this are positive, with label 1.
+        negative_to: Rows of at most this are negative, with label 0, and those in between are left
+            out; None makes all rows negative that are not positive.
+        context: Schema of a row's other columns, such as its time, or the schema's config, which a
+            YAML file can hold; None for no other columns. A model with several heads predicts each
+            `Label` in it too.
         skip: Features of users and items to leave out.
-        user_schema: What the columns of the users' features are; default read from them.
-        item_schema: The same of the items'.
+        user_schema: Schema of the users' features; by default read from them.
+        item_schema: Schema of the items' features; by default read from them.
         validation: Share of rows for validation.
         test: Share of rows for the test.
-        seed: The same seed parts in the same way.
+        seed: Seed of the split.
 
     Returns:
         The split. Its counts hold "rows", "rows_left_out" and "positives".
@@ -146,12 +139,10 @@ def click_through(
     ) -> FeatureTable | None:
         if features is None:
             return None
-        features = features.drop(columns=[name for name in skip if name in features])
+        features = features.drop(columns=list(skip), errors="ignore")
         return FeatureTable.from_frame(features, ids, schema) if len(features.columns) else None
 
-    train, validated_rows, tested_rows = (
-        rows.take(part) for part in (np.sort(parts[2]), parts[1], parts[0])
-    )
+    train = rows.take(np.sort(parts[2]))
     between = "" if negative_to is None else f", to {negative_to:g} negative"
     protocol = (
         f"click-through: {label} from {positive_from:g} positive{between}; random "
@@ -159,8 +150,8 @@ def click_through(
     )
     return RowSplit(
         train=train,
-        validation=validated_rows.described(f"validation, {protocol}", train),
-        test=tested_rows.described(f"test, {protocol}", train),
+        validation=rows.take(parts[1]).described(f"validation, {protocol}", train),
+        test=rows.take(parts[0]).described(f"test, {protocol}", train),
         users=users,
         items=items,
         context=context,
@@ -176,7 +167,7 @@ def click_through(
 
 
 def _with_label(context: Schema | Mapping[str, Any] | None, label: str, column: Label) -> Schema:
-    """The context with the label, before all others where there are more."""
+    """Returns the context with the label, which comes before all other labels."""
     if context is not None and not isinstance(context, Schema):
         context = Schema.from_config(dict(context))
     whole = (context or Schema({})).with_columns(**{label: column})

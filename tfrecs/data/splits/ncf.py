@@ -5,6 +5,7 @@ Xiangnan He et al. 2017. Neural Collaborative Filtering. WWW '17. https://arxiv.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,25 +23,23 @@ from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 def read_ncf(folder: str | Path, *, train_on_validation: bool = False, seed: int = 0) -> Split:
     """Reads the split of He et al. 2017, in which each target is ranked among 99 negatives.
 
-    The folder holds a file each with `train`, `test.rating` and `test.negative` in its name,
-    gzipped or not. The published split has no validation part: as the paper did, one random
-    training item of each user is withheld for it, with 99 candidates drawn uniformly from items
-    the user has not met.
+    The published split has no validation part. As in the paper, one random training item of each
+    user is withheld for it, with 99 candidates drawn uniformly from items that are new to the user.
 
     Args:
-        folder: where the files are; a relative one is also looked for in TFRECS_DATA.
-        train_on_validation: whether the validation items train as well, as in the published
-            training file. For a last run with settings chosen before: its validation then tells
-            nothing.
-        seed: seed of the validation items and their candidates.
+        folder: Folder of a file each with `train`, `test.rating` and `test.negative` in its name,
+            gzipped or not. A relative path is also looked for in TFRECS_DATA.
+        train_on_validation: Whether the validation items train too, as in the published training
+            file, for a last run with settings chosen before. Validation then tells nothing.
+        seed: Seed of the validation items and their candidates.
 
     Returns:
         A `Split` with candidates. Its counts: "users", "negatives_equal_to_target" (dropped: 156
         in the published ML-1M) and "users_without_validation_target".
 
     Raises:
-        FileNotFoundError: for a folder or file that is not there.
-        ValueError: where the test files do not belong together.
+        FileNotFoundError: If the folder or a file is missing.
+        ValueError: If the test files do not belong together.
     """
     folder = resolve(folder)
     train = _integers(_table(folder, "*train*"), (0, 1))
@@ -60,7 +59,7 @@ def read_ncf(folder: str | Path, *, train_on_validation: bool = False, seed: int
     lengths = np.bincount(user, minlength=len(users))
     met = Histories(items.encode(train[order, 1]), offsets_of(lengths))
     withheld = np.zeros(len(user), bool)
-    # Of a user with one training item nothing is withheld: there would be nothing to learn from.
+    # A user with one training item keeps it: there would be nothing to learn from.
     offered = np.flatnonzero(lengths > 1)
     place = np.random.default_rng(seed).integers(0, lengths[offered])
     withheld[met.offsets[offered] + place] = True
@@ -77,30 +76,28 @@ def read_ncf(folder: str | Path, *, train_on_validation: bool = False, seed: int
     target = items.encode(test_item)
     same = candidates == target[:, None]
     candidates[same] = 0
-    test_set = EvaluationSet(
-        user_ids=row + 1,
-        history=met.take(row),
-        targets=Histories(target, np.arange(len(target) + 1)),
+    validation = EvaluationSet(
+        user_ids=offered + 1,
+        history=met.keep(~withheld).take(offered),
+        targets=met.keep(withheld).take(offered),
         item_counts=train_set.item_counts,
         items=items,
         users=users,
-        name=f"{folder.name} test",
+        name=f"{folder.name} validation",
         protocol=protocol,
+    )
+    test = dataclasses.replace(
+        validation,
+        user_ids=row + 1,
+        history=met.take(row),
+        targets=Histories(target, np.arange(len(target) + 1)),
+        name=f"{folder.name} test",
         candidates=candidates,
     )
     return Split(
         train=train_set,
-        validation=EvaluationSet(
-            user_ids=offered + 1,
-            history=met.keep(~withheld).take(offered),
-            targets=met.keep(withheld).take(offered),
-            item_counts=train_set.item_counts,
-            items=items,
-            users=users,
-            name=f"{folder.name} validation",
-            protocol=protocol,
-        ).sample_candidates(negatives.shape[1], seed),
-        test=test_set,
+        validation=validation.sample_candidates(negatives.shape[1], seed),
+        test=test,
         users=users,
         items=items,
         protocol=protocol,
@@ -113,7 +110,7 @@ def read_ncf(folder: str | Path, *, train_on_validation: bool = False, seed: int
 
 
 def _table(folder: Path, pattern: str) -> pa.Table:
-    """The folder's one file of a pattern, tab separated, as strings."""
+    """Reads the folder's one file of a pattern, tab separated, as strings."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise FileNotFoundError(f"{folder} holds {len(found)} files named {pattern}, not one.")
@@ -123,5 +120,5 @@ def _table(folder: Path, pattern: str) -> pa.Table:
 
 
 def _integers(table: pa.Table, columns: Iterable[int]) -> np.ndarray:
-    """Columns of a table as int64 [rows, columns]."""
+    """Returns columns of a table, `[rows, columns]` int64."""
     return np.stack([pc.cast(table.column(i), pa.int64()).to_numpy() for i in columns], axis=1)

@@ -1,4 +1,4 @@
-"""The three parts of a split: what trains, what validates, what tests."""
+"""A split and its parts: the rows that train, and the users that validate and test."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import pandas as pd
 from tfrecs.data.batches.rows import Pairs
 from tfrecs.data.batches.sequences import Sequences
 from tfrecs.data.features.feature_table import FeatureTable
-from tfrecs.data.log.histories import Histories
+from tfrecs.data.log.histories import Histories, draw_unseen
 from tfrecs.data.log.vocabulary import Vocabulary
-from tfrecs.data.splits.candidates import draw_unseen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainSet:
-    """What a model may learn from: one row a user, items in time order.
+    """The training part of a split: one row a user, items in time order.
 
     Args:
-        histories: each user's training items.
-        user_ids: int32 [U], the user of each row.
+        histories: Each user's training items.
+        user_ids: `[U]` int32, the user of each row.
         num_items: n, the size of the item vocabulary.
-        weights: float32 [N], the weight in the loss of each of `histories.values`; None where all
+        weights: `[N]` float32, the weight in the loss of each of `histories.values`; None if all
             weigh the same.
+
+    Raises:
+        ValueError: If the lengths disagree.
 
     Example:
         >>> train = TrainSet(Histories.from_lists([[1, 2], [2]]), np.array([1, 2]), num_items=3)
@@ -55,28 +57,15 @@ class TrainSet:
 
     @property
     def item_counts(self) -> np.ndarray:
-        """int64 [n + 2], how often each item id stands in the training part."""
+        """`[n + 2]` int64, the number of training interactions of each item id."""
         return np.bincount(self.histories.values, minlength=self.num_items + 2)
 
     def sequences(self, max_length: int, windows: Literal["last", "all"] = "all") -> Sequences:
-        """Training sequences for sequence models.
-
-        Args:
-            max_length: most positions of a sequence.
-            windows: "last" keeps the most recent positions of each user, "all" cuts longer
-                histories into several sequences.
-
-        Returns:
-            `Sequences`, whose `batch` gives the input of `fit`.
-        """
+        """Returns training sequences, whose `batch` gives the input of `fit`; see `Sequences`."""
         return Sequences(self, max_length, windows)
 
     def pairs(self, max_history: int | None = None) -> Pairs:
-        """Each interaction as a (user, item) pair, with the history before it if asked for.
-
-        Args:
-            max_history: items of the history, see `Pairs`.
-        """
+        """Returns each interaction as a (user, item) pair, perhaps with a history; see `Pairs`."""
         return Pairs(self, max_history)
 
     def __len__(self) -> int:
@@ -91,20 +80,23 @@ class TrainSet:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Users with what is known of them and what they are to be recommended.
+    """The users of a validation or test part, with their histories and withheld targets.
 
     Args:
-        user_ids: int32 [E], the user of each row.
-        history: [E] rows, items known of the user, oldest first.
-        targets: [E] rows, the items withheld: at least one a row.
-        item_counts: int64 [n + 2], how often each item id stands in the training part.
-        items: vocabulary of the n items.
-        users: vocabulary of the users.
-        name: data set and part, for reports.
-        protocol: how the targets were chosen, for reports.
-        candidates: int32 [E, C], items to rank the target among (0 = none), or None for all.
-        recommend_known: whether items of a user's history may be recommended. If not, they leave
+        user_ids: `[E]` int32, the user of each row.
+        history: `[E]` rows, known items of the user, oldest first.
+        targets: `[E]` rows, withheld items: at least one a row.
+        item_counts: `[n + 2]` int64, the number of training interactions of each item id.
+        items: Vocabulary of the n items.
+        users: Vocabulary of the users.
+        name: Data set and part, for reports.
+        protocol: Choice of the targets in words, for reports.
+        candidates: `[E, C]` int32, items to rank the targets among, 0 for none; None for all items.
+        recommend_known: Whether items of a user's history may be recommended. If not, they leave
             the ranking, and a target among them is a miss.
+
+    Raises:
+        ValueError: If lengths disagree, or a row has no target.
     """
 
     user_ids: np.ndarray
@@ -136,16 +128,13 @@ class EvaluationSet:
             )
 
     def with_candidates(self, candidates: np.ndarray) -> EvaluationSet:
-        """The same users, whose targets are ranked among given items only (1 + C protocol).
+        """Returns the same users with their targets ranked among given items (1 + C protocol).
 
         Args:
-            candidates: int32 [E, C] item ids, without the target; 0 fills short rows.
-
-        Returns:
-            A new set.
+            candidates: `[E, C]` int32 item ids, without the target; 0 fills short rows.
 
         Raises:
-            ValueError: where a row's target is among its candidates, which would count it twice.
+            ValueError: If a row's target is among its candidates, which would count it twice.
         """
         candidates = np.asarray(candidates, np.int32)
         stride = len(self.items) + 2
@@ -160,23 +149,20 @@ class EvaluationSet:
         return dataclasses.replace(self, candidates=candidates)
 
     def sample_candidates(self, n: int, seed: int = 0) -> EvaluationSet:
-        """The same users, each with n items drawn uniformly to rank the targets among.
+        """Returns the same users with targets ranked among n items a user, drawn uniformly.
 
-        Drawn without repetition from the items that are neither among the targets nor, unless
-        `recommend_known`, in the user's history; users with fewer such items get all of them.
+        Candidates are drawn without repetition from the items that are neither among the targets
+        nor, unless `recommend_known`, in the user's history. Users with fewer such items get all.
 
         Args:
-            n: candidates a user, beside the targets.
-            seed: the same seed draws the same candidates.
-
-        Returns:
-            A new set.
+            n: Candidates a user, beside the targets.
+            seed: Seed of the draws.
         """
         seen = [self.targets] if self.recommend_known else [self.history, self.targets]
         return self.with_candidates(draw_unseen(seen, len(self.items), n, seed))
 
     def subset(self, rows: np.ndarray) -> EvaluationSet:
-        """Some of the users: positions of rows, or a bool array that marks them."""
+        """Returns the users at some rows, or those that a bool array marks."""
         rows = np.asarray(rows)
         return dataclasses.replace(
             self,
@@ -204,15 +190,15 @@ class Split:
     """A log in three parts with one vocabulary of users and one of items.
 
     Args:
-        train: what models learn from.
-        validation: what models and their settings are chosen on.
-        test: what is reported.
-        users: vocabulary of users.
-        items: vocabulary of items.
-        protocol: the rule that made the split, in words.
-        counts: what the rule left out or could not use, by name.
-        user_frame: features of the users as the log has them, indexed by raw id, or None.
-        item_frame: the same of the items.
+        train: Part that models learn from.
+        validation: Part that chooses models and their settings.
+        test: Part that reports are about.
+        users: Vocabulary of users.
+        items: Vocabulary of items.
+        protocol: The rule that made the split, in words.
+        counts: Numbers of users and items that the rule left out or could not use, by name.
+        user_frame: The log's features of the users, indexed by raw id, or None.
+        item_frame: The log's features of the items, indexed by raw id, or None.
     """
 
     train: TrainSet
@@ -227,27 +213,21 @@ class Split:
 
     @cached_property
     def user_features(self) -> FeatureTable | None:
-        """Features of the users, encoded by the schema that their columns tell."""
+        """Features of the users, encoded by a schema read from their columns."""
         return _table(self.user_frame, self.users)
 
     @cached_property
     def item_features(self) -> FeatureTable | None:
-        """Features of the items, encoded by the schema that their columns tell."""
+        """Features of the items, encoded by a schema read from their columns."""
         return _table(self.item_frame, self.items)
 
     def with_recommend_known(self, recommend_known: bool = True) -> Split:
-        """The same split, with or without known items among the recommendations.
+        """Returns the same split, with or without known items among the recommendations.
 
         A user's known items are those of the history. By default they are never recommended: they
-        leave the ranking, and a repeated target (one that the user already has) is a miss. Where
-        users want items again, such as groceries or songs, let them stay. Validation, test and
-        baselines follow; `tfrecs.train` and `tfrecs.serving.export` take the same setting.
-
-        Args:
-            recommend_known: whether known items may be recommended.
-
-        Returns:
-            A new split.
+        leave the ranking, and a repeated target (one that the user already has) is a miss. Let them
+        stay if users want items again, such as groceries or songs. Validation, test and baselines
+        follow; `tfrecs.train` and `tfrecs.serving.export` take the same setting.
 
         Example:
             >>> from tfrecs.data import Interactions, leave_last_out
@@ -262,10 +242,10 @@ class Split:
         return dataclasses.replace(self, **parts)
 
     def known_items(self, *, test: bool = False) -> Histories:
-        """The items that each user has: what is never recommended, unless `recommend_known`.
+        """Returns each user's items, which are never recommended unless `recommend_known`.
 
         Args:
-            test: whether test targets count, too. Without them it is what the test leaves out.
+            test: Whether test targets count too. The test itself leaves out the items without them.
 
         Returns:
             Row u holds the distinct items of user id u, rising; row 0 is empty.

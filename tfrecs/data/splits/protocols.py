@@ -1,8 +1,8 @@
-"""Protocols that part a log into training, validation and test.
+"""Protocols that split a log into training, validation and test.
 
-Every protocol keeps a user's interactions in time order, at one time in the order of the file.
-The vocabularies cover the whole log, as in the published protocols. A user is evaluated where
-there is both a target and an earlier interaction to recommend from.
+Every protocol keeps a user's interactions in time order, and those of equal time in file order.
+The vocabularies cover the whole log, as in the published protocols. A user is evaluated if there is
+both a target and an earlier interaction to recommend from.
 """
 
 from __future__ import annotations
@@ -16,34 +16,18 @@ from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.log.times import parse_times, unit_of
 from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 
-__all__ = [
-    "EvaluationSet",
-    "Split",
-    "TrainSet",
-    "global_time",
-    "leave_last_out",
-    "random_ratio",
-    "users_held_out",
-]
-
-# The part an interaction belongs to. A history holds what comes before the part of its targets.
+# Parts of interactions. A history holds the parts before the part of its targets.
 _TRAIN, _KNOWN, _VALIDATION, _TEST = range(4)
 
 
 def leave_last_out(log: Interactions) -> Split:
     """Withholds each user's last item for the test and the one before it for validation.
 
-    The validation history of a user is the training part; the test history adds the validation
-    item to it. Users with fewer than 3 interactions only train.
-
-    Args:
-        log: the interactions.
-
-    Returns:
-        A `Split` with one target a user. Its counts hold "users_train_only" too.
+    A user's validation history is the training part; the test history adds the validation item.
+    Users with fewer than 3 interactions only train; the counts hold them as "users_train_only".
 
     Raises:
-        ValueError: where no user has 3 interactions.
+        ValueError: If no user has 3 interactions.
 
     Example:
         >>> from tfrecs.data import Interactions
@@ -67,22 +51,19 @@ def global_time(
 ) -> Split:
     """Cuts the log at two moments: training, then validation, then test.
 
-    What happened at the moment of a cut or later belongs to the part after it. The history of a
-    user is everything before the part, and the targets are all distinct items within it; users
-    without an interaction before it are left out of that part and counted.
+    Interactions at a cut belong to the part after it. A user's history is everything before the
+    part, and the targets are all distinct items within it. Users without an interaction before a
+    part are left out of it and counted.
 
     Args:
-        log: the interactions, which must have times.
-        quantiles: shares of the rows that lie before validation and before test.
-        times: the two moments themselves, as numbers in the log's unit or as dates, instead of
-            `quantiles`. The size of the log's times tells whether they are seconds or milli-,
-            micro- or nanoseconds.
-
-    Returns:
-        A `Split` with one target a user or more.
+        log: The interactions, which must have times.
+        quantiles: Shares of the rows that lie before validation and before test.
+        times: The two moments themselves, instead of `quantiles`, as numbers in the log's unit or
+            as dates. The size of the log's times tells whether they are seconds or milli-, micro-
+            or nanoseconds.
 
     Raises:
-        ValueError: for a log without times, cuts that do not rise, or an empty part.
+        ValueError: If the log has no times, the cuts do not rise, or a part is empty.
 
     Example:
         >>> from tfrecs.data import Interactions
@@ -123,21 +104,18 @@ def random_ratio(
 ) -> Split:
     """Withholds a random share of each user's interactions, whatever their time.
 
-    Of a user's m interactions, `m * test` rounded are test targets and `m * validation` rounded
-    are validation targets, but at least one always trains: where rounding leaves none, validation
-    and then the test gives way. Histories keep the time order.
+    A user with m interactions has `m * test` (rounded) test targets and `m * validation` (rounded)
+    validation targets. At least one interaction trains: if rounding leaves none, validation and
+    then the test gives way. Histories keep the time order.
 
     Args:
-        log: the interactions.
-        validation: share of validation targets.
-        test: share of test targets.
-        seed: the same seed withholds the same.
-
-    Returns:
-        A `Split` with one target a user or more.
+        log: The interactions.
+        validation: Share of validation targets.
+        test: Share of test targets.
+        seed: Seed of the choice.
 
     Raises:
-        ValueError: for shares that leave nothing to train on, or an empty part.
+        ValueError: If the shares leave nothing to train on, or a part is empty.
     """
     if min(validation, test) <= 0 or validation + test >= 1:
         raise ValueError(
@@ -147,7 +125,7 @@ def random_ratio(
     rows = _UserRows(log)
     tested = np.minimum(np.floor(rows.lengths * test + 0.5), rows.lengths - 1)
     validated = np.minimum(np.floor(rows.lengths * validation + 0.5), rows.lengths - 1 - tested)
-    # A random place among the user's own interactions: the first are test, the next validation.
+    # A random place among the user's interactions: the first are test, the next validation.
     order = np.lexsort((np.random.default_rng(seed).random(len(log)), rows.user))
     place = np.empty(len(log), np.int64)
     place[order] = np.arange(len(log)) - np.repeat(rows.offsets[:-1], rows.lengths)
@@ -166,25 +144,22 @@ def users_held_out(
     targets: int = 1,
     seed: int = 0,
 ) -> Split:
-    """Withholds users: some train, others are met first in validation or test.
+    """Withholds whole users: a model meets them first in validation or test.
 
-    The last items of a held-out user are the targets and those before them the history. None of
-    them trains. Only users with more interactions than `targets` can be held out; the others
-    train.
+    The last items of a held-out user are the targets, and earlier ones the history; none of them
+    trains. Only users with more interactions than `targets` can be held out; the others train. The
+    counts hold "users_held_out_validation", "users_held_out_test" and
+    "users_too_short_to_hold_out".
 
     Args:
-        log: the interactions.
-        validation: users held out for validation: a share of all users, or (an int) how many.
-        test: the same for the test.
-        targets: last items of a held-out user that are targets.
-        seed: the same seed holds out the same users.
-
-    Returns:
-        A `Split`. Its counts hold "users_held_out_validation", "users_held_out_test" and
-        "users_too_short_to_hold_out".
+        log: The interactions.
+        validation: Users held out for validation: a share of all users, or (an int) their number.
+        test: Users held out for the test, in the same form.
+        targets: Number of a held-out user's last items that are targets.
+        seed: Seed of the choice.
 
     Raises:
-        ValueError: where not enough users can be held out, or none is left to train.
+        ValueError: If too few users can be held out, or none is left to train.
     """
     if targets < 1:
         raise ValueError(f"users_held_out: targets must be at least 1, not {targets}.")
@@ -232,11 +207,11 @@ class _UserRows:
 
     @property
     def left(self) -> np.ndarray:
-        """How many interactions of the same user come after each."""
+        """The number of the same user's interactions after each."""
         return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.item))
 
     def split(self, part: np.ndarray, protocol: str, counts: dict[str, int]) -> Split:
-        """The split in which each interaction goes to its part."""
+        """Returns the split, given the part of each interaction."""
         whole = Histories(self.item, self.offsets)
         train = whole.keep(part == _TRAIN)
         trained = np.flatnonzero(train.lengths)
@@ -247,7 +222,7 @@ class _UserRows:
             "users_one_interaction": int((self.lengths == 1).sum()),
         } | counts
         weights = None if self.weight is None else self.weight[part == _TRAIN]
-        # Users without a training row have no values, so that the weights stay beside theirs.
+        # Users without a training row have no values, so each weight stays beside its value.
         train_set = TrainSet(train.take(trained), trained + 1, len(self.items), weights)
         item_counts = train_set.item_counts
         sets = {}
