@@ -37,15 +37,9 @@ def epochs(
 ) -> tf.data.Dataset:
     """Returns a data set of `num_batches` batches that is another epoch each time it is iterated.
 
-    Args:
-        num_batches: Batches of an epoch.
-        make_batch: Makes a batch from the numbers of epoch and batch, int64 scalars, by graph
-            operations. So the order is a function of seed and epoch, which a resumed run repeats.
-        first_epoch: Number of the first iteration's epoch.
-        first_batch: Number of its first batch; earlier ones are not made.
-
-    Raises:
-        ValueError: If the epoch has no such batch.
+    `make_batch` makes a batch from the numbers of epoch and batch, int64 scalars, by graph
+    operations. So the order is a function of seed and epoch, which a resumed run repeats. The first
+    iteration is the epoch `first_epoch`, without the batches before `first_batch`.
     """
     epoch = tf.Variable(first_epoch - 1, dtype=tf.int64, trainable=False)
 
@@ -67,9 +61,6 @@ def iterated_by_epoch(
 
     Its attributes `num_batches` and `first_batch` tell `Model.fit` where a resumed epoch begins.
     The graph of `dataset` counts up `epoch`.
-
-    Raises:
-        ValueError: If the epoch has no batch `first_batch`.
     """
     if not 0 <= first_batch < num_batches:
         raise ValueError(
@@ -118,18 +109,9 @@ def epochs_of_rows(
 ) -> tf.data.Dataset:
     """Returns epochs of batches of rows, shuffled unless `seed` is None.
 
-    Args:
-        gather: Makes a batch from the places of its rows, int64 `[B]`.
-        num_rows: Number of rows.
-        batch_size: Rows of a batch.
-        seed: Seed of the order.
-        first_epoch: As for `epochs`.
-        first_batch: As for `epochs`.
-        static: Whether all batches have as many rows, which TensorFlow knows beforehand:
-            `batch_size`, or `num_rows` if that is less. Else the last batch holds the rest.
-
-    Raises:
-        ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
+    `gather` makes a batch from the places of its rows, int64 `[B]`. With `static` all batches have
+    as many rows, which TensorFlow knows beforehand: `batch_size`, or `num_rows` if that is less.
+    Else the last batch holds the rest.
     """
     check_batch_size(batch_size)
     num_batches = max(1, num_rows // batch_size) if static else -(-num_rows // batch_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -198,9 +199,9 @@ class ParquetRows:
 
 def _files(path: Paths) -> list[Path]:
     given = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
-    files = [
-        file for one in given for file in (sorted(one.glob("*.parquet")) if one.is_dir() else [one])
-    ]
+    files: list[Path] = []
+    for one in given:
+        files += sorted(one.glob("*.parquet")) if one.is_dir() else [one]
     absent = [str(file) for file in files if not file.is_file()]
     if absent or not files:
         raise FileNotFoundError(
@@ -218,17 +219,12 @@ def _mixed(chunks: Iterator[Columns], size: int, rng: np.random.Generator) -> It
         held.append(chunk)
         count += _length(chunk)
         if count >= size:
-            pool = _permuted(held, rng)
+            pool = _take(_joined(held), rng.permutation(count))
             keep = size // 2
-            yield {name: values[keep:] for name, values in pool.items()}
-            held, count = [{name: values[:keep] for name, values in pool.items()}], keep
+            yield _take(pool, slice(keep, None))
+            held, count = [_take(pool, slice(keep))], keep
     if count:
-        yield _permuted(held, rng)
-
-
-def _permuted(parts: list[Columns], rng: np.random.Generator) -> Columns:
-    order = rng.permutation(sum(map(_length, parts)))
-    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+        yield _take(_joined(held), rng.permutation(count))
 
 
 def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
@@ -240,21 +236,29 @@ def _cut(parts: Iterator[Columns], size: int) -> Iterator[Columns]:
         count += _length(part)
         if count < size:
             continue
-        whole = {name: np.concatenate([one[name] for one in held]) for name in part}
+        whole = _joined(held)
         stop = count - count % size
         for start in range(0, stop, size):
-            yield {name: values[start : start + size] for name, values in whole.items()}
-        held, count = [{name: values[stop:] for name, values in whole.items()}], count - stop
+            yield _take(whole, slice(start, start + size))
+        held, count = [_take(whole, slice(stop, None))], count - stop
     if count:
-        yield {name: np.concatenate([one[name] for one in held]) for name in held[0]}
+        yield _joined(held)
 
 
 def _without(parts: Iterator[Columns], rows: int) -> Iterator[Columns]:
     """Yields all but the first `rows` rows."""
     for part in parts:
         if rows < _length(part):
-            yield {name: values[rows:] for name, values in part.items()} if rows else part
+            yield _take(part, slice(rows, None))
         rows = max(rows - _length(part), 0)
+
+
+def _take(columns: Columns, rows: Any) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _length(columns: Columns) -> int:

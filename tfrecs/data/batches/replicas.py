@@ -16,7 +16,7 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     whole batches to workers, or guesses how a batch was made.)
 
     Each worker makes all batches and takes its parts, so a data set must give the same batches on
-    every worker, as those of `tfrecs.data` do. One that shuffles needs a seed.
+    every worker, as a `tfrecs.data` one does. One that shuffles needs a seed.
 
     Args:
         dataset: Batches: tensors, or structures of them, with rows along the first axis.
@@ -25,13 +25,6 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     Returns:
         A `tf.distribute.DistributedDataset`. It repeats without end, as Keras wants it with
         `steps_per_epoch`; each repetition iterates over `dataset` again.
-
-    Example:
-        ```python
-        batches = split.train.pairs().batch(1024)
-        for share in shares(batches, strategy):
-            strategy.run(step, (share,))
-        ```
     """
     replicas = strategy.num_replicas_in_sync
 

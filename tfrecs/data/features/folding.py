@@ -86,9 +86,8 @@ def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
 def fold_table() -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Returns the rule as runs of code points of one kind.
 
-    Returns:
-        The first code point of each run, ascending; its kind: SAME (unchanged), SPACE, ALONE
-        (between spaces) or OTHER; and the replacements of kind OTHER.
+    These are the first code point of each run, ascending; its kind: SAME (unchanged), SPACE, ALONE
+    (between spaces) or OTHER; and the replacements of kind OTHER.
     """
     kinds = np.empty(sys.maxunicode + 1, np.int32)
     others = {}

@@ -199,11 +199,7 @@ def _files(progress: bool) -> dict[str, bytes]:
 class SentenceModel:
     """Sentence-BERT (Reimers and Gurevych, EMNLP 2019): BERT's mean last state, of length 1.
 
-    Args:
-        files: The bytes of `_FILES`. The model must be BERT with absolute positions and GELU.
-
-    Raises:
-        ImportError: If `tokenizers` or `safetensors` is not installed.
+    `files` holds the bytes of `_FILES`. The model must be BERT with absolute positions and GELU.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:

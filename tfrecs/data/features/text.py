@@ -169,11 +169,8 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
 class TokenizerModule(tf.Module):
     """Maps string tensors `[batch]` to the ids `[batch, max_tokens]` of their words.
 
-    Args:
-        words: The words, id 1 first.
-        max_tokens: Number of a text's first words that count.
-        ids: Maps words to their ids, n + 1 for others, for words in a file; by default the words
-            are constants of the graph.
+    `ids` maps words to their ids, n + 1 for others, if a file holds the words; by default they are
+    constants of the graph.
     """
 
     def __init__(

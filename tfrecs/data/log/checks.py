@@ -20,11 +20,7 @@ _MOST_UNREADABLE = 0.01
 def check_columns(
     frame: pd.DataFrame, user: str, item: str, timestamp: str | None, name: str
 ) -> str | None:
-    """Returns the time column's name, or None for a log without times.
-
-    Raises:
-        ValueError: If a column is missing, or one looks like times and nobody named it.
-    """
+    """Returns the time column's name, or None for a log without times; refuses missing columns."""
     columns = frame.columns
     wanted = {"user": user, "item": item}
     if timestamp not in (None, "timestamp"):
@@ -66,11 +62,7 @@ def check_breaks(ids: Any, column: str, name: str) -> None:
 
 
 def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
-    """Returns the float32 weights of a log's rows, or None where all weigh the same.
-
-    Raises:
-        ValueError: If the column is missing, a weight is no number of 0 or more, or all are 0.
-    """
+    """Returns the float32 weights of a log's rows, or None if all weigh the same."""
     if weight is None or (weight == "weight" and weight not in frame.columns):
         return None
     if weight not in frame.columns:
@@ -87,11 +79,7 @@ def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray
 
 
 def read_weights(values: pd.Series, place: str) -> np.ndarray:
-    """Returns a column's weights as float32; errors begin with `place`.
-
-    Raises:
-        ValueError: If a weight is no number of 0 or more.
-    """
+    """Returns a column's weights as float32; refuses all but numbers of 0 or more."""
     given = pd.to_numeric(values.astype(object), errors="coerce")
     weights = given.to_numpy(np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
@@ -109,12 +97,7 @@ def read_weights(values: pd.Series, place: str) -> np.ndarray:
 def times_of(
     values: pd.Series, time_format: str | None, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a log's times, and which are missing or unreadable.
-
-    Raises:
-        ValueError: If more than 1% of the times are unreadable or negative, or the times are of
-            several units.
-    """
+    """Returns a log's times, and which are missing or unreadable; refuses too many bad ones."""
     try:
         times, invalid = parse_times(values, time_format)
     except ValueError as error:

@@ -76,12 +76,7 @@ def parse_times(values: Any, time_format: str | None = None) -> tuple[np.ndarray
 
 
 def in_seconds(times: np.ndarray) -> np.ndarray:
-    """Returns times as whole seconds, int64, rounded down; each number's size tells its unit.
-
-    Example:
-        >>> in_seconds(np.array([1_700_000_000, 1_700_000_000_123]))
-        array([1700000000, 1700000000])
-    """
+    """Returns times as whole seconds, int64, rounded down; each number's size tells its unit."""
     divisor = units_of(times)
     if times.dtype.kind in "iu":
         return times // divisor

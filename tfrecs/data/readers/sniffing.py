@@ -26,12 +26,7 @@ _LINES = 1000  # read to tell lines of `user item` from lines of `user item item
 
 
 def resolve(path: str | Path) -> Path:
-    """Returns an existing path: as given, else inside the folder that TFRECS_DATA names.
-
-    Raises:
-        FileNotFoundError: If it is in neither place; the error names both.
-        ValueError: If it is neither a file nor a folder.
-    """
+    """Returns an existing path: as given, else inside the folder that TFRECS_DATA names."""
     given = Path(path).expanduser()
     places = [given]
     folder = os.environ.get("TFRECS_DATA")
@@ -64,12 +59,7 @@ def is_gzipped(path: Path) -> bool:
 
 
 def fields_of(line: str, delimiter: str, quoted: bool = True) -> list[str]:
-    """Returns the fields of one line of delimited text.
-
-    Example:
-        >>> fields_of('"a;b";c', ";")
-        ['a;b', 'c']
-    """
+    """Returns the fields of one line of delimited text."""
     if not quoted or len(delimiter) != 1:
         return [part.strip('"') if quoted else part for part in line.split(delimiter)]
     try:
@@ -133,11 +123,7 @@ def sniff(path: Path, user: str, item: str, has_columns: bool) -> Format:
 
 
 def first_lines(path: Path, count: int = _LINES) -> list[str]:
-    """Returns the first lines of a text file, without line ends and byte order mark.
-
-    Raises:
-        ValueError: If the file is UTF-16 or no text.
-    """
+    """Returns the first lines of a text file, without line ends and byte order mark."""
     with open_bytes(path) as file:
         content = b"".join(file.readline(_LONGEST_LINE) for _ in range(count))
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -214,11 +214,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def read_parquet(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
-    """Reads a Parquet file (gzipped or not) or a folder of them; ids of strings as categories.
-
-    Raises:
-        ValueError: If a file is not Parquet.
-    """
+    """Reads a Parquet file (gzipped or not) or a folder of them; ids of strings as categories."""
     source: Any = path
     if path.is_file() and is_gzipped(path):
         with open_bytes(path) as file:
