@@ -57,17 +57,16 @@ def epochs(
 def iterated_by_epoch(
     dataset: tf.data.Dataset, epoch: tf.Variable, num_batches: int, first_batch: int
 ) -> tf.data.Dataset:
-    """Returns `dataset`, whose iterations are epochs, with what all such data sets share.
+    """Adds prefetching, options and attributes to a data set whose graph counts up `epoch`.
 
-    Its attributes `num_batches` and `first_batch` tell `Model.fit` where a resumed epoch begins.
-    The graph of `dataset` counts up `epoch`.
+    The attributes `num_batches` and `first_batch` tell `Model.fit` where a resumed epoch begins.
     """
     if not 0 <= first_batch < num_batches:
         raise ValueError(
             f"first_batch must be in 0..{num_batches - 1}, as an epoch has {num_batches} batches, "
             f"not {first_batch}."
         )
-    if not first_batch:  # else the first iteration is shorter than the others
+    if not first_batch:  # Otherwise the first iteration is shorter than the others.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     dataset = dataset.prefetch(4)
     # Deleting an iterator waits for its tuning thread, which sleeps for up to a minute: `fit` would

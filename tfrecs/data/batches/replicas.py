@@ -49,9 +49,9 @@ def shares(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
 
 
 def num_to_share(dataset: Any) -> int | None:
-    """Returns the number of batches of an epoch of `shares`, or None if it cannot take `dataset`.
+    """Returns the number of an epoch's batches, or None if `shares` cannot take the data set.
 
-    It takes no data set of unknown size or with elements without rows.
+    `shares` takes only data sets of known size whose elements have rows.
     """
     if not isinstance(dataset, tf.data.Dataset):
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 
 from tfrecs._keras import tf
 from tfrecs.data.features.text import Tokenizer, checked_texts
@@ -146,20 +146,16 @@ def sentence_vectors(
     order = np.argsort([-len(row) for row in pieces], kind="stable")
     vectors = np.empty((len(rows), model.dim), np.float32)
     console = Console(stderr=True)
-    with Progress(
-        TextColumn("sentence vectors"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    starts = track(
+        range(0, len(rows), batch_size),
+        "sentence vectors",
         console=console,
         transient=True,
         disable=not (progress and console.is_terminal),
-    ) as bar:
-        task = bar.add_task("", total=len(rows))
-        for start in range(0, len(rows), batch_size):
-            batch = order[start : start + batch_size]
-            vectors[batch] = model.encode([pieces[row] for row in batch])
-            bar.advance(task, len(batch))
+    )
+    for start in starts:
+        batch = order[start : start + batch_size]
+        vectors[batch] = model.encode([pieces[row] for row in batch])
     return vectors
 
 

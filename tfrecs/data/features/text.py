@@ -98,11 +98,10 @@ class Tokenizer:
         return ids
 
     def in_graph(self, max_tokens: int = 32) -> tf.Module:
-        """Returns a module that gives a graph the ids that `encode` gives.
+        """Returns a module that computes the ids of `encode` in a graph.
 
-        It maps string tensors `[batch]` of UTF-8 to int32 `[batch, max_tokens]` with TensorFlow's
-        own operations, for exports that take raw texts. A training step never needs it: encode
-        texts once, before training.
+        It maps UTF-8 string tensors `[batch]` to `[batch, max_tokens]` int32 by TensorFlow's
+        operations, for exports that take raw texts. For training, encode texts once beforehand.
 
         Example:
             >>> import tensorflow as tf, tfrecs
@@ -215,7 +214,7 @@ def _table(
 
 
 class _Constants(tf.lookup.KeyValueTensorInitializer):
-    """The content of a table, which names the table in the graph: no name is drawn at random."""
+    """The content of a table, named after the content in the graph instead of at random."""
 
     fingerprint = ""
 

@@ -118,7 +118,7 @@ def times_of(
 
 
 def _check_numbers(times: np.ndarray, place: str) -> None:
-    """Refuses times if more than 1% are negative, or if they are of two units."""
+    """Refuses times if more than 1% are negative, or if they are of several units."""
     many = max(len(times) * _MOST_UNREADABLE, 2)
     negative = times[times < 0]
     if len(negative) > many:

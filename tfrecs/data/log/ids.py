@@ -2,8 +2,8 @@
 
 Ids are int64 if all of them read as integers (`17`, `17.0`, `"17"` and `"17.0"` are the same id),
 whatever file or column type they come from; otherwise all of them are strings. A string reads as an
-integer if Python would print an integer or a whole float so: `"017"` and `"+17"` do not. Bytes are
-read as UTF-8 text. Where they are none, 16 bytes become a UUID, and others hexadecimal digits.
+integer if Python prints an integer or a whole float in this form: `"017"` and `"+17"` do not. Bytes
+are UTF-8 text. If they are not, 16 bytes become a UUID, and others hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def id_column(values: Any, name: str = "id") -> tuple[np.ndarray | pd.Categorica
     # The rule looks at distinct values only: a log has far fewer of them than rows.
     codes, uniques = pd.factorize(series)
     distinct, absent = _parse_distinct(np.asarray(uniques), name)
-    # Code -1 is NaN or None: it finds what is appended last.
+    # Code -1, for NaN and None, takes the last entry.
     missing = np.append(absent, True)[codes]
     if distinct.dtype == np.int64:
         return np.append(distinct, 0)[codes], missing

@@ -25,8 +25,8 @@ class Interactions:
 
     - `missing_user_id`, `missing_item_id`: the id is None, NaN or empty;
     - `where`: the condition leaves the row out;
-    - `invalid_timestamp`, `negative_timestamp`: the time cannot be read, or is before 1970. If that
-      holds for more than 1% of the rows, it is an error;
+    - `invalid_timestamp`, `negative_timestamp`: the time cannot be read, or is before 1970. More
+      than 1% of such rows are an error;
     - `duplicate`: the row repeats the user, item and time of an earlier one (see `duplicates`).
 
     Users with a single interaction stay: the splits keep them for training and count them.
@@ -41,8 +41,7 @@ class Interactions:
         user: Name of the column of user ids.
         item: Name of the column of item ids.
         timestamp: Name of the time column; None takes the order of the file. A log without the
-            default column has no times, but then no column may look like times, by its name or its
-            values.
+            default column has no times. It is an error if another column then looks like times.
         weight: Name of the column of the rows' weights in the loss, 0 or more. Without the default
             column all rows weigh the same. None makes the column a feature like others.
         time_format: Form of times that are texts, as `datetime.strptime` has it.
@@ -68,7 +67,7 @@ class Interactions:
 
     Raises:
         ValueError: If a named column is missing, a time column is not named, no row is left, an id
-            is a fraction, or too many times are unreadable.
+            is a fraction, a weight is no number of 0 or more, or times are unreadable or ambiguous.
 
     Example:
         >>> log = Interactions({"user_id": ["a", "a", None], "item_id": [1, 2, 3]})

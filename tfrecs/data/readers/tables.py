@@ -112,9 +112,10 @@ def _count_lines(path: Path) -> int:
 
 
 def _check_quotes(path: Path, delimiter: str, rows: int | None) -> None:
-    """Refuses a quote that is not closed on its line, unless `rows` counts all lines all the same.
+    """Refuses a quote that is not closed on its line, as it swallows rows.
 
-    Such a quote swallows rows. `rows` is None if reading failed.
+    `rows` is the number of rows read, or None if reading failed. No row is missing if it equals the
+    number of lines.
     """
     opens = re.compile(b"(?:^|" + re.escape(delimiter.encode()) + b')"')
     odd: tuple[int, bytes] | None = None
@@ -141,7 +142,8 @@ def infer_types(table: pa.Table, decimal: str = ".", guess: bool = False) -> pa.
     Args:
         table: The table. Columns that are no strings stay.
         decimal: Decimal mark, "." or ",".
-        guess: Whether "," is the mark of columns that read so throughout and cannot mean thousands.
+        guess: Whether "," is the mark in columns where it always gives numbers and cannot separate
+            thousands.
     """
     if decimal not in (".", ","):
         raise ValueError(f'decimal= is "." or ",", not {decimal!r}.')

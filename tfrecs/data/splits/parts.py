@@ -245,7 +245,7 @@ class Split:
         """Returns each user's items, which are never recommended unless `recommend_known`.
 
         Args:
-            test: Whether test targets count too. The test itself leaves out the items without them.
+            test: Whether test targets count too. The test itself does not count them.
 
         Returns:
             Row u holds the distinct items of user id u, rising; row 0 is empty.
