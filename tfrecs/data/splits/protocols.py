@@ -194,8 +194,7 @@ class _UserRows:
     """A log's interactions user by user, in time order."""
 
     def __init__(self, log: Interactions) -> None:
-        self.name = log.name
-        self.user_frame, self.item_frame = log.user_features, log.item_features
+        self.log = log
         self.users, self.items = log.vocabularies()
         user = self.users.encode(log.frame["user_id"]) - 1
         self.order = np.argsort(user, kind="stable")
@@ -216,7 +215,7 @@ class _UserRows:
         train = whole.keep(part == _TRAIN)
         trained = np.flatnonzero(train.lengths)
         if not len(trained):
-            raise ValueError(f"{self.name}, {protocol}: nothing is left to train on.")
+            raise ValueError(f"{self.log.name}, {protocol}: nothing is left to train on.")
         counts = {
             "users": len(self.users),
             "users_one_interaction": int((self.lengths == 1).sum()),
@@ -232,7 +231,7 @@ class _UserRows:
             evaluated = np.flatnonzero(has_target & has_history)
             if not len(evaluated):
                 raise ValueError(
-                    f"{self.name}, {protocol}: no user is left for {name}. The log has "
+                    f"{self.log.name}, {protocol}: no user is left for {name}. The log has "
                     f"{len(self.users)} users, {counts['users_one_interaction']} with a single "
                     "interaction: choose another protocol or other shares."
                 )
@@ -247,7 +246,7 @@ class _UserRows:
                 item_counts=item_counts,
                 items=self.items,
                 users=self.users,
-                name=f"{self.name} {name}",
+                name=f"{self.log.name} {name}",
                 protocol=protocol,
             )
         return Split(
@@ -258,6 +257,6 @@ class _UserRows:
             items=self.items,
             protocol=protocol,
             counts=counts,
-            user_frame=self.user_frame,
-            item_frame=self.item_frame,
+            user_frame=self.log.user_features,
+            item_frame=self.log.item_features,
         )
