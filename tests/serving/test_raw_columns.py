@@ -23,7 +23,8 @@ from tfrecs.data import (
 from tfrecs.serving.exports.raw_columns import MISSING_TIME, RawColumns
 from tfrecs.serving.exports.raw_ids import VocabularyFiles
 from tfrecs.serving.exports.signature import Signature
-from tfrecs.serving.requests import request_of
+from tfrecs.serving.requests import column_request
+from tfrecs.serving.values import as_trained
 
 STRINGS = Vocabulary(["comedy", "Ünï 電影", " lead", "17", "tab\tin", "True"])
 # -1 is an id here, so that padding is -2 and an unknown one -3.
@@ -65,7 +66,7 @@ def graph(tmp_path_factory):
 
 def agree(graph, frame):
     inputs, run = graph
-    found = run(request_of(frame, inputs))
+    found = run(column_request(frame, inputs, read=as_trained))
     expected = SCHEMA.encode(frame)
     assert set(found) == set(expected)
     for name, want in expected.items():
@@ -201,7 +202,7 @@ def test_refusals(graph, tmp_path):
         RawColumns(Schema({"hue": Colour()}), VocabularyFiles(tmp_path))
     inputs, _ = graph
     with pytest.raises(ValueError, match="no column 'class', .*'image', only 'clicked'"):
-        request_of(pd.DataFrame({"clicked": [1]}), inputs)
+        column_request(pd.DataFrame({"clicked": [1]}), inputs, read=as_trained)
 
 
 def test_equal_vocabularies_share_a_file(tmp_path):

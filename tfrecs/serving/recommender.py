@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.replay import ask, load
 from tfrecs.serving.folder.versions import find_export
-from tfrecs.serving.plain_requests import parse_id, rows_of_users
+from tfrecs.serving.requests import (
+    Asked,
+    asked_rows,
+    column_request,
+    id_list,
+    parsed,
+    recommendation_request,
+)
+from tfrecs.serving.values import as_trained, parse_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,8 +95,7 @@ class Recommender:
             UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
                 Or a user is given without a history, which the export reads.
         """
-        self._check_k(k)
-        return self._recommended([self._checked(history, user, exclude)], k)[0]
+        return self._recommended(asked_rows([history], [user], [exclude]), k)[0]
 
     def recommend_batch(
         self,
@@ -112,10 +119,7 @@ class Recommender:
         Raises:
             ValueError: As `recommend`; or there are not as many users or lists as histories.
         """
-        self._check_k(k)
-        rows = rows_of_users(histories, users, exclude)
-        asked = [self._checked(*each) for each in zip(*rows, strict=True)]
-        return self._recommended(asked, k) if asked else []
+        return self._recommended(asked_rows(histories, users, exclude), k)
 
     def _check_k(self, k: int) -> None:
         """Refuses a number of items that the export does not answer with."""
@@ -132,58 +136,52 @@ class Recommender:
                 "fewer, or export the model with a larger k."
             )
 
-    def _checked(self, history: Iterable[Any], user: Any, exclude: Iterable[Any]) -> dict[str, Any]:
-        """One row of a request, of what is known to the export; warns of what is not."""
-        request = {} if user is None and not self.knows_users else {"user_id": self._user(user)}
-        ids = self._parse(history)
-        if ids and not self.reads_history:
-            raise ValueError(
-                f"{self.manifest['model']} reads no history: give the user alone, and what else is "
-                "not to be recommended as exclude."
-            )
-        if not ids and user is None:
-            raise ValueError(
-                "The history is empty: give at least one item id."
-                if not self.knows_users
-                else "Neither history nor user: give at least one item id, or the user's."
-                if self.reads_history
-                else "No user: give the user's id."
-            )
-        if self.reads_history and not ids and not self.recommend_known:
-            warnings.warn(
-                "No history was given, and the export holds none: items that the user already has "
-                "may be among the answers.",
-                stacklevel=3,
-            )
-        unknown = self.unknown(ids)
-        if ids and len(unknown) == len(set(ids)) and user is None:
-            raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
-        if unknown:
-            warnings.warn(f"Ignored unknown ids: {_listed(unknown)}.", stacklevel=3)
-        more = self._parse(exclude, "exclude")
-        if unknown := self.unknown(more):
-            warnings.warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.", stacklevel=3)
-        return request | self._items_named(ids, more)
-
-    def _recommended(
-        self, rows: Sequence[dict[str, Any]], k: int
-    ) -> list[list[tuple[int | str, float]]]:
+    def _recommended(self, rows: Sequence[Asked], k: int) -> list[list[tuple[int | str, float]]]:
         """What the export answers to rows of requests."""
-        padding = self.manifest["padding_id"]
-        request = {name: [row[name] for row in rows] for name in rows[0]}
-        if "history" in request:
-            longest = max(map(len, request["history"]))
-            request["history"] = [
-                history + [padding] * (longest - len(history)) for history in request["history"]
-            ]
+        self._check_k(k)
         signature = self.manifest["signatures"]["serving_default"]
+        known = []
+        for row in rows:
+            known.append(self._known_of(parsed(row, signature, self.manifest["model"])))
+        if not known:
+            return []
+        request = recommendation_request(known, signature["inputs"])
         answer = ask(self._model, "serving_default", request, signature)
         found = []
         for items, scores in zip(answer["item_id"][:, :k], answer["score"][:, :k], strict=True):
             raw = items.tolist() if self.is_integer else [item.decode() for item in items]
             pairs = zip(raw, scores.tolist(), strict=True)
-            found.append([pair for pair in pairs if pair[0] != padding])
+            found.append([pair for pair in pairs if pair[0] != self.manifest["padding_id"]])
         return found
+
+    def _known_of(self, asked: Asked) -> Asked:
+        """What the export knows of a row; warns of the rest, and refuses a row without any."""
+        history, user, exclude = asked
+        if user is not None and str(user) not in self._known_users:
+            raise ValueError(f"The user {user!r} is not known to this export.")
+        if self.reads_history and not history and not self.recommend_known:
+            _warn(
+                "No history was given, and the export holds none: items that the user already has "
+                "may be among the answers."
+            )
+        unknown = self.unknown(history)
+        if history and len(unknown) == len(set(history)) and user is None:
+            raise ValueError(f"No id of the history is known to this export: {_listed(unknown)}.")
+        if unknown:
+            _warn(f"Ignored unknown ids: {_listed(unknown)}.")
+        if unknown := self.unknown(exclude):
+            _warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.")
+        # A history is left out of the answer anyway, unless known items are recommended.
+        done = set() if self.recommend_known else set(history)
+        more = [x for x in dict.fromkeys(exclude) if x not in done and str(x) in self._known]
+        inputs = self.manifest["signatures"]["serving_default"]["inputs"]
+        width = inputs["exclude"]["shape"][1] if "exclude" in inputs else 0
+        if len(more) > width:
+            raise ValueError(
+                f"There are {len(more)} items to exclude, and this export takes {width}: exclude "
+                "fewer, or export the model with a larger num_exclusions."
+            )
+        return Asked(history, user, more)
 
     def score(self, frame: Columns) -> np.ndarray | dict[str, np.ndarray]:
         """Scores candidates for users; or, for exports of `DeepCross`, predicts the label of rows.
@@ -251,13 +249,9 @@ class Recommender:
                 f"The export of {self.manifest['model']} has no signature {name!r}, only "
                 f"{', '.join(signatures)}."
             )
-        # Only now: a recommendation needs neither pandas nor Keras.
-        import pandas as pd
-
-        from tfrecs.serving.requests import request_of
-
-        frame = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(dict(frame))
-        request = request_of(frame, signatures[name]["inputs"], partial=partial)
+        required = () if partial else None
+        inputs = signatures[name]["inputs"]
+        request = column_request(frame, inputs, read=as_trained, required=required)
         return ask(self._model, name, request, signatures[name])
 
     def unknown(self, history: Iterable[Any]) -> list[int | str]:
@@ -272,9 +266,12 @@ class Recommender:
         Raises:
             ValueError: An id is no integer though the export's are.
         """
-        return [
-            item for item in dict.fromkeys(self._parse(history)) if str(item) not in self._known
+        whose = "ids of this export"
+        ids = [
+            parse_id(item, self.is_integer, "an item id", whose)
+            for item in id_list(history, "history")
         ]
+        return [item for item in dict.fromkeys(ids) if str(item) not in self._known]
 
     @property
     def reads_history(self) -> bool:
@@ -291,36 +288,6 @@ class Recommender:
         """Whether the export knows users by their id."""
         return "user_vocabulary" in self.manifest
 
-    def _user(self, user: Any) -> Any:
-        """The raw id of a user, as a request has it."""
-        if not self.knows_users:
-            raise ValueError(f"{self.manifest['model']} knows no users: give a history alone.")
-        is_integer = self.manifest["user_id_dtype"] == "int64"
-        if user is None:
-            raw = self.manifest["user_padding_id"]
-        else:
-            raw = parse_id(user, is_integer, "a user id", "users of this export")
-            if str(raw) not in self._known_users:
-                raise ValueError(f"The user {user!r} is not known to this export.")
-        return raw
-
-    def _items_named(self, history: list[Any], exclude: list[Any]) -> dict[str, Any]:
-        """A request's lists of items: the history, and what else is to be left out."""
-        inputs = self.manifest["signatures"]["serving_default"]["inputs"]
-        row: dict[str, Any] = {"history": history} if self.reads_history else {}
-        # A history is left out of the answer anyway, unless known items are recommended.
-        done = set() if self.recommend_known else set(history)
-        more = [x for x in dict.fromkeys(exclude) if x not in done and str(x) in self._known]
-        width = inputs["exclude"]["shape"][1] if "exclude" in inputs else 0
-        if len(more) > width:
-            raise ValueError(
-                f"There are {len(more)} items to exclude, and this export takes {width}: exclude "
-                "fewer, or export the model with a larger num_exclusions."
-            )
-        if width:
-            row["exclude"] = more + [self.manifest["padding_id"]] * (width - len(more))
-        return row
-
     @cached_property
     def _known(self) -> frozenset[str]:
         return self._lines("vocabulary")
@@ -333,17 +300,16 @@ class Recommender:
         path = self.path / self.manifest[name]
         return frozenset(path.read_bytes().decode().split("\n")[:-1])
 
-    def _parse(self, items: Iterable[Any], what: str = "history") -> list[Any]:
-        if isinstance(items, str | bytes):
-            raise ValueError(f"{what} must be a list of ids, not one {type(items).__name__}.")
-        whose = "ids of this export"
-        return [parse_id(item, self.is_integer, "an item id", whose) for item in items]
-
     def __repr__(self) -> str:
         """What was loaded, from where."""
         m = self.manifest
         what = f"{m['num_items']} items, k={self.k}" if self.k else "scores of rows"
         return f"Recommender({str(self.path)!r}: {m['model']}, {what})"
+
+
+def _warn(message: str) -> None:
+    """Warns at the line that calls `recommend` or `recommend_batch`."""
+    warnings.warn(message, stacklevel=5)
 
 
 def _listed(ids: Sequence[Any], most: int = 10) -> str:

@@ -1,111 +1,176 @@
-"""A DataFrame's columns as the raw values that a signature takes."""
+"""Requests: what a user gives, as the arrays that a signature takes.
+
+A request for recommendations names a history, a user and exclusions for each row. Any other request
+has columns by name.
+"""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tfrecs.data import Numeric, Vector
-from tfrecs.data.features.columns import is_missing, listed
-from tfrecs.data.log.ids import id_column
-from tfrecs.data.log.times import in_seconds, parse_times
+from tfrecs.serving.values import array_of, padded, parse_id
 
-_INT64 = np.iinfo(np.int64)
+Inputs = Mapping[str, Mapping[str, Any]]
 
 
-def request_of(
-    frame: pd.DataFrame, inputs: Mapping[str, Mapping[str, Any]], *, partial: bool = False
-) -> dict[str, np.ndarray]:
-    """Returns a request for the rows of a DataFrame; its values are read as training reads them.
+class Asked(NamedTuple):
+    """What a row of a request for recommendations names, all by raw ids."""
 
-    Args:
-        frame: The rows.
-        inputs: The inputs of the signature, as the manifest describes them.
-        partial: Whether a column that is not there counts as missing in every row.
+    history: list[Any]
+    user: Any
+    exclude: list[Any]
+
+
+def asked_rows(
+    histories: Iterable[Iterable[Any]],
+    users: Iterable[Any] | None,
+    exclude: Iterable[Iterable[Any]] | None,
+) -> list[Asked]:
+    """Returns the rows of a batch.
 
     Raises:
-        ValueError: If a column is not there, or holds what cannot be read.
+        ValueError: If there are not as many users or exclusions as histories, or a list of ids is
+            a string.
     """
-    wanted = {name: str(given["column"]) for name, given in inputs.items()}
-    missing = [column for column in wanted.values() if column not in frame.columns]
-    if missing and (not partial or len(missing) == len(wanted)):
+    rows = [id_list(history, "history") for history in histories]
+    who = [None] * len(rows) if users is None else list(users)
+    if exclude is None:
+        banned: list[list[Any]] = [[] for _ in rows]
+    else:
+        banned = [id_list(items, "exclude") for items in exclude]
+    if not len(rows) == len(who) == len(banned):
         raise ValueError(
-            f"The data have no column {', '.join(map(repr, missing))}, only "
-            f"{', '.join(map(repr, frame.columns))}."
+            f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
+            "exclusions: there must be one of each for everybody."
         )
-    nothing = pd.Series([None] * len(frame), dtype=object)
-    return {
-        name: raw_values(nothing if column in missing else frame[column], inputs[name])
-        for name, column in wanted.items()
-    }
+    return [Asked(*row) for row in zip(rows, who, banned, strict=True)]
 
 
-def raw_values(values: pd.Series, given: Mapping[str, Any]) -> np.ndarray:
-    """Returns the values of a column as an input takes them.
+def id_list(items: Iterable[Any], what: str) -> list[Any]:
+    """Returns ids as a list, and refuses a string, whose characters are no ids."""
+    if isinstance(items, str | bytes):
+        raise ValueError(f"{what} must be a list of ids, not one {type(items).__name__}.")
+    return list(items)
+
+
+def parsed(
+    asked: Asked, signature: Mapping[str, Inputs], model: str, whose: str = "this export"
+) -> Asked:
+    """Returns a row with ids in the signature's types.
 
     Args:
-        values: The column.
-        given: The input, as the manifest describes it.
+        asked: The row.
+        signature: What a server or a manifest says of `serving_default`.
+        model: The model's name, for an error.
+        whose: What has the ids, for an error.
+
+    Raises:
+        ValueError: If the model does not take what is given, nothing is given, or an id has
+            another type.
     """
-    kind, shape = given["kind"], given["shape"]
-    if kind == "Numeric":
-        return Numeric().encode(values)
-    if kind == "Vector":
-        return Vector(shape[1]).encode(values)
-    if kind == "Timestamp":
-        times, invalid = parse_times(values)
-        return np.where(invalid, given["missing"], in_seconds(times))
-    if kind == "Text":
-        return np.array(["" if is_missing(text) else str(text) for text in values], object)
-    if len(shape) == 1:
-        return _ids(values, given, given["missing"])
-    rows = [listed(row) for row in values]
-    lengths = np.array([len(row) for row in rows], np.int64)
-    longest = int(lengths.max(initial=0))
-    if shape[1] is not None:
-        if longest > shape[1]:
+    inputs = signature["inputs"]
+    knows_users = "user_id" in inputs
+    history, user, exclude = asked
+    if user is not None and not knows_users:
+        raise ValueError(f"{model} knows no users: give a history alone.")
+    if user is None and not history:
+        raise ValueError(
+            "The history is empty: give at least one item id."
+            if not knows_users
+            else "Neither history nor user: give at least one item id, or the user's."
+            if "history" in inputs
+            else "No user: give the user's id."
+        )
+    if user is not None:
+        is_integer = inputs["user_id"]["dtype"] == "int64"
+        user = parse_id(user, is_integer, "a user id", f"users of {whose}")
+    is_integer = signature["outputs"]["item_id"]["dtype"] == "int64"
+    history, exclude = (
+        [parse_id(item, is_integer, "an item id", f"ids of {whose}") for item in items]
+        for items in (history, exclude)
+    )
+    if history and "history" not in inputs:
+        raise ValueError(
+            f"{model} reads no history: give the user alone, and what else is not to be "
+            "recommended as exclude."
+        )
+    return Asked(history, user, exclude)
+
+
+def recommendation_request(
+    rows: Sequence[Asked], inputs: Inputs, history_width: int = 1
+) -> dict[str, np.ndarray]:
+    """Returns a request for recommendations.
+
+    Args:
+        rows: What `parsed` returned.
+        inputs: The inputs of `serving_default`; the request has these and no more.
+        history_width: The least width of histories.
+
+    Raises:
+        ValueError: If a row excludes more items than the model takes.
+    """
+    request = {}
+    if "history" in inputs:
+        histories = [row.history for row in rows]
+        request["history"] = padded(histories, history_width, "history", inputs["history"])
+    excluded = [list(dict.fromkeys(row.exclude)) for row in rows]
+    if "exclude" in inputs:
+        longest, width = max(map(len, excluded)), inputs["exclude"]["shape"][1]
+        if width is not None and longest > width:
             raise ValueError(
-                f"{given['column']} holds {longest} ids in a row, and this export takes at most "
-                f"{shape[1]}: give fewer, or export the model with more."
+                f"{longest} items are not to be recommended, and the served model takes {width} "
+                "exclusions."
             )
-        longest = shape[1]
-    dtype = np.int64 if given["dtype"] == "int64" else object
-    raw = np.full((len(rows), longest), given["missing"], dtype)
-    flat = pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
-    # Among items padding is none, while a value that is missing is one that nobody knows.
-    hole = given["unknown"] if kind in ("History", "Ids") else given["missing"]
-    if len(flat):
-        raw[np.arange(longest) < lengths[:, np.newaxis]] = _ids(flat, given, hole)
-    return raw
+        request["exclude"] = padded(excluded, width or 1, "exclude", inputs["exclude"])
+    elif any(excluded):
+        raise ValueError("The served model takes no exclusions: export it with an input for them.")
+    if "user_id" in inputs:
+        request["user_id"] = array_of([row.user for row in rows], "user_id", inputs["user_id"])
+    return request
 
 
-def _ids(values: pd.Series, given: Mapping[str, Any], hole: Any) -> np.ndarray:
-    """Raw ids in the type that the export has them in; `hole` where one is missing."""
-    if values.dtype == bool:
-        values = values.astype(object).map(str)
-    column, missing = id_column(values, given["column"])
-    if given["dtype"] == "int64":
-        if isinstance(column, np.ndarray):
-            raw = column.copy()
-        else:
-            whole = [_whole(text, given["unknown"]) for text in column.categories]
-            raw = np.array([*whole, 0], np.int64)[column.codes]
-        raw[raw == given["missing"]] = given["unknown"]
-    elif isinstance(column, np.ndarray):
-        raw = column.astype(str).astype(object)
-    else:
-        raw = np.array([*column.categories, ""], object)[column.codes]
-    raw[missing] = hole
-    return raw
+def column_request(
+    rows: Any,
+    inputs: Inputs,
+    *,
+    read: Callable[..., np.ndarray],
+    required: Collection[str] | None = None,
+    history_width: int = 1,
+) -> dict[str, np.ndarray]:
+    """Returns a request of columns.
 
+    Args:
+        rows: A DataFrame, or columns by name.
+        inputs: The inputs of the signature.
+        read: How values are read: `array_of` or `as_trained`.
+        required: Names of the inputs that need a column; None for all. At least one input needs
+            one, and every value of a column that is not there is missing.
+        history_width: The least width of histories.
 
-def _whole(text: str, unknown: int) -> int:
-    """The integer that a string reads as, by the rule of raw ids."""
-    if re.fullmatch(r"0|-?[1-9][0-9]*", text) and _INT64.min <= int(text) <= _INT64.max:
-        return int(text)
-    return unknown
+    Raises:
+        ValueError: If a column is missing, differs from others in length, or cannot be read.
+    """
+    columns = {key: str(given.get("column", key)) for key, given in inputs.items()}
+    missing = {key: column for key, column in columns.items() if column not in rows}
+    lacking = [c for key, c in missing.items() if required is None or key in required]
+    if len(missing) == len(columns):
+        lacking = lacking or list(columns.values())
+    if lacking:
+        raise ValueError(
+            f"The data have no column {', '.join(map(repr, lacking))}, only "
+            f"{', '.join(map(repr, rows))}."
+        )
+    there = {key: rows[column] for key, column in columns.items() if key not in missing}
+    sizes = {columns[key]: len(values) for key, values in there.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"Columns differ in length: {sizes}.")
+    nothing = [None] * next(iter(sizes.values()))
+    widths = {"history": history_width}
+    return {
+        key: read(there.get(key, nothing), columns[key], given, widths.get(key, 1))
+        for key, given in inputs.items()
+    }

@@ -12,10 +12,10 @@ import numpy as np
 
 from tfrecs.serving.client.answers import check_recommendations
 from tfrecs.serving.client.connection import Connection
-from tfrecs.serving.client.requests import as_arrays, recommendation_request, row_request
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.versions import find_export
-from tfrecs.serving.plain_requests import rows_of_users
+from tfrecs.serving.requests import asked_rows, column_request, parsed, recommendation_request
+from tfrecs.serving.values import array_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +120,6 @@ class Client:
                 no history, or takes fewer exclusions or none, or an id is no integer though the
                 model's are.
         """
-        if isinstance(history, str | bytes):
-            raise ValueError(f"history must be a list of ids, not one {type(history).__name__}.")
         return self.recommend_batch([history], k, users=[user], exclude=[exclude], timeout=timeout)[
             0
         ]
@@ -153,13 +151,15 @@ class Client:
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k must be a positive integer, not {k!r}.")
-        rows, who, banned = rows_of_users(map(list, histories), users, exclude)
-        banned = list(map(list, banned))
+        rows = asked_rows(histories, users, exclude)
         if not rows:
             return []
 
         def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
-            return recommendation_request(rows, who, banned, signature, self.history_width)
+            if "item_id" not in signature["outputs"]:
+                raise ValueError("The served model recommends nothing: use Client.score.")
+            asked = [parsed(row, signature, "The served model", "the served model") for row in rows]
+            return recommendation_request(asked, signature["inputs"], self.history_width)
 
         answer = self._connection.ask("serving_default", request, self._seconds(timeout))
         check_recommendations(answer, self._items, self._connection.transport.where)
@@ -263,11 +263,7 @@ class Client:
         Raises:
             ServingError: The server refuses, or cannot be reached in time.
         """
-
-        def arrays(signatures: Mapping[str, Any]) -> dict[str, np.ndarray]:
-            return as_arrays(inputs, signatures.get(signature, {"inputs": {}})["inputs"])
-
-        return self._connection.predict(signature, arrays, self._seconds(timeout))
+        return self._connection.predict(signature, inputs, self._seconds(timeout))
 
     def metadata(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Asks the server about the model, also where an answer is cached.
@@ -330,7 +326,13 @@ class Client:
             inputs = {
                 key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()
             }
-            return row_request(name, rows, inputs, self.history_width)
+            required = {"candidates"} if "candidates" in inputs else None
+            # The export knows the features that are not given.
+            if name.endswith("_vectors"):
+                required = set()
+            return column_request(
+                rows, inputs, read=array_of, required=required, history_width=self.history_width
+            )
 
         return self._connection.ask(name, request, self._seconds(timeout))
 

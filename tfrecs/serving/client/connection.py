@@ -95,20 +95,14 @@ class Connection:
         version, self._signatures = self.transport.metadata(deadline)
         return version, self._signatures
 
-    def predict(self, name: str, request: Request, seconds: float) -> dict[str, np.ndarray]:
-        """Asks a signature as it is, in one request.
-
-        Args:
-            name: The signature's name.
-            request: Makes the request from what the server says of all signatures.
-            seconds: How long the whole call may take.
-
-        Raises:
-            ServingError: The server refuses, or cannot be reached in time.
-        """
+    def predict(
+        self, name: str, inputs: Mapping[str, Any], seconds: float
+    ) -> dict[str, np.ndarray]:
+        """Asks a signature in one request of the given arrays or lists."""
         deadline = Deadline(seconds, self.transport.where)
         signatures = self._signatures or self._asked(deadline)[1]
-        return self.transport.predict(name, request(signatures), signatures, deadline)
+        wanted = signatures.get(name, {"inputs": {}})["inputs"]
+        return self.transport.predict(name, _arrays(inputs, wanted), signatures, deadline)
 
     def status(self, seconds: float) -> list[dict[str, Any]]:
         """Returns the state of each version, the newest first.
@@ -150,6 +144,20 @@ class Connection:
         if not parts:
             return _nothing(outputs)
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _arrays(
+    inputs: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Inputs as arrays; a list has no type, and gets the input's if it fits."""
+    arrays = {}
+    for name, values in inputs.items():
+        array, dtype = np.asarray(values), wanted.get(name, {}).get("dtype")
+        if not isinstance(values, np.ndarray) and dtype not in (None, "string"):
+            fits = not array.size or np.can_cast(array.dtype, dtype, "same_kind")
+            array = array.astype(dtype) if fits else array
+        arrays[name] = array.astype(object) if array.dtype.kind in "US" else array
+    return arrays
 
 
 def _nothing(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:

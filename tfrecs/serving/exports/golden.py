@@ -28,7 +28,8 @@ from tfrecs.data import (
 )
 from tfrecs.serving.exports.raw_ids import padding_id, unknown_id
 from tfrecs.serving.folder.replay import ask, difference, load
-from tfrecs.serving.requests import request_of
+from tfrecs.serving.requests import column_request
+from tfrecs.serving.values import as_trained
 
 if TYPE_CHECKING:
     from tfrecs.models import Model
@@ -72,7 +73,7 @@ def answered(
     entries = []
     for golden in goldens:
         described = manifest["signatures"][golden.signature]
-        request = request_of(golden.frame, described["inputs"])
+        request = column_request(golden.frame, described["inputs"], read=as_trained)
         if "history" in request and golden.signature == "serving_default":
             request["history"] = _padded_both_ways(
                 request["history"], described["inputs"]["history"]["missing"]

@@ -239,6 +239,10 @@ def check_fields(manifest: dict[str, Any], path: Path) -> None:
         for tensors in sides:
             for tensor, described in tensors.items():
                 need(_describes(described), f"signatures.{name}.{tensor}")
+    if "k" in manifest:
+        default = signatures["serving_default"]
+        need("item_id" in default["outputs"], "signatures.serving_default")
+        need("user_id" not in default["inputs"] or "num_users" in manifest, "num_users")
     goldens = manifest.get("golden")
     need(isinstance(goldens, list) and goldens, "golden", "is missing or empty")
     assert isinstance(goldens, list)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecs.serving.plain_requests import NOBODY, array_of, parse_id
+from tfrecs.serving.values import NOBODY, array_of, parse_id
 
 IDS = {"dtype": "int64", "shape": [None]}
 LISTS = {"dtype": "int64", "shape": [None, None]}
