@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrecs.serving.client.answers import ServingError
     from tfrecs.serving.client.client import Client
-    from tfrecs.serving.client.errors import ServingError
     from tfrecs.serving.exports.exporter import export
-    from tfrecs.serving.exports.vector_files import write_vectors
+    from tfrecs.serving.exports.vectors import write_vectors
     from tfrecs.serving.folder.replay import verify
-    from tfrecs.serving.index.blocks import BlockTopK
+    from tfrecs.serving.index.exact import BlockTopK
     from tfrecs.serving.recommender import Recommender
 
 __all__ = [
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 _FILES = {
-    "BlockTopK": "index.blocks",
+    "BlockTopK": "index.exact",
     "Client": "client.client",
     "Recommender": "recommender",
-    "ServingError": "client.errors",
+    "ServingError": "client.answers",
     "export": "exports.exporter",
     "verify": "folder.replay",
-    "write_vectors": "exports.vector_files",
+    "write_vectors": "exports.vectors",
 }
 
 

@@ -1,29 +1,85 @@
-"""What a server says: a model's signatures, and answers, which are checked."""
+"""What a server says: errors, a model's signatures, and answers, which are checked."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.client.errors import ServingError
+Signatures = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 # The most bytes of an answer: some millions of scores.
 LARGEST = 1 << 28
+_REMEDIES = {
+    "DEADLINE_EXCEEDED": "Give a longer timeout, or ask for fewer rows at once.",
+    "NOT_FOUND": "Is the model's name right, and is a version of it loaded? See Client.status().",
+    "UNAVAILABLE": "Is a server running at that address, and is this its port of gRPC or of REST?",
+}
+
+
+class ServingError(RuntimeError):
+    """A server refused a request, or could not be reached.
+
+    Args:
+        code: A code of gRPC, by its name.
+        message: What the server says, or what went wrong on the way to it.
+        where: The address.
+
+    Attributes:
+        code: Among others `"NOT_FOUND"` (no such model or version), `"FAILED_PRECONDITION"` (no
+            such signature, or inputs that cannot be batched together), `"INVALID_ARGUMENT"` (wrong
+            inputs, or an unknown label), `"DEADLINE_EXCEEDED"` (the timeout), `"UNAVAILABLE"` (no
+            server, or one with too much to do). REST tells it by the HTTP status, where
+            `"INVALID_ARGUMENT"` stands for `"FAILED_PRECONDITION"` too.
+        message: What the server says.
+
+    Example:
+        >>> from tfrecs.serving import ServingError
+        >>> error = ServingError("NOT_FOUND", "Servable not found", "localhost:8500")
+        >>> error.code, error.message
+        ('NOT_FOUND', 'Servable not found')
+    """
+
+    def __init__(self, code: str, message: str, where: str) -> None:
+        remedy = f" {_REMEDIES[code]}" if code in _REMEDIES else ""
+        super().__init__(f"{code} from {where}: {message.rstrip('.')}.{remedy}")
+        self.code = code
+        self.message = message
+
+
+class Deadline:
+    """Counts down the seconds of a call to the server `where`, over all its requests."""
+
+    def __init__(self, seconds: float, where: str) -> None:
+        self._seconds, self._where = seconds, where
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; raises the `ServingError` of `passed` if none are."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise self.passed()
+        return left
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._end
+
+    def passed(self) -> ServingError:
+        """The error of a call that took too long."""
+        return ServingError(
+            "DEADLINE_EXCEEDED", f"No answer within {self._seconds:g} s", self._where
+        )
 
 
 @contextlib.contextmanager
 def understood(where: str) -> Iterator[None]:
-    """Turns any error in reading an answer into a fault of the server.
-
-    Args:
-        where: The server.
-
-    Raises:
-        ServingError: If the answer does not have the form of TensorFlow Serving.
-    """
+    """Turns any error in reading an answer of the server `where` into a `ServingError`."""
     try:
         yield
     except ServingError:
@@ -41,13 +97,7 @@ def check_answer(
     rows: int,
     where: str,
 ) -> None:
-    """Refuses an answer that is not what the signature says.
-
-    Args:
-        answer: Arrays by the names of outputs.
-        outputs: What the signature says of its outputs.
-        rows: How many rows were asked for.
-        where: The server.
+    """Refuses an answer to `rows` rows that is not what the signature says of its outputs.
 
     Raises:
         ServingError: If an output is missing or strange, or has another type or shape.
@@ -97,8 +147,6 @@ def _strange(what: str, where: str) -> ServingError:
     return ServingError("INTERNAL", f"The answer is not the model's: {what}", where)
 
 
-Signatures = dict[str, dict[str, dict[str, dict[str, Any]]]]
-
 _NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 
@@ -108,13 +156,6 @@ def signatures_of(served: Mapping[str, Any]) -> Signatures:
     Args:
         served: A `SignatureDefMap` as JSON has it. In the shapes returned None is any size, and a
             shape of None any rank.
-
-    Example:
-        >>> size = {"dim": [{"size": "-1"}, {"size": "4"}]}
-        >>> info = {"name": "served:0", "dtype": "DT_INT64", "tensor_shape": size}
-        >>> signatures = signatures_of({"signature_def": {"best": {"outputs": {"item_id": info}}}})
-        >>> signatures["best"]["outputs"]
-        {'item_id': {'dtype': 'int64', 'shape': [None, 4]}}
     """
     return {
         name: {way: _tensors(signature.get(way, {})) for way in ("inputs", "outputs")}

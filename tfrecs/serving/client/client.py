@@ -26,29 +26,30 @@ _LOWEST = float(np.finfo(np.float32).min)
 class Client:
     """Asks a TensorFlow Serving server for an export, by gRPC or by REST: raw ids in and out.
 
-    It answers as `Recommender` does, for an export that is somewhere else. What the model takes,
-    integers or strings, with users or without, it learns from the server at the first request, and
-    again when a new version of the model has taken over. REST needs neither TensorFlow nor another
+    It has the methods of `Recommender`, for an export that is somewhere else. At the first request,
+    and again when a new version of the model has taken over, it asks the server what the model
+    takes: integers or strings, with users or without. REST needs neither TensorFlow nor another
     package; gRPC, which is faster, needs the extra `serving`.
 
-    A server does not tell which ids the model knows, so unknown ones are skipped without a warning,
-    and an unknown user is one that the model was not trained on. Threads may share a client.
+    A server does not tell which ids the model knows: it skips unknown ones without a warning, and
+    answers for an unknown user as for one that the model was not trained on. Threads may share a
+    client.
 
     Args:
         address: `"host:8500"` for gRPC, `"http://host:8501"` or `"https://.."` for REST.
         model: The model's name on the server.
-        version: Which version to ask; by default the newest that the server has.
+        version: The version to ask; None for the newest that the server has.
         label: The label of the version to ask, instead of its number.
         timeout: Seconds that a whole call may take, however many requests it makes; each method
             takes its own too.
-        batch_size: The most rows of one request; more are asked for in several. A server that
+        batch_size: The most rows of one request; more rows make several requests. A server that
             batches refuses more than its `max_batch_size`, 128 in `docker/`.
-        history_width: Fill histories up to this length, as all clients of a server that batches
-            must: it puts only those of one length together. The model's `max_history` is enough;
-            longer histories are sent as they are. `candidates` of `score` must then be equally many
-            in all requests: an id that nobody has, or None, fills them up.
-        export: The export that is served, or the folder of its versions, where that is at hand: its
-            manifest says what the server does not, the names of columns that TensorFlow would not
+        history_width: The least length of histories, to which shorter ones are filled up. A server
+            that batches puts only histories of one length together, so all its clients should give
+            the model's `max_history`; longer histories are sent in full. `candidates` of `score`
+            must then be equally many in all requests: None, or an id that nobody has, fills them.
+        export: The export that is served, or the folder of its versions, where it is at hand. Its
+            manifest tells what the server does not: the names of columns that TensorFlow would not
             take, what stands for a missing integer feature, and which items an answer may hold.
         credentials: `grpc.ChannelCredentials` of a server with TLS.
 
@@ -98,26 +99,13 @@ class Client:
         exclude: Iterable[Any] = (),
         timeout: float | None = None,
     ) -> list[tuple[int | str, float]]:
-        """Recommends items to somebody with this history.
-
-        Args:
-            history: Raw ids of what they interacted with, oldest first. Where the model's ids are
-                integers, strings of digits are read as such. Of users by their id alone the export
-                knows what they have, and takes no history.
-            k: How many items to recommend; at most as many as the export answers with.
-            user: Raw id of who they are, for models that know users.
-            exclude: Raw ids of more items that are not to be recommended.
-            timeout: Seconds to wait, instead of the client's.
-
-        Returns:
-            `(raw id, score)` of the best items outside `exclude` and, unless the export has
-            `recommend_known`, what the user has; best first; fewer than `k` where fewer are left.
+        """Recommends items to somebody with this history; see `Recommender.recommend`.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached in time.
+            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
             ValueError: The model recommends nothing, `k` is less than 1 or more than the export
-                answers with, there is neither history nor user, the model knows no users, or reads
-                no history, or takes fewer exclusions or none, or an id is no integer though the
+                answers with, there is neither history nor user, the model knows no users, reads no
+                history, or takes fewer exclusions or none, or an id is no integer though the
                 model's are.
         """
         return self.recommend_batch([history], k, users=[user], exclude=[exclude], timeout=timeout)[
@@ -133,20 +121,10 @@ class Client:
         exclude: Iterable[Iterable[Any]] | None = None,
         timeout: float | None = None,
     ) -> list[list[tuple[int | str, float]]]:
-        """Recommends items to several at once.
-
-        Args:
-            histories: A history each, as `recommend` takes it.
-            k: How many items to recommend to each.
-            users: A user each, None for an unknown one.
-            exclude: Items that are not to be recommended, a list each.
-            timeout: Seconds that the whole call may take, instead of the client's.
-
-        Returns:
-            What `recommend` gives, for each.
+        """Recommends items to several users at once; see `Recommender.recommend_batch`.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached in time.
+            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
             ValueError: As `recommend`; or there are not as many users or lists as histories.
         """
         if not isinstance(k, Integral) or k < 1:
@@ -179,21 +157,13 @@ class Client:
     def score(
         self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
     ) -> np.ndarray | dict[str, np.ndarray]:
-        """Scores candidates of users, or, for exports of `DeepCross`, predicts the label of rows.
+        """Scores candidates of users, or predicts the label of rows; see `Recommender.score`.
 
-        Args:
-            rows: Columns of raw values, a row each. Of users: `candidates`, lists of item ids, and
-                `history` or `user_id` or both, as far as the model reads them. Of `DeepCross`:
-                every column that the model reads.
-            timeout: Seconds that the whole call may take, instead of the client's.
-
-        Returns:
-            float32 `[rows, candidates]`, the least float32 where an item is unknown or a list was
-            shorter; of `DeepCross` `[rows]`, or with several heads one a head, by the output's
-            name.
+        A column of histories or users may be left out beside `candidates`. Several heads are named
+        by the outputs of the signature.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached in time.
+            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
             ValueError: The export has no such signature, or a column is missing or cannot be read.
         """
         answer = self._ask("score", rows, timeout)
@@ -202,19 +172,10 @@ class Client:
     def query_vectors(
         self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
     ) -> np.ndarray:
-        """Returns the vectors of users, known and new, for exports of models of vectors.
-
-        Args:
-            rows: Columns, a user each: `user_id`, `history` (lists of item ids, oldest first) and
-                the raw features of users, as far as the model reads them. Features that are
-                missing, or a column that is not there, are those that the export has of the user.
-            timeout: Seconds that the whole call may take, instead of the client's.
-
-        Returns:
-            float32 `[rows, dim]`: the product with an item's vector is the score.
+        """Returns the vectors of users, known and new; see `Recommender.query_vectors`.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached in time.
+            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
             ValueError: The export has no such signature, none of its columns is there, or one
                 cannot be read.
         """
@@ -223,19 +184,10 @@ class Client:
     def item_vectors(
         self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
     ) -> np.ndarray:
-        """Returns the vectors of items, known and new, for exports of models of vectors.
-
-        Args:
-            rows: Columns, an item each: `item_id` and the raw features of items, where the model
-                reads some. Features that are missing, or a column that is not there, are those that
-                the export has of the item.
-            timeout: Seconds that the whole call may take, instead of the client's.
-
-        Returns:
-            float32 `[rows, dim]`; zeros for an unknown item of a model without features.
+        """Returns the vectors of items, known and new; see `Recommender.item_vectors`.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached in time.
+            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
             ValueError: The export has no such signature, none of its columns is there, or one
                 cannot be read.
         """
@@ -248,10 +200,10 @@ class Client:
         *,
         timeout: float | None = None,
     ) -> dict[str, np.ndarray]:
-        """Asks any signature of any model as it is: nothing is filled up, split or left out.
+        """Asks any signature of any model: nothing is filled up, split or left out.
 
         Args:
-            inputs: By the names of inputs: arrays of their very types, strings as objects, or
+            inputs: By the names of inputs: arrays of the inputs' types, strings as objects, or
                 lists.
             signature: The signature's name.
             timeout: Seconds to wait, instead of the client's.
@@ -266,19 +218,15 @@ class Client:
         return self._connection.predict(signature, inputs, self._seconds(timeout))
 
     def metadata(self, *, timeout: float | None = None) -> dict[str, Any]:
-        """Asks the server about the model, also where an answer is cached.
-
-        Args:
-            timeout: Seconds to wait, instead of the client's.
+        """Asks the server about the model, also where an earlier answer is kept.
 
         Returns:
-            `{"version": .., "signatures": ..}`; the signatures have the form of the
-            export's manifest: `{name: {"inputs": {name: {"dtype": .., "shape": ..}}, "outputs":
-            ..}}`, where None is any size.
+            `{"version": .., "signatures": ..}`; the signatures have the form of the export's
+            manifest, `{name: {"inputs": {name: {"dtype": .., "shape": ..}}, "outputs": ..}}`, with
+            None for any size.
 
         Raises:
-            ServingError: There is no such model or version, or the server cannot be reached in
-                time.
+            ServingError: There is no such model or version, or no answer within `timeout` seconds.
         """
         version, signatures = self._connection.metadata(self._seconds(timeout))
         return {"version": version, "signatures": signatures}
@@ -286,17 +234,13 @@ class Client:
     def status(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Returns the state of each version that the server knows of, the newest first.
 
-        Args:
-            timeout: Seconds to wait, instead of the client's.
-
         Returns:
-            `{"version": .., "state": .., "code": .., "message": ..}` each. A state of "AVAILABLE"
-            answers; "START", "LOADING", "UNLOADING" and "END" do not, and where loading failed,
-            `code` and `message` say why.
+            `{"version": .., "state": .., "code": .., "message": ..}` each. A version that is
+            "AVAILABLE" answers; one that is "START", "LOADING", "UNLOADING" or "END" does not, and
+            where loading failed, `code` and `message` say why.
 
         Raises:
-            ServingError: There is no such model or version, or the server cannot be reached in
-                time.
+            ServingError: There is no such model or version, or no answer within `timeout` seconds.
         """
         return self._connection.status(self._seconds(timeout))
 

@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.client.answers import Signatures, check_answer, understood
-from tfrecs.serving.client.errors import Deadline, ServingError
+from tfrecs.serving.client.answers import (
+    Deadline,
+    ServingError,
+    Signatures,
+    check_answer,
+    understood,
+)
 from tfrecs.serving.client.rest import RestTransport
 
 Request = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
@@ -18,19 +23,9 @@ _STALE = frozenset({"FAILED_PRECONDITION", "INVALID_ARGUMENT"})
 
 
 class Connection:
-    """Asks one model of one server, and keeps in mind what its signatures take.
+    """Asks one model of one server, and remembers what its signatures take.
 
-    Args:
-        address: `host:port` for gRPC, `http://..` or `https://..` for REST.
-        model: The model's name.
-        version: Which version to ask; None for the newest.
-        label: The label of the version, instead of its number.
-        batch_size: The most rows of one request.
-        credentials: Of a secure channel of gRPC.
-
-    Raises:
-        ValueError: An argument is out of range, or does not go with another.
-        ImportError: gRPC is asked for, and its stubs are not installed.
+    Takes the arguments of `Client` and raises its errors.
     """
 
     def __init__(
@@ -59,7 +54,7 @@ class Connection:
         self._signatures: Signatures = {}
 
     def ask(self, name: str, request: Request, seconds: float) -> dict[str, np.ndarray]:
-        """Asks a signature; once more where the model that is served now takes other inputs.
+        """Asks a signature, and asks again where the model that is served now takes other inputs.
 
         Args:
             name: The signature's name.
@@ -84,11 +79,7 @@ class Connection:
         return self._sent(name, newest, request, deadline)
 
     def metadata(self, seconds: float) -> tuple[int, Signatures]:
-        """Asks the server for the version and its signatures, also where they are cached.
-
-        Args:
-            seconds: How long to wait.
-        """
+        """Asks the server for the version and its signatures, also where they are kept."""
         return self._asked(Deadline(seconds, self.transport.where))
 
     def _asked(self, deadline: Deadline) -> tuple[int, Signatures]:
@@ -105,11 +96,7 @@ class Connection:
         return self.transport.predict(name, _arrays(inputs, wanted), signatures, deadline)
 
     def status(self, seconds: float) -> list[dict[str, Any]]:
-        """Returns the state of each version, the newest first.
-
-        Args:
-            seconds: How long to wait.
-        """
+        """Returns the state of each version, the newest first."""
         found = []
         where = self.transport.where
         versions = self.transport.status(Deadline(seconds, where))

@@ -7,8 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.client.answers import LARGEST, Signatures, signatures_of, understood
-from tfrecs.serving.client.errors import Deadline, ServingError
+from tfrecs.serving.client.answers import (
+    LARGEST,
+    Deadline,
+    ServingError,
+    Signatures,
+    signatures_of,
+    understood,
+)
 
 _OPTIONS = [
     # gRPC's own limit of 4 MB is for both ways: about 5,000 rows of a hundred items and scores.
@@ -25,9 +31,9 @@ class GrpcTransport:
     Args:
         address: `host:port`, or another target of gRPC.
         model: The model's name.
-        version: Which version to ask; None for the newest.
+        version: The version to ask; None for the newest.
         label: The version's label, instead of its number.
-        credentials: Of a secure channel (`grpc.ChannelCredentials`); None for plain text.
+        credentials: `grpc.ChannelCredentials` of a secure channel; None for plain text.
 
     Raises:
         ImportError: The stubs are not installed.
@@ -82,14 +88,7 @@ class GrpcTransport:
         signatures: Signatures,
         deadline: Deadline,
     ) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature.
-
-        Args:
-            signature: Its name.
-            inputs: What it takes; strings as objects.
-            signatures: What the server says of its signatures; an answer has its types with it.
-            deadline: By when the answer must be there.
-        """
+        """Returns the outputs of a signature; the answer itself tells their types."""
         request = self._messages[0].PredictRequest(model_spec=self._spec)
         request.model_spec.signature_name = signature
         for name, values in inputs.items():

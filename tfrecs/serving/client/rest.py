@@ -16,8 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.serving.client.answers import LARGEST, Signatures, signatures_of, understood
-from tfrecs.serving.client.errors import Deadline, ServingError
+from tfrecs.serving.client.answers import (
+    LARGEST,
+    Deadline,
+    ServingError,
+    Signatures,
+    signatures_of,
+    understood,
+)
 
 # The server's own table, backwards; 400 may be FAILED_PRECONDITION or OUT_OF_RANGE as well.
 _CODES = {
@@ -43,7 +49,7 @@ class RestTransport:
     Args:
         address: `http://host:port` or `https://..`; a path before `/v1` is kept.
         model: The model's name.
-        version: Which version to ask; None for the newest.
+        version: The version to ask; None for the newest.
         label: The version's label, instead of its number.
     """
 
@@ -62,14 +68,7 @@ class RestTransport:
         signatures: Signatures,
         deadline: Deadline,
     ) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature.
-
-        Args:
-            signature: Its name.
-            inputs: What it takes; strings as objects.
-            signatures: What the server says of its signatures.
-            deadline: By when the answer must be there.
-        """
+        """Returns the outputs of a signature, whose types `signatures` tells."""
         # By columns: an object for each row would repeat the names, and rows of one input alone
         # have another form.
         columns = {name: values.tolist() for name, values in inputs.items()}
@@ -94,7 +93,7 @@ class RestTransport:
             return list(self._json("", None, deadline)["model_version_status"])
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: no connection is held open."""
 
     def _json(self, path: str, body: bytes | None, deadline: Deadline) -> dict[str, Any]:
         text = self._text(path, body, deadline)
@@ -130,10 +129,7 @@ class RestTransport:
 class _Cut:
     """Cuts the connection when the deadline passes, however slowly the server drips.
 
-    A socket's own timeout begins again with every byte.
-
-    Args:
-        deadline: The deadline.
+    A socket's own timeout starts again with every byte.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -174,7 +170,7 @@ class _Cut:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """TensorFlow Serving sends nobody elsewhere, and a request would lose its body on the way."""
+    """Refuses redirects: TensorFlow Serving sends none, and a request would lose its body."""
 
     def redirect_request(self, *arguments: Any) -> None:
         """Follows none."""

@@ -15,7 +15,6 @@ from tfrecs._paths import plain_path
 from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
-from tfrecs.serving.exports.known_items import check_known_items
 from tfrecs.serving.exports.raw_ids import VocabularyFiles
 from tfrecs.serving.exports.served import Served
 from tfrecs.serving.exports.warmup import write_warmup
@@ -219,3 +218,52 @@ def _check_index(model: Model, index: str) -> None:
 
 def _is_finite(weight: tf.Variable) -> bool:
     return not weight.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(weight)))
+
+
+def check_known_items(
+    model: Model, known_items: Histories | None, recommend_known: bool
+) -> Histories | None:
+    """Returns the known items that an export of the model holds; None for none.
+
+    Args:
+        model: The model.
+        known_items: What `export` was given.
+        recommend_known: Whether known items may be recommended.
+
+    Raises:
+        ValueError: If they are missing, not needed, or of other users and items than the model's.
+    """
+    name = type(model).__name__
+    if not model.needs_known_items:
+        if known_items is not None:
+            raise ValueError(
+                f"known_items are of no use to an export of {name}: requests say what a user has."
+            )
+        return None
+    if recommend_known:
+        if known_items is not None:
+            raise ValueError(
+                "known_items are left out of the answers, and recommend_known=True keeps them in: "
+                "give one of the two."
+            )
+        return None
+    if known_items is None:
+        raise ValueError(
+            f"{name} reads no history, so that its export must hold what each user has, to leave "
+            "it out of the answers: give known_items=split.known_items(). Or let known items be "
+            "recommended, by recommend_known=True."
+        )
+    users = model.users
+    assert users is not None
+    if len(known_items) != len(users) + 1 or len(known_items[0]):
+        raise ValueError(
+            f"known_items has {len(known_items)} rows for {len(users)} users: there must be an "
+            "empty row 0, then one for each user id, as split.known_items() gives them."
+        )
+    items = known_items.values
+    outside = (items < 1) | (items > model.num_items)
+    if outside.any():
+        raise ValueError(
+            f"known_items holds {items[outside][0]}: item ids go from 1 to {model.num_items}."
+        )
+    return known_items.distinct()

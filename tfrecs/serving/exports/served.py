@@ -8,11 +8,9 @@ from tfrecs._keras import tf
 from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
-from tfrecs.serving.exports.known_items import KnownItemsTable
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.exports.scores import CandidateScores, RowScores
+from tfrecs.serving.exports.scores import CandidateScores, KnownItemsTable, RowScores, TopItems
 from tfrecs.serving.exports.signature import RawQueries
-from tfrecs.serving.exports.top_items import TopItems
 from tfrecs.serving.exports.vectors import Vectors
 from tfrecs.serving.index.exact import ItemTable
 from tfrecs.serving.index.scann import ScannIndex
