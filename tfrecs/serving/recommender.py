@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from tfrecs.serving.folder.manifest import read_manifest
+from tfrecs.serving.folder.manifest import raw_ids, read_manifest
 from tfrecs.serving.folder.replay import ask, load
 from tfrecs.serving.folder.versions import find_export
 from tfrecs.serving.requests import (
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Recommender:
     """Answers from an export: the items to recommend after a history, scores of rows, vectors.
 
-    `recommend` needs TensorFlow alone; what takes a DataFrame reads it as training did, by
-    `tfrecs.data`.
+    `recommend` needs TensorFlow alone. The methods that take a DataFrame read it as training did,
+    by `tfrecs.data`.
 
     Args:
         path: An export, or the folder of its versions, whose newest is read.
@@ -73,27 +73,28 @@ class Recommender:
         """Recommends items to somebody with this history.
 
         Args:
-            history: Raw ids of what they interacted with, oldest first. Where the export's ids are
-                integers, strings of digits are read as such. Of users by their id alone the export
-                knows what they have, and takes no history.
+            history: Raw ids of their items, oldest first. Where the export has integers, strings of
+                digits are read as such. Leave it out for an export that knows users by their id
+                alone.
             k: How many items to recommend; at most the export's own k.
-            user: Raw id of who they are, for exports that know users; None for an unknown user.
+            user: Raw id of the user, for exports that know users; None for an unknown user.
             exclude: Raw ids of more items never to be recommended; unknown ones are no mistake.
 
         Returns:
-            `(raw id, score)` of the best items outside `exclude` and, unless the export has
-            `recommend_known`, what the user has; best first; fewer than `k` where fewer are left.
+            `(raw id, score)` of the best items, best first, without those of `exclude` and, unless
+            the export has `recommend_known`, those that the user has; fewer than `k` where fewer
+            are left.
 
         Raises:
-            ValueError: The export scores rows alone, `k` is less than 1 or more than the export
-                answers with, the history is empty or holds no known id (for exports that know
-                users: and there is no user), the export reads no history and there is one, the user
-                is unknown or the export knows none, an id is no integer though the export's are, or
-                there are more items to exclude than the export takes.
+            ValueError: The export only scores rows, `k` is less than 1 or more than the export
+                answers with, the history is empty or holds no known id (and no user is given), the
+                export reads no history and one is given, the user is unknown or the export knows
+                none, an id is no integer though the export's are, or there are more items to
+                exclude than the export takes.
 
         Warns:
-            UserWarning: Unknown ids were ignored; it names them. `unknown` tells them beforehand.
-                Or a user is given without a history, which the export reads.
+            UserWarning: Unknown ids were ignored; it names them, and `unknown` tells them
+                beforehand. Or a user is given without a history, which the export reads.
         """
         return self._recommended(asked_rows([history], [user], [exclude]), k)[0]
 
@@ -114,7 +115,7 @@ class Recommender:
             exclude: Items that are not to be recommended, a list each.
 
         Returns:
-            What `recommend` gives, for each.
+            The answers of `recommend`.
 
         Raises:
             ValueError: As `recommend`; or there are not as many users or lists as histories.
@@ -194,10 +195,9 @@ class Recommender:
                 and unknown values are allowed.
 
         Returns:
-            float32 `[rows, c]`, the scores by which is recommended, and the least float32 for
+            float32 `[rows, c]`, the scores that rank recommendations, and the least float32 for
             unknown items and beyond the end of a shorter list. For `DeepCross` `[rows]`, as
-            `model.predict` gives for the encoded rows; with several heads one a head, by the label
-            that it predicts.
+            `model.predict` gives for the encoded rows; with several heads one array by label.
 
         Raises:
             ValueError: The export has no such signature, or a column is missing or cannot be read.
@@ -213,8 +213,8 @@ class Recommender:
 
         Args:
             frame: A row a user: `user_id`, `history` (lists of item ids, oldest first) and the raw
-                features of users, as far as the model reads them. Features that are missing, or a
-                column that is not there, are those that the export has of the user.
+                features of users, as far as the model reads them. Missing features and columns fall
+                back to the stored values for the user.
 
         Returns:
             float32 `[rows, dim]`: the product with an item's vector is the score.
@@ -223,15 +223,15 @@ class Recommender:
             ValueError: The export has no such signature, none of its columns is there, or one
                 cannot be read.
         """
-        return self._ask("query_vectors", frame, partial=True)["vector"]
+        return self._ask("query_vectors", frame, required=())["vector"]
 
     def item_vectors(self, frame: Columns) -> np.ndarray:
         """Returns the vectors of items, known and new, for exports of models of vectors.
 
         Args:
             frame: A row an item: `item_id` and the raw features of items, where the model reads
-                some. Features that are missing, or a column that is not there, are those that the
-                export has of the item. A new item is one whose id the export does not know.
+                some. Missing features and columns fall back to the stored values for the item. A
+                new item is one whose id the export does not know.
 
         Returns:
             float32 `[rows, dim]`; zeros for an unknown item of a model without features.
@@ -240,37 +240,29 @@ class Recommender:
             ValueError: The export has no such signature, none of its columns is there, or one
                 cannot be read.
         """
-        return self._ask("item_vectors", frame, partial=True)["vector"]
+        return self._ask("item_vectors", frame, required=())["vector"]
 
-    def _ask(self, name: str, frame: Columns, partial: bool = False) -> dict[str, np.ndarray]:
+    def _ask(
+        self, name: str, frame: Columns, required: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
         signatures = self.manifest["signatures"]
         if name not in signatures:
             raise ValueError(
                 f"The export of {self.manifest['model']} has no signature {name!r}, only "
                 f"{', '.join(signatures)}."
             )
-        required = () if partial else None
-        inputs = signatures[name]["inputs"]
-        request = column_request(frame, inputs, read=as_trained, required=required)
-        return ask(self._model, name, request, signatures[name])
+        described = signatures[name]
+        request = column_request(frame, described["inputs"], read=as_trained, required=required)
+        return ask(self._model, name, request, described)
 
     def unknown(self, history: Iterable[Any]) -> list[int | str]:
-        """The distinct ids of a history that the export does not know, in order.
-
-        Args:
-            history: Raw ids.
-
-        Returns:
-            Those that `recommend` would ignore.
+        """Returns the distinct ids of a history that `recommend` would ignore, in order.
 
         Raises:
             ValueError: An id is no integer though the export's are.
         """
-        whose = "ids of this export"
-        ids = [
-            parse_id(item, self.is_integer, "an item id", whose)
-            for item in id_list(history, "history")
-        ]
+        whose, items = "ids of this export", id_list(history, "history")
+        ids = [parse_id(item, self.is_integer, "an item id", whose) for item in items]
         return [item for item in dict.fromkeys(ids) if str(item) not in self._known]
 
     @property
@@ -290,15 +282,11 @@ class Recommender:
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        return self._lines("vocabulary")
+        return raw_ids(self.path / self.manifest["vocabulary"])
 
     @cached_property
     def _known_users(self) -> frozenset[str]:
-        return self._lines("user_vocabulary")
-
-    def _lines(self, name: str) -> frozenset[str]:
-        path = self.path / self.manifest[name]
-        return frozenset(path.read_bytes().decode().split("\n")[:-1])
+        return raw_ids(self.path / self.manifest["user_vocabulary"])
 
     def __repr__(self) -> str:
         """What was loaded, from where."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecs.serving.client.answers import check_recommendations
 from tfrecs.serving.client.connection import Connection
-from tfrecs.serving.folder.manifest import read_manifest
+from tfrecs.serving.folder.manifest import raw_ids, read_manifest
 from tfrecs.serving.folder.versions import find_export
 from tfrecs.serving.requests import asked_rows, column_request, parsed, recommendation_request
 from tfrecs.serving.values import array_of
@@ -86,8 +86,8 @@ class Client:
             manifest = read_manifest(folder, verify=False)
             self._manifest = manifest["signatures"]
             if "vocabulary" in manifest:
-                lines = (folder / manifest["vocabulary"]).read_bytes().decode().split("\n")[:-1]
-                self._items = frozenset([*lines, str(manifest["padding_id"])])
+                self._items = raw_ids(folder / manifest["vocabulary"])
+                self._items |= {str(manifest["padding_id"])}
         self._connection = Connection(address, model, version, label, batch_size, credentials)
 
     def recommend(

@@ -16,6 +16,7 @@ from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
 from tfrecs.serving.exports.raw_ids import VocabularyFiles
+from tfrecs.serving.exports.scores import Settings
 from tfrecs.serving.exports.served import Served
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
@@ -34,57 +35,56 @@ def export(
     known_items: Histories | None = None,
     version: int | None = None,
 ) -> str:
-    """Writes `<path>/<version>`, a SavedModel that TensorFlow Serving loads as it is.
+    """Writes `<path>/<version>`, a SavedModel that TensorFlow Serving loads unchanged.
 
     Its signatures take and give raw values: ids as int64 or strings, as the vocabularies have them.
     The signature `serving_default` recommends:
 
     - input `history` `[batch, time]`, for models that read one: what each user interacted with,
       oldest first. Rows are padded with the manifest's `padding_id`: `""`, or -1 (or the next lower
-      integer that is no item's). It may stand anywhere, left or right, and so may ids that the
-      model does not know: both are skipped. Of what remains the model reads the most recent
-      `max_history` items. A row with nothing left gets what the model says of an empty history.
-    - input `user_id` `[batch]`, for models with a vocabulary of users: who they are. An id that the
-      model does not know is an unknown user.
+      integer that is no item's). Padding and ids that the model does not know may stand anywhere
+      and are skipped. Of the rest the model reads the most recent `max_history` items; for a row
+      without any it answers as for an empty history.
+    - input `user_id` `[batch]`, for models with a vocabulary of users. An id that the model does
+      not know is an unknown user.
     - input `exclude` `[batch, num_exclusions]`: more items that are not to be recommended. The
-      width is fixed, so that a server can put requests into one batch; what is not used is
+      width is fixed, so that a server can put requests into one batch; unused places hold
       `padding_id`. Unknown and repeated ids count for nothing.
     - outputs `item_id` `[batch, k]` and `score` `[batch, k]` float32, best first, exactly as
-      `tf.math.top_k` ranks all items. No item of `exclude` is among them and, unless
-      `recommend_known`, none that the user has: none of the whole given history or, for models that
-      read no history, of the user's row in `known_items`. Where fewer than k items are left, the
-      rest is `padding_id` with the least float32 as its score; scores are never NaN nor infinite.
+      `tf.math.top_k` ranks all items. They leave out the items of `exclude` and, unless
+      `recommend_known`, what the user has: the whole given history or, for models that read no
+      history, the user's row in `known_items`. Where fewer than k items are left, the rest is
+      `padding_id` with the least float32 as its score; scores are always finite.
 
     The signature `score` gives the scores of given items: inputs `history` and `user_id` as above,
     and `candidates` `[batch, c]`; output `score` `[batch, c]` float32, the least float32 where the
     model does not know the item.
 
-    Models of vectors have two signatures more, whose output is `vector` `[batch, dim]` float32:
+    Models of vectors have two more signatures, whose output is `vector` `[batch, dim]` float32:
 
     - `query_vectors`: inputs `history` and `user_id`, as far as the model reads them, and the raw
-      features of the users where it has some;
-    - `item_vectors`: input `item_id` `[batch]` and the raw features of the items. A feature that
-      is missing falls back to the stored value for the id: known ids need nothing else, and new
-      users and items get their vectors from the features that are given.
+      features of users where it reads some;
+    - `item_vectors`: input `item_id` `[batch]` and the raw features of items. A missing feature
+      falls back to the stored value for the id: known ids need nothing else, and new users and
+      items get their vectors from the features that are given.
 
-    Of `DeepCross`, `score` takes rows: inputs `user_id` and `item_id` `[batch]` where it knows them
-    and every column of its context, raw; output `score` `[batch]` float32, what the model predicts
-    (the manifest says whether that is a probability); with several heads one output a head, by its
-    name. It is `serving_default` too where the model cannot recommend.
+    For `DeepCross`, `score` takes rows: inputs `user_id` and `item_id` `[batch]` where it knows
+    them and every column of its context, raw; output `score` `[batch]` float32, what the model
+    predicts (the manifest says whether that is a probability); with several heads one output a
+    head, by its name. It is `serving_default` too where the model cannot recommend.
 
-    Ranks, widths and numbers of rows are checked in the graph: a request that does not fit is
-    refused, and never means something else.
+    The graph checks ranks, widths and numbers of rows, and refuses a request that does not fit.
 
     The manifest describes each input: its column in the data, the kind of column, and what stands
-    for a missing value. An input is named as its column, with `_` where TensorFlow would not take
-    the name (`class_`, `watch_time`).
+    for a missing value. An input has the name of its column, with `_` where TensorFlow would not
+    take the name (`class_`, `watch_time`).
 
-    Vocabularies are asset files and weights are variables, so that the folder can be moved and
-    needs neither tfrecs nor Keras. `assets.extra/tfrecs_manifest.json` holds k, `padding_id`, the
+    Vocabularies are asset files and weights are variables, so the folder can be moved and needs
+    neither tfrecs nor Keras. `assets.extra/tfrecs_manifest.json` holds k, `padding_id`, the
     versions, the sha256 of every file, and requests with the answers they must get (see `verify`).
     `assets.extra/tf_serving_warmup_requests` holds requests to each signature, which a server
-    answers before it lets others ask. The export is compared with the model itself before it gets
-    its name, and it gets that in one step: a server that watches `path` never sees half a version.
+    answers before it lets others ask. The export is compared with the model before it gets its
+    name, in one step: a server that watches `path` never sees half a version.
 
     Args:
         model: A trained model with a vocabulary that reads a history, or knows users; or a model of
@@ -94,13 +94,13 @@ def export(
         num_exclusions: Width of the input `exclude`, 0 for none.
         index: How the best items are found: "exact", or "scann", approximately, by TFRS's `ScaNN`
             layer, for models of vectors and catalogues of millions. ScaNN's operations must then
-            be in the server, as they are in no stock one, and in Python scann must be installed.
-        recommend_known: Whether items that the user already has may be recommended. It should be
-            what the model was evaluated with (`Split.with_recommend_known`).
+            be in the server (no stock server has them), and scann must be installed in Python.
+        recommend_known: Whether items that the user already has may be recommended. Give what the
+            model was evaluated with (`Split.with_recommend_known`).
         known_items: The items of each user, `split.known_items()`, for models that know users and
-            read no history: the export holds them, and leaves them out of the answers. By
-            `known_items(test=True)` it leaves out the test's targets too, as a live system should;
-            the figures of a test can be found again only in an export without them.
+            read no history: the export leaves them out of the answers. `known_items(test=True)` has
+            the test's targets too, as a live system should; an export without them is needed to
+            find the figures of a test again.
         version: Number of the version; by default one more than the newest in `path`.
 
     Returns:
@@ -122,43 +122,21 @@ def export(
         >>> sorted(item for item, score in answer)
         ['bread', 'eggs']
     """
-    _check(model, path, k)
-    if not isinstance(num_exclusions, Integral) or num_exclusions < 0:
-        raise ValueError(f"num_exclusions must be an integer, 0 or more, not {num_exclusions!r}.")
-    _check_index(model, index)
-    known_items = check_known_items(model, known_items, recommend_known)
-    k = min(int(k), model.num_items)
+    _check_path(path)
+    _check_model(model)
+    settings = _checked_settings(model, k, num_exclusions, index, recommend_known, known_items)
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
     ):
-        files = VocabularyFiles(Path(scratch))
-        served = Served(
-            model,
-            files,
-            k,
-            int(num_exclusions),
-            index,
-            recommend_known=bool(recommend_known),
-            known_items=known_items,
-        )
-        with plain_path(folder) as plain:
-            tf.saved_model.save(
-                served.module,
-                str(plain),
-                signatures={name: s.function for name, s in served.signatures.items()},
-                options=tf.saved_model.SaveOptions(
-                    experimental_custom_gradients=False,
-                    namespace_whitelist=["Scann"] if index == "scann" else None,
-                ),
-            )
+        served = Served(model, VocabularyFiles(Path(scratch)), settings)
+        _save(served, folder, settings.index)
         manifest = {
             "tfrecs": tfrecs.__version__,
             "tensorflow": tf.__version__,
             "model": type(model).__name__,
             "compute_dtype": model.compute_dtype,
             **served.about(),
-            "signatures": {name: s.description() for name, s in served.signatures.items()},
             "operations": check_graph(folder, "Scann" if index == "scann" else None),
         }
         manifest["golden"] = golden.answered(folder, served.goldens(), manifest)
@@ -167,15 +145,31 @@ def export(
     return str(final)
 
 
-def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
-    """Raises if not all is such that the model can be exported."""
+def _save(served: Served, folder: Path, index: str) -> None:
+    """Writes the SavedModel."""
+    with plain_path(folder) as plain:
+        tf.saved_model.save(
+            served.module,
+            str(plain),
+            signatures={name: s.function for name, s in served.signatures.items()},
+            options=tf.saved_model.SaveOptions(
+                experimental_custom_gradients=False,
+                namespace_whitelist=["Scann"] if index == "scann" else None,
+            ),
+        )
+
+
+def _check_path(path: str | os.PathLike[str]) -> None:
+    """Refuses the address of a remote file system."""
     if re.match(r"\w{2,}:/", os.fspath(path)):  # One letter is a Windows drive.
         raise ValueError(
             f"export writes to local file systems only, not to {path}: a version gets its name in "
             "one step there. Export to a local folder and copy it."
         )
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be a positive integer, not {k!r}.")
+
+
+def _check_model(model: Model) -> None:
+    """Refuses a model that does not know raw ids, or whose weights are not finite."""
     name = type(model).__name__
     if model.row_schema is None:
         if model.items is None:
@@ -203,8 +197,19 @@ def _check(model: Model, path: str | os.PathLike[str], k: int) -> None:
         )
 
 
-def _check_index(model: Model, index: str) -> None:
-    """Raises if the model's items cannot be found in that way."""
+def _checked_settings(
+    model: Model,
+    k: int,
+    num_exclusions: int,
+    index: str,
+    recommend_known: bool,
+    known_items: Histories | None,
+) -> Settings:
+    """Returns the settings of an export of the model, or refuses them."""
+    if not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"k must be a positive integer, not {k!r}.")
+    if not isinstance(num_exclusions, Integral) or num_exclusions < 0:
+        raise ValueError(f"num_exclusions must be an integer, 0 or more, not {num_exclusions!r}.")
     if index not in ("exact", "scann"):
         raise ValueError(f"index must be 'exact' or 'scann', not {index!r}.")
     if index == "scann":
@@ -214,25 +219,15 @@ def _check_index(model: Model, index: str) -> None:
                 f"index 'scann' searches vectors, and {type(model).__name__} scores without: take "
                 "index 'exact'."
             )
+    known_items = _checked_known_items(model, known_items, recommend_known)
+    k = min(int(k), model.num_items)
+    return Settings(k, int(num_exclusions), index, bool(recommend_known), known_items)
 
 
-def _is_finite(weight: tf.Variable) -> bool:
-    return not weight.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(weight)))
-
-
-def check_known_items(
+def _checked_known_items(
     model: Model, known_items: Histories | None, recommend_known: bool
 ) -> Histories | None:
-    """Returns the known items that an export of the model holds; None for none.
-
-    Args:
-        model: The model.
-        known_items: What `export` was given.
-        recommend_known: Whether known items may be recommended.
-
-    Raises:
-        ValueError: If they are missing, not needed, or of other users and items than the model's.
-    """
+    """Returns the known items that an export of the model holds, None for none, or refuses them."""
     name = type(model).__name__
     if not model.needs_known_items:
         if known_items is not None:
@@ -267,3 +262,7 @@ def check_known_items(
             f"known_items holds {items[outside][0]}: item ids go from 1 to {model.num_items}."
         )
     return known_items.distinct()
+
+
+def _is_finite(weight: tf.Variable) -> bool:
+    return not weight.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(weight)))

@@ -1,7 +1,6 @@
 """Golden requests: what an export is asked before it is given out, and what it must answer.
 
-What is expected comes from the model itself, in its own ids, encoded by the data room and not by
-the graph.
+The expected answers come from the model, for ids that the data room encoded and not the graph.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from tfrecs.data import (
     Vocabulary,
 )
 from tfrecs.serving.exports.raw_ids import padding_id, unknown_id
+from tfrecs.serving.exports.scores import Settings
 from tfrecs.serving.folder.replay import ask, difference, load
 from tfrecs.serving.requests import column_request
 from tfrecs.serving.values import as_trained
@@ -41,13 +41,13 @@ _ROWS = 4
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Golden:
-    """A request to a signature.
+    """A request to a signature, and what the model answers.
 
     Args:
         signature: The signature's name.
         frame: The request as data, a row each.
-        expected: What the model answers, by output; outputs may be left out.
-        described: What the model's answer is, in words, for an error.
+        expected: Answers by output; outputs may be left out.
+        described: The method of the model that answers, for an error.
     """
 
     signature: str
@@ -59,12 +59,7 @@ class Golden:
 def answered(
     folder: Path, goldens: Sequence[Golden], manifest: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Returns requests with the answers of the written SavedModel, for the manifest.
-
-    Args:
-        folder: The SavedModel.
-        goldens: The requests.
-        manifest: What the manifest says so far.
+    """Returns requests with the answers of the SavedModel in `folder`, for the manifest.
 
     Raises:
         ValueError: If an answer is not the model's, but for rounding.
@@ -96,39 +91,23 @@ def answered(
     return entries
 
 
-def of_recommendations(
-    model: Model,
-    k: int,
-    num_exclusions: int,
-    *,
-    exact: bool,
-    recommend_known: bool = False,
-    known_items: Histories | None = None,
-) -> Golden:
+def of_recommendations(model: Model, settings: Settings) -> Golden:
     """Returns a request for recommendations: histories short, spread, too long and empty.
 
-    Excluded are the best items of each user but the last, one of them twice, and an unknown one.
-
-    Args:
-        model: The model.
-        k: How many items an answer has.
-        num_exclusions: How many items a request can exclude.
-        exact: Whether the export finds the best items for sure.
-        recommend_known: Whether known items may be recommended.
-        known_items: The items of each user that are never recommended, where requests do not say
-            them; None for none.
+    It excludes the best items of each user but the last, one of them twice, and an unknown one.
     """
     frame, features, known = _queries(model)
     assert model.items is not None
-    if known_items is not None:
+    if settings.known_items is not None:
+        rows = settings.known_items
         users = features["user_id"].numpy()
-        known = [known_items[u] if u < len(known_items) else known_items[0] for u in users]
+        known = [rows[u] if u < len(rows) else rows[0] for u in users]
     scores = np.array(model.score(features), np.float32)
     scores[~np.isfinite(scores)] = _LOWEST
-    if not recommend_known:
+    if not settings.recommend_known:
         for row, ids in zip(scores, known, strict=True):
             row[ids - 1] = _LOWEST
-    if num_exclusions:
+    if num_exclusions := settings.num_exclusions:
         best = np.argsort(-scores[:-1], axis=1, kind="stable")
         excluded = best[:, : min(max(num_exclusions - 2, 1), 3)]
         np.put_along_axis(scores[:-1], excluded, _LOWEST, axis=1)
@@ -136,16 +115,13 @@ def of_recommendations(
         more = [unknown_id(model.items)]
         lists = [[*(row + more + row[:1])[:num_exclusions]] for row in raw]
         frame["exclude"] = pd.Series([*lists, []], dtype=object)
-    expected = {"score": -np.sort(-scores, axis=1)[:, :k]} if exact else {}
+    is_exact = settings.index == "exact"
+    expected = {"score": -np.sort(-scores, axis=1)[:, : settings.k]} if is_exact else {}
     return Golden("serving_default", frame, expected, f"{type(model).__name__}.score")
 
 
 def of_candidates(model: Model) -> Golden:
-    """Returns a request to score items for users: known ones, repeated ones, an unknown one.
-
-    Args:
-        model: The model.
-    """
+    """Returns a request to score items for users: known ones, repeated ones, an unknown one."""
     frame, features, _ = _queries(model)
     assert model.items is not None
     some = _some(model.items, _ROWS)
@@ -161,12 +137,7 @@ def of_candidates(model: Model) -> Golden:
 
 
 def of_rows(model: Model, names: Mapping[str, str]) -> Golden:
-    """Returns a request to score rows: known, unknown and missing values.
-
-    Args:
-        model: The model.
-        names: The signature's outputs by the model's heads.
-    """
+    """Returns a request to score rows, with the names of outputs by the model's heads."""
     assert model.row_schema is not None
     schema = _without_labels(model.row_schema)
     frame = golden_frame(schema)
@@ -267,20 +238,16 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
     spread = [ids[0], ids[len(ids) // 2], ids[-1]]
     long = [ids[i % len(ids)] for i in range(0, _ROWS * 7 + 7 * length, 7)]
     histories = [ids[:1], spread, long, []]
-    encoded = [model.items.encode(np.array(history, object)) for history in histories]
+    encoded = Histories.from_lists(model.items.encode(np.array(h, object)) for h in histories)
     frame = pd.DataFrame(index=range(_ROWS))
     features = {}
     if length:
-        padded = np.zeros((len(histories), length), np.int32)
-        for row, history in zip(padded, encoded, strict=True):
-            recent = history[-length:]
-            row[len(row) - len(recent) :] = recent
-        features["history"] = tf.constant(padded)
+        features["history"] = tf.constant(encoded.padded(np.arange(_ROWS), length))
         frame["history"] = pd.Series(histories, dtype=object)
     if users is not None:
         frame["user_id"] = pd.Series(_some(users, _ROWS), dtype=object)
         features["user_id"] = tf.constant(users.encode(frame["user_id"]))
-    return frame, features, encoded if length else [np.zeros(0, np.int32)] * _ROWS
+    return frame, features, list(encoded) if length else [np.zeros(0, np.int32)] * _ROWS
 
 
 def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:

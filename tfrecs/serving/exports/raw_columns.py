@@ -22,18 +22,18 @@ MISSING_TIME = -(2**63)
 class RawColumns(tf.Module):  # type: ignore[misc]
     """Gives a graph the arrays that `Schema.encode` gives.
 
-    What it takes in, by the kind of column:
+    It takes, by the kind of column:
 
     - `Categorical`: int64 or strings, as its vocabulary; `[batch]`, or `[batch, n]` with the
-      padding after a row's last value. Missing (and padding): `padding_id` of the vocabulary; a
-      string of white space alone, too.
+      padding after a row's last value. Missing (and padding): `padding_id` of the vocabulary, and
+      strings of white space.
     - `Numeric`: float32 `[batch]`, missing NaN.
     - `Vector`: float32 `[batch, size]`, missing zeros or what is not finite.
     - `Timestamp`: int64 `[batch]`, seconds since 1970 UTC, missing `MISSING_TIME`.
     - `Text`: strings `[batch]`, missing "".
     - `History`: int64 or strings `[batch, n]`, oldest first, padded anywhere with `padding_id`.
 
-    All is plain TensorFlow, and vocabularies are files that become assets.
+    Everything is plain TensorFlow, and vocabularies are files that become assets.
 
     Args:
         schema: The columns; labels are left out.
@@ -41,7 +41,7 @@ class RawColumns(tf.Module):  # type: ignore[misc]
         taken: Names that other tensors of the signature have.
 
     Raises:
-        ValueError: If there is a column of a kind that has no raw form here.
+        ValueError: If a column's kind has no raw form here.
     """
 
     def __init__(self, schema: Schema, files: VocabularyFiles, taken: Collection[str] = ()) -> None:
@@ -58,18 +58,14 @@ class RawColumns(tf.Module):  # type: ignore[misc]
         self._encoders = encoders
 
     def __call__(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """Returns the encoded columns by their own names.
-
-        Args:
-            raw: Values by the names of `inputs`; others among them are not looked at.
-        """
+        """Returns the encoded columns by their own names; ignores other raw values."""
         return {
             given.column: self._encoders[name](raw[name]) for name, given in self.inputs.items()
         }
 
 
 def _encoder(column: str, kind: Column, files: VocabularyFiles) -> Any:
-    """The module that encodes a column; its `given` says what comes in."""
+    """The module that encodes a column; its `given` describes the input."""
     for cls, encoder in _ENCODERS.items():
         if isinstance(kind, cls):
             return encoder(column, kind, files)
@@ -166,7 +162,7 @@ _ENCODERS: dict[type[Column], Any] = {
 
 
 def _file_name(column: str) -> str:
-    """A name that every file system takes."""
+    """A file name that every file system takes."""
     return "column_" + re.sub(r"[^A-Za-z0-9_]", "_", column)[:60]
 
 

@@ -1,4 +1,4 @@
-"""Raw ids in a served graph: from what a request says to the ids that models know."""
+"""Raw ids in a served graph: from the ids of a request to the ids of models, and back."""
 
 from __future__ import annotations
 
@@ -27,23 +27,14 @@ def _free(ids: Vocabulary, highest: int) -> int:
 
 
 class VocabularyFiles:
-    """A folder with a file for each vocabulary, an id a line: they become assets of a SavedModel.
-
-    Args:
-        folder: Where the files are written.
-    """
+    """A folder with a file for each vocabulary, an id a line; the files become assets."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._names: dict[str, str] = {}
 
     def path(self, ids: Vocabulary, name: str) -> Path:
-        """Returns the path of the file of a vocabulary, which is written where it is not there.
-
-        Args:
-            ids: The vocabulary; equal ones share a file.
-            name: What to call the file, without suffix.
-        """
+        """Returns the path of a vocabulary's file, written if new; equal ones share a file."""
         fingerprint = ids.fingerprint()
         if fingerprint not in self._names:
             # Names that differ in case alone are one file on some systems.
@@ -60,7 +51,7 @@ class RawIds(tf.Module):  # type: ignore[misc]
 
     Args:
         ids: The vocabulary.
-        files: Where its file is; the file becomes an asset of the SavedModel.
+        files: Where its file is.
         name: What to call the file.
         as_text: Whether integers come as strings, as the words of a text do.
     """
@@ -88,12 +79,7 @@ class RawIds(tf.Module):  # type: ignore[misc]
 
 
 def raw_table(ids: Vocabulary, path: Path) -> Any:
-    """The table from ids, less 1, to raw ids; `padding_id` for any other number.
-
-    Args:
-        ids: The vocabulary.
-        path: Its file.
-    """
+    """Returns the table from ids, less 1, to raw ids; `padding_id` for any other number."""
     raw = (tf.int64, _ENTRY) if ids.is_integer else (tf.string, _LINE)
     return _table(ids, path, (tf.int64, _NUMBER), raw, padding_id(ids))
 
@@ -103,10 +89,7 @@ def most_recent(ids: tf.Tensor, length: int) -> tf.Tensor:
 
     Args:
         ids: `[batch, time]`, 0 anywhere.
-        length: How many to keep.
-
-    Returns:
-        `[batch, length]`.
+        length: How many to keep: the result is `[batch, length]`.
     """
     ids = tf.pad(ids, [[0, 0], [length, 0]])
     position = tf.range(tf.shape(ids)[1])

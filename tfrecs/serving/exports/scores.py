@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data import Histories, Vocabulary
+from tfrecs.data import Histories
 from tfrecs.serving.exports.raw_columns import RawColumns
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles, raw_table
 from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature, tensor_name
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from tfrecs.models import Model
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The arguments of `export` that say how an export recommends."""
+
+    k: int
+    num_exclusions: int
+    index: str
+    recommend_known: bool
+    known_items: Histories | None
+
+
 class TopItems(tf.Module):  # type: ignore[misc]
     """The signature `serving_default` of a model that scores all items for a user.
 
@@ -26,43 +38,40 @@ class TopItems(tf.Module):  # type: ignore[misc]
     custom operation, no compiled function, nothing that a stock server lacks.
 
     Args:
-        model: A model that scores items for `{"history": [batch, max_history]}`,
-            `{"user_id": [batch]}`, or both.
-        vocabulary: The raw ids of its items.
-        items: The same in the graph.
+        model: The model.
+        items: The raw ids of its items.
         queries: What requests say of users.
         table: The vectors of items; None for a model without vectors.
-        k: Number of items to return.
-        num_exclusions: Width of the input `exclude`; 0 for none.
-        leave_out_history: Whether the items of a request's history are never recommended.
-        known: The items of each user that are never recommended; None for none.
-        scann: Searches the table instead of the exact search.
+        settings: How the export recommends.
     """
 
     def __init__(
         self,
         model: Model,
-        vocabulary: Vocabulary,
         items: RawIds,
         queries: RawQueries,
         table: ItemTable | None,
-        k: int,
-        num_exclusions: int,
-        *,
-        leave_out_history: bool = True,
-        known: KnownItemsTable | None = None,
-        scann: ScannIndex | None = None,
+        settings: Settings,
     ) -> None:
         super().__init__(name="top_items")
+        assert model.items is not None
         # Methods, not the model itself: `tf.Module` would save all that hangs on it.
         self._query_vectors, self._score = model.query_vectors, model.score
-        self._raw_ids = raw_table(vocabulary, items.path)
-        self._queries, self._table, self._scann = queries, table, scann
-        self._k, self._known = k, known
+        self._raw_ids = raw_table(model.items, items.path)
+        self._queries, self._table, self._k = queries, table, settings.k
+        self._known = self._scann = None
+        num_known = 0 if settings.recommend_known else model.max_history or 0
+        if settings.known_items is not None:
+            self._known = KnownItemsTable(settings.known_items)
+            num_known = self._known.longest
+        if settings.index == "scann":
+            assert table is not None
+            self._scann = ScannIndex(table, settings.k, settings.num_exclusions + num_known)
         self._inputs = dict(queries.inputs)
-        if num_exclusions:
-            self._inputs["exclude"] = RawInput.of_ids("exclude", "Ids", items, 2, num_exclusions)
-        left_out = ("history", "exclude") if leave_out_history else ("exclude",)
+        if settings.num_exclusions:
+            width = settings.num_exclusions
+            self._inputs["exclude"] = RawInput.of_ids("exclude", "Ids", items, 2, width)
+        left_out = ("exclude",) if settings.recommend_known else ("history", "exclude")
         self._left_out = [name for name in left_out if name in self._inputs]
 
     def signatures(self) -> dict[str, Signature]:
@@ -95,11 +104,7 @@ class TopItems(tf.Module):  # type: ignore[misc]
 
 
 class KnownItemsTable(tf.Module):  # type: ignore[misc]
-    """A ragged table of users' known items: two flat variables, a row a user.
-
-    Args:
-        rows: Row u holds the item ids that user id u has; row 0 is empty.
-    """
+    """A ragged table of users' known items: row u holds those of user id u, row 0 is empty."""
 
     def __init__(self, rows: Histories) -> None:
         super().__init__(name="known_items")
@@ -111,11 +116,7 @@ class KnownItemsTable(tf.Module):  # type: ignore[misc]
         self._offsets = tf.Variable(rows.offsets, trainable=False, name="known_offsets")
 
     def __call__(self, user_ids: tf.Tensor) -> tf.Tensor:
-        """Returns the items of each user, int32 `[batch, longest of them]`, 0 for padding.
-
-        Args:
-            user_ids: `[batch]`; a number that is no user's has no items.
-        """
+        """Returns the items of user ids, int32 `[batch, longest of them]`, 0 for padding."""
         known = (user_ids > 0) & (user_ids <= self.num_users)
         rows = tf.where(known, user_ids, 0)
         starts = tf.gather(self._offsets, rows)
@@ -129,15 +130,9 @@ class KnownItemsTable(tf.Module):  # type: ignore[misc]
 class CandidateScores(tf.Module):  # type: ignore[misc]
     """The signature `score` of a model that scores any item for a user.
 
-    It takes what the model reads of users, and `candidates` `[batch, c]`, raw ids. Scores are
-    those that `serving_default` recommends by; an id that the model does not know, padding too, and
-    a score that is no finite number give the least float32.
-
-    Args:
-        model: The model.
-        items: The raw ids of its items.
-        queries: What requests say of users.
-        table: The vectors of items; None for a model without vectors.
+    It takes what the model reads of users, and `candidates` `[batch, c]`, raw ids. It gives the
+    scores by which `serving_default` ranks, and the least float32 for an id that the model does not
+    know (padding too) and for a score that is not finite.
     """
 
     def __init__(
@@ -173,11 +168,8 @@ _MEANING = {"binary": "probability", "regression": "number"}
 class RowScores(tf.Module):  # type: ignore[misc]
     """The signature `score` of a model of rows.
 
-    It takes the columns of the model's context and, where it knows them, `user_id` and `item_id`.
-
-    Args:
-        model: The model.
-        files: Where the vocabularies are written.
+    It takes the columns of the model's context and, where the model knows them, `user_id` and
+    `item_id`.
 
     Attributes:
         output_names: Names of the outputs by the label that each predicts; "score" for one alone.

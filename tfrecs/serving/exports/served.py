@@ -1,49 +1,30 @@
-"""What is saved of a model: its signatures, and what the manifest says of them."""
+"""The signatures of a model, and what the manifest says of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tfrecs._keras import tf
-from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
 from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.exports.scores import CandidateScores, KnownItemsTable, RowScores, TopItems
+from tfrecs.serving.exports.scores import CandidateScores, RowScores, Settings, TopItems
 from tfrecs.serving.exports.signature import RawQueries
 from tfrecs.serving.exports.vectors import Vectors
 from tfrecs.serving.index.exact import ItemTable
-from tfrecs.serving.index.scann import ScannIndex
 
 
 class Served:
-    """All signatures of a model, and what is known of them.
+    """All signatures of a model.
 
     Args:
         model: The model.
         files: Where the vocabularies are written.
-        k: How many items a recommendation has.
-        num_exclusions: How many items a request can exclude.
-        index: How items are found.
-        recommend_known: Whether known items may be recommended.
-        known_items: The items of each user that are never recommended, where requests do not say
-            them; None for none.
+        settings: How the export recommends.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        files: VocabularyFiles,
-        k: int,
-        num_exclusions: int,
-        index: str,
-        *,
-        recommend_known: bool,
-        known_items: Histories | None,
-    ) -> None:
-        self._model, self._k = model, k
-        self._num_exclusions, self._index = num_exclusions, index
-        self._recommend_known, self._known_items = recommend_known, known_items
+    def __init__(self, model: Model, files: VocabularyFiles, settings: Settings) -> None:
+        self._model, self._settings = model, settings
         self._items = self._users = self._rows = None
         parts: list[Any] = []
         if model.recommends:
@@ -53,28 +34,7 @@ class Served:
                 self._users = RawIds(model.users, files, "users")
             queries = RawQueries(self._items, self._users, model.max_history or 0)
             table = ItemTable(model) if model.is_product else None
-            known = None if known_items is None else KnownItemsTable(known_items)
-            scann = None
-            if index == "scann":
-                assert table is not None
-                had = 0 if recommend_known else model.max_history or 0
-                scann = ScannIndex(
-                    table, k, num_exclusions + (had if known is None else known.longest)
-                )
-            parts.append(
-                TopItems(
-                    model,
-                    model.items,
-                    self._items,
-                    queries,
-                    table,
-                    k,
-                    num_exclusions,
-                    leave_out_history=not recommend_known,
-                    known=known,
-                    scann=scann,
-                )
-            )
+            parts.append(TopItems(model, self._items, queries, table, settings))
             if model.row_schema is None:  # Else it scores rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
             if table is not None:
@@ -94,20 +54,20 @@ class Served:
         self.module.weights = sorted(read.values(), key=lambda v: (order.get(v.ref(), -1), v.name))
 
     def about(self) -> dict[str, Any]:
-        """What the manifest says of items, users and recommendations, where there are some."""
-        if self._items is None:
-            return {}
-        about = {
-            "num_items": self._items.size,
-            "max_history": self._model.max_history or 0,
-            "k": self._k,
-            "num_exclusions": self._num_exclusions,
-            "index": self._index,
-            "recommend_known": self._recommend_known,
-            "id_dtype": self._items.dtype.name,
-            "padding_id": self._items.padding,
-            "vocabulary": f"assets/{self._items.path.name}",
-        }
+        """Returns what the manifest says of items, users, recommendations and signatures."""
+        about: dict[str, Any] = {}
+        if self._items is not None:
+            about |= {
+                "num_items": self._items.size,
+                "max_history": self._model.max_history or 0,
+                "k": self._settings.k,
+                "num_exclusions": self._settings.num_exclusions,
+                "index": self._settings.index,
+                "recommend_known": self._settings.recommend_known,
+                "id_dtype": self._items.dtype.name,
+                "padding_id": self._items.padding,
+                "vocabulary": f"assets/{self._items.path.name}",
+            }
         if self._users is not None:
             about |= {
                 "num_users": self._users.size,
@@ -115,30 +75,19 @@ class Served:
                 "user_padding_id": self._users.padding,
                 "user_vocabulary": f"assets/{self._users.path.name}",
             }
-        if self._known_items is not None:
-            rows = self._known_items
-            about["known_items"] = {
-                "users": int((rows.lengths > 0).sum()),
-                "items": len(rows.values),
-            }
+        known = self._settings.known_items
+        if self._items is not None and known is not None:
+            users = int((known.lengths > 0).sum())
+            about["known_items"] = {"users": users, "items": len(known.values)}
+        about["signatures"] = {name: s.description() for name, s in self.signatures.items()}
         return about
 
     def goldens(self) -> list[golden.Golden]:
-        """Requests that try each signature."""
+        """Returns requests that try each signature."""
         model = self._model
         goldens: list[golden.Golden] = []
         if self._items is not None:
-            exact = self._index == "exact"
-            goldens.append(
-                golden.of_recommendations(
-                    model,
-                    self._k,
-                    self._num_exclusions,
-                    exact=exact,
-                    recommend_known=self._recommend_known,
-                    known_items=self._known_items,
-                )
-            )
+            goldens.append(golden.of_recommendations(model, self._settings))
             if self._rows is None:
                 goldens.append(golden.of_candidates(model))
             if model.is_product:

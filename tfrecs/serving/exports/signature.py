@@ -20,11 +20,11 @@ class RawInput:
 
     Args:
         column: The column's name in the data.
-        kind: The kind of column (`tfrecs.data.Column`), or "Id".
+        kind: The kind of column (`tfrecs.data.Column`), "Id" or "Ids".
         dtype: Type of the values.
-        shape: Their shape, of a batch.
+        shape: Shape of a batch.
         missing: What stands for a missing value, or pads a row of several.
-        unknown: Of ids, one that no vocabulary has.
+        unknown: An id that no vocabulary has, for inputs of ids.
     """
 
     column: str
@@ -61,11 +61,11 @@ class RawInput:
 
 
 class Signature:
-    """A function of raw values that a SavedModel answers requests by.
+    """A function of raw values by which a SavedModel answers requests.
 
     Args:
-        function: Takes the inputs by name, gives tensors by name.
-        inputs: What it takes.
+        function: Takes the inputs by name, and gives tensors by name.
+        inputs: The inputs by name.
         about: What the manifest says of outputs, beside their type and shape.
     """
 
@@ -88,7 +88,7 @@ class Signature:
         self._about = about or {}
 
     def _checked(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """The values, of the shapes that they must have, and as many rows of each."""
+        """The values, checked for the shapes of the inputs and for equal numbers of rows."""
         values = {name: given.checked(raw[name]) for name, given in self.inputs.items()}
         sizes = tf.stack([tf.shape(tensor)[0] for tensor in values.values()])
         equal = tf.debugging.Assert(
@@ -120,16 +120,7 @@ class Signature:
 
 
 def tensor_name(column: str, taken: Collection[str] = ()) -> str:
-    """The name of a column among a signature's tensors, where TensorFlow takes Python's names only.
-
-    Args:
-        column: The column's name.
-        taken: Names that others have.
-
-    Example:
-        >>> tensor_name("age"), tensor_name("class"), tensor_name("watch time", ["watch_time"])
-        ('age', 'class_', 'watch_time_')
-    """
+    """Returns a column's name as TensorFlow takes it: one of Python's names that is not `taken`."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     if not name[:1].isalpha():
         name = f"column_{name}"
@@ -158,11 +149,7 @@ class RawQueries(tf.Module):  # type: ignore[misc]
             self.inputs["user_id"] = RawInput.of_ids("user_id", "Id", users)
 
     def features(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """Returns what the model takes in.
-
-        Args:
-            raw: Values by the names of `inputs`.
-        """
+        """Returns the model's features from the raw values of `inputs`."""
         features = {}
         if self._max_history:
             features["history"] = most_recent(self.known(raw["history"]), self._max_history)
@@ -171,6 +158,6 @@ class RawQueries(tf.Module):  # type: ignore[misc]
         return features
 
     def known(self, items: tf.Tensor) -> tf.Tensor:
-        """Returns the ids of raw item ids, 0 for what is no known item."""
+        """Returns the ids of raw item ids, 0 for an unknown item."""
         ids = self._items(items)
         return tf.where(ids > self._items.size, 0, ids)

@@ -25,16 +25,9 @@ if TYPE_CHECKING:
 class Vectors(tf.Module):  # type: ignore[misc]
     """The signatures `query_vectors` and `item_vectors` of a product model.
 
-    Where a tower reads features, their raw values are inputs beside the id. A missing value is that
-    which the export knows of the id: a known id needs nothing else, and a new one brings what is
-    known of it. An unknown item without features gets zeros, which score 0 for everybody.
-
-    Args:
-        model: The model.
-        items: The raw ids of its items.
-        queries: What requests say of users.
-        table: The vectors of its items.
-        files: Where the vocabularies are written.
+    Where a tower reads features, their raw values are inputs beside the id. A missing value falls
+    back to the stored value for the id: a known id needs nothing else, and a new one brings its
+    features. An unknown item without features gets zeros, which score 0 for everybody.
     """
 
     def __init__(
@@ -101,7 +94,7 @@ class _Features(tf.Module):  # type: ignore[misc]
 
 
 def _is_missing(encoded: tf.Tensor) -> tf.Tensor:
-    """Where a row of a column holds nothing: zeros for ids and vectors, NaN for a number."""
+    """Which rows of a column hold nothing: zeros for ids and vectors, NaN for a number."""
     if encoded.dtype.is_floating and encoded.shape.rank == 1:
         return tf.math.is_nan(encoded)
     return tf.reduce_all(encoded == 0, axis=list(range(1, encoded.shape.rank)), keepdims=True)
@@ -121,8 +114,8 @@ def write_vectors(
 
     Args:
         model: A model whose score is a product of two vectors, with a vocabulary.
-        folder: Where to write; it is made if it is not there.
-        users: Whose vectors, with the history that they are to be made of; such as `split.test`.
+        folder: Where to write; made if missing.
+        users: Users with the histories that make their vectors, such as `split.test`.
         batch_size: Users at once.
 
     Returns:

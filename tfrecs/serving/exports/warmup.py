@@ -1,8 +1,8 @@
-"""Warmup requests: what TensorFlow Serving asks a version before it lets clients ask.
+"""Warmup requests, which TensorFlow Serving asks a version before it lets clients ask.
 
 The file is `assets.extra/tf_serving_warmup_requests`, a TFRecord of `PredictionLog` messages. Their
-classes are in the package tensorflow-serving-api, which nothing else here needs; the few fields
-that are set are written as they go over the wire:
+classes are in the package tensorflow-serving-api, which nothing else here needs, so this module
+writes the few fields in their wire format:
 
     PredictionLog { predict_log = 6 { request = 1 {
         model_spec = 1 { name = 1, signature_name = 3 }
@@ -33,8 +33,8 @@ def write_warmup(
     Args:
         folder: The SavedModel.
         model: The model's name on the server.
-        goldens: Golden requests, as the manifest has them.
-        signatures: What the manifest says of the signatures.
+        goldens: The golden requests of the manifest.
+        signatures: The signatures of the manifest.
     """
     path = folder / WARMUP
     path.parent.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def write_warmup(
 
 
 def _rows(values: list[Any], count: int, dtype: str) -> Any:
-    """So many rows of an input, from the first on and again."""
+    """The first `count` rows of an input, which repeats where it has fewer."""
     rows = [values[i % len(values)] for i in range(count)]
     # null is NaN, which NumPy makes of None.
     return tf.make_tensor_proto(np.array(rows, np.float32) if dtype == "float32" else rows, dtype)

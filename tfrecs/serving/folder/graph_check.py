@@ -2,8 +2,8 @@
 
 Loading a SavedModel runs its initialisers, and a graph can write files, call Python or open
 sockets. So this module only parses the file, and looks at every operation of every function.
-Allowed are operations without state that touch no file, a few that keep variables and tables,
-and the ones that save and restore variables where no running function reaches them. Tables may be
+It allows operations without state that touch no file, a few that keep variables and tables, and
+the ones that save and restore variables where no running function reaches them. Tables may be
 filled from the export's own assets only. How long a graph computes is not bounded.
 """
 
@@ -71,33 +71,27 @@ _LARGEST = 1 << 31
 
 
 def check_graph(folder: Path, library: str | None = None) -> list[str]:
-    """Returns the operations of a SavedModel, if a stock TensorFlow Serving has them all.
+    """Returns the operations of a SavedModel, sorted, if a stock TensorFlow Serving has them all.
 
     Args:
         folder: The SavedModel.
-        library: A library whose custom operations are meant, such as "Scann".
-
-    Returns:
-        The distinct operation names, sorted.
+        library: A library whose custom operations are allowed, such as "Scann".
 
     Raises:
         ValueError: The graph cannot be parsed; or an operation is custom, calls Python, touches
-            files or devices, or is compiled by XLA (which TensorFlow Serving does not do on CPUs).
+            files or devices, or is compiled by XLA (TensorFlow Serving does not, on CPUs).
     """
     path = folder / "saved_model.pb"
     graphs = _parsed(path).meta_graphs
     functions = {f.signature.name: f for graph in graphs for f in graph.graph_def.library.function}
     names: set[str] = set()
-    bad: set[str] = set()
+    bad = {f"{n}: jit_compile=True" for n, f in functions.items() if f.attr["_XlaMustCompile"].b}
     for node in _nodes(graphs):
         names.add(node.op)
         if node.op not in functions and not _computes(node.op, library):
             bad.add(node.op)
         if node.attr["_XlaMustCompile"].b:
             bad.add(f"{node.op} with jit_compile=True")
-    for name, function in functions.items():
-        if function.attr["_XlaMustCompile"].b:
-            bad.add(f"{name}: jit_compile=True")
     for graph in graphs:
         bad |= _out_of_place(graph, functions)
     if bad:

@@ -1,8 +1,8 @@
 """The manifest of an export: what it holds, what it must answer, and the sha256 of every file.
 
 TensorFlow does not check the graph and assets that it loads: a flipped bit in `saved_model.pb`
-often goes unnoticed. The checksums find such damage, also in the manifest itself. They do not prove
-who wrote an export: sign the manifest where that matters. In golden requests null stands for NaN.
+often goes unnoticed. The checksums find such damage, also in the manifest. They do not prove who
+wrote an export: sign the manifest where that matters. In golden requests null stands for NaN.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ _LARGEST_MANIFEST = 1 << 28
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Writes `content` with the checksums of all other files in `folder`, and of itself.
-
-    Args:
-        folder: A complete SavedModel.
-        content: What else the manifest says.
-    """
+    """Writes `content` with the checksums of all other files in `folder`, and of itself."""
     path = folder / MANIFEST
     path.parent.mkdir(exist_ok=True)
     files = {
@@ -47,14 +42,11 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
-    """Reads a manifest and checks it and the files that it lists.
+    """Reads the manifest of the export in `folder`, and checks it and the files that it lists.
 
     Args:
         folder: The folder of an export.
         verify: Whether to compare the checksums of all files.
-
-    Returns:
-        The manifest's content.
 
     Raises:
         ValueError: There is no manifest, it cannot be read, or a field is wrong; or a file is
@@ -88,6 +80,11 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     return manifest
 
 
+def raw_ids(vocabulary: Path) -> frozenset[str]:
+    """Returns the ids in a vocabulary's file, as text."""
+    return frozenset(vocabulary.read_bytes().decode().split("\n")[:-1])
+
+
 def _check_files(folder: Path, files: dict[str, str], found: set[str]) -> None:
     for name, expected in files.items():
         if name not in found:
@@ -106,11 +103,7 @@ def _check_files(folder: Path, files: dict[str, str], found: set[str]) -> None:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """The names of all files below a folder.
-
-    Raises:
-        ValueError: If something there is neither a file nor a folder, such as a link or a pipe.
-    """
+    """The names of all files below a folder; refuses links, pipes and other special files."""
     pending = [folder]
     while pending:
         with os.scandir(pending.pop()) as entries:
@@ -129,11 +122,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def seal(manifest: dict[str, Any]) -> str:
-    """The checksum of all that a manifest says, but for the checksum itself.
-
-    Args:
-        manifest: Its content.
-    """
+    """Returns the checksum of a manifest, apart from the checksum that it holds."""
     content = {key: value for key, value in manifest.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -194,15 +183,7 @@ _USERS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_fields(manifest: dict[str, Any], path: Path) -> None:
-    """Refuses a manifest in which a field is missing or is not what it must be.
-
-    Args:
-        manifest: Its content.
-        path: Where it is from.
-
-    Raises:
-        ValueError: At the first such field; the message names it.
-    """
+    """Refuses a manifest in which a field is missing or wrong; the error names it."""
 
     def need(fine: Any, field: str, what: str = "is missing, or not what it must be") -> None:
         if not fine:

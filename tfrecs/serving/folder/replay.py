@@ -1,4 +1,4 @@
-"""Loads an export, asks it, and tells whether it answers as it must."""
+"""Loads an export, asks it, and compares its answers with the expected ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ _LOWEST = np.finfo(np.float32).min
 
 
 def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
-    """Loads an export, once its graph is known to do nothing but compute.
-
-    Args:
-        folder: The export.
-        manifest: Its manifest.
+    """Loads an export, once `check_graph` has found that its graph only computes.
 
     Raises:
         ValueError: If its graph does more, it needs ScaNN and that cannot be imported, or this
@@ -73,14 +69,7 @@ class _Forward(logging.Filter):
 def ask(
     loaded: Any, signature: str, inputs: Mapping[str, Any], described: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Returns what a signature answers.
-
-    Args:
-        loaded: The SavedModel.
-        signature: The signature's name.
-        inputs: The request: nested lists or arrays.
-        described: The signature, as the manifest describes it.
-    """
+    """Returns the answer of a signature, which the manifest describes, to lists or arrays."""
     import tensorflow as tf
 
     tensors = {
@@ -95,13 +84,13 @@ def ask(
 def difference(
     expected: Mapping[str, Any], found: Mapping[str, np.ndarray], compute_dtype: str
 ) -> str | None:
-    """Says which output of an answer is not the expected one, beyond rounding; None if none is.
+    """Returns the name of an output that differs beyond rounding; None if none does.
 
     Args:
-        expected: Outputs by name, nested lists or arrays; ids too, whose order may be another among
-            scores that rounding makes equal.
+        expected: Outputs by name, nested lists or arrays. The ids of a ranking may change places
+            among scores that rounding makes equal.
         found: All outputs.
-        compute_dtype: What the model computes in.
+        compute_dtype: The type in which the model computes.
     """
     share = _TOLERANCES.get(compute_dtype, _COARSE)
     for name, values in expected.items():
@@ -124,7 +113,7 @@ def _close(got: np.ndarray, want: np.ndarray, share: float) -> np.ndarray:
 
 
 def _near_ties(scores: Any, shape: tuple[int, ...], share: float) -> np.ndarray:
-    """Where the id of a ranked list may be another: its score is its neighbour's, or the last."""
+    """Where a ranked list may have another id: the score is a neighbour's, or the last."""
     tied = np.zeros(shape, bool)
     if scores is None or np.shape(scores) != shape or len(shape) != 2 or not tied.size:
         return tied
@@ -151,9 +140,8 @@ def _numbers(values: Any, dtype: Any) -> np.ndarray:
 def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Checks an export: every file by its sha256, and every golden request by its answer.
 
-    Nothing in it is run before its graph has been looked through (`graph_check`). Nothing else is
-    needed: no data, no run, and neither Keras nor TFRS. Answers may differ by
-    rounding alone from those on the machine that exported.
+    It needs no data, no run, neither Keras nor TFRS, and runs nothing of the export before it has
+    checked the graph. Answers may differ only by rounding from those on the machine that exported.
 
     Args:
         path: An export, or the folder of its versions, whose newest is checked.

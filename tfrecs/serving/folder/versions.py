@@ -11,24 +11,18 @@ from pathlib import Path
 
 
 def versions(base: Path) -> list[int]:
-    """The version numbers in `base`, ascending; other names in it are nobody's version."""
+    """Returns the version numbers in `base`, ascending; other names in it are no versions."""
     if not base.is_dir():
         return []
     return sorted(int(p.name) for p in base.iterdir() if _is_version(p.name) and p.is_dir())
 
 
 def find_export(path: str | os.PathLike[str]) -> Path:
-    """The folder of an export: `path` itself, or the newest version in it.
-
-    Args:
-        path: A version folder, or its parent.
-
-    Returns:
-        The folder that holds `saved_model.pb`.
+    """Returns the folder of an export, which holds `saved_model.pb`: `path`, or its newest version.
 
     Raises:
-        FileNotFoundError: Nothing is there, or nothing that was exported; or the newest version is
-            not whole, which a server would choose all the same.
+        FileNotFoundError: Nothing is there, or nothing that was exported; or the newest version,
+            which a server would choose, is incomplete.
     """
     path = Path(path)
     if not path.exists():
@@ -52,7 +46,7 @@ def find_export(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def new_version(base: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
-    """A temporary folder that becomes `<base>/<version>` in one step when the block ends well.
+    """Yields a temporary folder, and `<base>/<version>`, which it becomes when the block ends well.
 
     A server that watches `base` thus sees a whole version or none: names such as `.tmp-1-4242` are
     no version to it. After an error the folder is removed; after a kill it stays, ignored.
@@ -60,9 +54,6 @@ def new_version(base: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
     Args:
         base: Parent of the version folders; made if missing.
         version: The version's number; None for the next one.
-
-    Yields:
-        The folder to fill, and what it will be named when the block is left.
 
     Raises:
         FileExistsError: The version is there already.

@@ -1,12 +1,12 @@
-"""The k best items for each query, exactly, as `tf.math.top_k` gives them, of many items.
+"""The k best of many items for each query, exactly, as `tf.math.top_k` gives them.
 
-Scores are made block by block, so that all of them are never held at once. Of a block only the
-highest score of each group of consecutive items is looked at, and then the groups whose highest can
-be among the k best so far: an item of the k best is in one of the k groups of the highest such
-scores. That also holds among equal scores, where the lower row comes first, because groups are
-of consecutive rows and `tf.math.top_k` takes the first of equal groups.
+Scores are made block by block, so that all of them are never held at once. A block is searched by
+groups of consecutive items: first the highest score of each group, then the groups whose highest
+can be among the k best so far, because an item of the k best is in one of the k groups with the
+highest such scores. That also holds among equal scores, where the lower row comes first, because
+`tf.math.top_k` takes the first of equal groups.
 
-All is plain TensorFlow, which any server has.
+Everything is plain TensorFlow, which any server has.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ def best_products(
         queries: `[batch, dim]` float32.
         vectors: `[n, dim]` float32, a tensor or a variable.
         k: How many to return, at most n.
-        excluded: `[batch, e]` int32, rows never to be returned; numbers that are no row count for
-            nothing.
+        excluded: `[batch, e]` int32, rows never to be returned; other numbers count for nothing.
         largest_norm: The largest Euclidean norm of `vectors`.
 
     Returns:
         Products `[batch, k]`, best first, equal ones in the order of their rows, and the rows,
-        int32. Products that are no finite number are left out. Where fewer than k are left, the
-        rest is the least float32 with the row -1.
+        int32. Products that are not finite are left out. Where fewer than k are left, the rest is
+        the least float32 with the row -1.
     """
     vectors = tf.convert_to_tensor(vectors)
     num_rows, batch = vectors.shape[0], tf.shape(queries)[0]
@@ -71,13 +70,7 @@ def best_products(
 
 
 def best_scores(scores: tf.Tensor, k: int, excluded: tf.Tensor) -> Best:
-    """Returns the k largest scores of each row; as `best_products`, of scores that are there.
-
-    Args:
-        scores: `[batch, n]` float32.
-        k: How many to return, at most n.
-        excluded: `[batch, e]` int32, columns never to be returned.
-    """
+    """Returns the k best of `scores` `[batch, n]` float32; otherwise as `best_products`."""
     scores = _only_finite(scores)
     if scores.shape[1] is None or scores.shape[1] > _SMALL:
         so_far = _nothing(tf.shape(scores)[0], k)
@@ -143,11 +136,8 @@ def _lowered(scores: tf.Tensor, columns: tf.Tensor, here: tf.Tensor) -> tf.Tenso
 class ItemTable(tf.Module):  # type: ignore[misc]
     """The item vectors of a product model, computed once.
 
-    Args:
-        model: The model.
-
     Attributes:
-        vectors: `[n, dim]` float32, row i - 1 that of item i.
+        vectors: `[n, dim]` float32; item i is row i - 1.
         largest_norm: The largest Euclidean norm among them.
     """
 
@@ -159,30 +149,26 @@ class ItemTable(tf.Module):  # type: ignore[misc]
         self.largest_norm = float(np.max(tf.norm(vectors, axis=1)))
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the vectors of item ids of any shape; zeros for what is no item.
-
-        Args:
-            ids: int32, 1..n; others are no items.
-        """
+        """Returns the vectors of int32 item ids 1..n of any shape; zeros for any other number."""
         known = (ids > 0) & (ids <= self.vectors.shape[0])
         rows = tf.gather(self.vectors, tf.where(known, ids - 1, 0))
         return tf.where(known[..., tf.newaxis], rows, 0.0)
 
 
 class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
-    """The k candidates of the largest inner products, as `BruteForce` of TFRS, in less time.
+    """The k candidates of the largest inner products, as TFRS's `BruteForce`, in less time.
 
-    Answers equal `tf.math.top_k` of all products, in its order, but the products are made
-    and looked at block by block: no `[batch, n]` matrix is held. It is used as TFRS's layers are,
-    in `tfrs.metrics.FactorizedTopK` too, and consists of plain TensorFlow operations, so that a
-    SavedModel of it needs nothing but a server.
+    Answers equal `tf.math.top_k` of all products, in its order, but products are made and searched
+    block by block: no `[batch, n]` matrix is held. The layer is used as TFRS's are, in
+    `tfrs.metrics.FactorizedTopK` too, and consists of plain TensorFlow operations, so that any
+    server runs a SavedModel of it.
 
-    Unlike `BruteForce`, candidates whose product is no finite number are left out, and excluded
-    ones never come back. Where fewer than k are left, the rest has the least float32 as its score
-    and -1, or "", as its identifier.
+    Unlike `BruteForce`, it leaves out candidates whose product is not finite, and never returns
+    excluded ones. Where fewer than k are left, the rest has the least float32 as its score and -1,
+    or "", as its identifier.
 
     Args:
-        query_model: Makes query vectors of what the layer is called with; None if that is vectors.
+        query_model: Makes query vectors of the layer's input; None if the input is vectors.
         k: How many candidates to return.
         name: Name of the layer.
 
@@ -210,7 +196,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
 
         Args:
             candidates: `[n, dim]` vectors.
-            identifiers: `[n]`, a different one for each: what is returned; default their rows.
+            identifiers: `[n]`, all different, which answers hold; by default the rows.
 
         Raises:
             ValueError: If the shapes do not fit.
@@ -245,7 +231,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
         """Returns scores `[batch, k]`, best first, and the identifiers.
 
         Args:
-            queries: `[batch, dim]` vectors, or what the query model takes.
+            queries: `[batch, dim]` vectors, or the query model's input.
             k: How many; default as in the constructor.
 
         Raises:
@@ -269,12 +255,12 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
     def query_with_exclusions(
         self, queries: Any, exclusions: tf.Tensor, k: int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what `call` does, with some candidates left out for each query.
+        """Returns the answer of `call` without some candidates of each query.
 
         Args:
             queries: As in `call`.
-            exclusions: `[batch, e]` identifiers; unknown and repeated ones are allowed. Their
-                number e must be known when the function is traced.
+            exclusions: `[batch, e]` identifiers; unknown and repeated ones are allowed. The
+                function must be traced with a known e.
             k: How many; default as in the constructor.
 
         Raises:
@@ -295,7 +281,7 @@ class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]
         return best, tf.where(best > best.dtype.min, found, _none(found.dtype))
 
     def is_exact(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
 

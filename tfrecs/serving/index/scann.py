@@ -15,9 +15,9 @@ _FEWEST = 1000
 class ScannIndex(tf.Module):  # type: ignore[misc]
     """TFRS's `ScaNN` layer over the item vectors, with exclusions.
 
-    A tree of about sqrt(n) leaves, a tenth of them searched; asymmetric hashing of two
-    dimensions a block; and an exact score for four times as many items as are asked for. What is
-    excluded is asked for beforehand and left out afterwards, as far as `num_excluded` goes.
+    A tree of about sqrt(n) leaves, a tenth of them searched; asymmetric hashing of two dimensions a
+    block; and an exact score for four times as many items as are asked for. Excluded items are
+    asked for too and left out afterwards, as far as `num_excluded` goes.
 
     Args:
         table: The vectors of items.
@@ -54,13 +54,7 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
     def __call__(
         self, queries: tf.Tensor, k: int, excluded: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns scores and rows as `best_products` does, of the items that were found.
-
-        Args:
-            queries: `[batch, dim]` float32.
-            k: How many to return.
-            excluded: `[batch, e]` int32, rows never to be returned.
-        """
+        """Returns scores and rows as `best_products` does, of the items that were found."""
         # ScaNN's operations tell no shapes.
         scores, rows = (tf.ensure_shape(x, [None, self._wanted]) for x in self._search(queries))
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis], axis=2)
