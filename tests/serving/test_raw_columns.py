@@ -21,8 +21,7 @@ from tfrecs.data import (
     Vocabulary,
 )
 from tfrecs.serving.exports.raw_columns import MISSING_TIME, RawColumns
-from tfrecs.serving.exports.raw_ids import VocabularyFiles
-from tfrecs.serving.exports.signature import Signature
+from tfrecs.serving.exports.signature import Signature, VocabularyFiles
 from tfrecs.serving.requests import column_request
 from tfrecs.serving.values import as_trained
 

@@ -57,7 +57,7 @@ class Recommender:
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
         self.path = find_export(path)
         self.manifest = read_manifest(self.path, verify=verify)
-        # An export that does not recommend says nothing of either.
+        # An export that does not recommend has neither.
         self.k: int = self.manifest.get("k", 0)
         self.is_integer: bool = self.manifest.get("id_dtype") == "int64"
         self._model = load(self.path, self.manifest)
@@ -106,16 +106,13 @@ class Recommender:
         users: Iterable[Any] | None = None,
         exclude: Iterable[Iterable[Any]] | None = None,
     ) -> list[list[tuple[int | str, float]]]:
-        """Recommends items to several users at once.
+        """Recommends items to several users at once, each with a history as `recommend` takes it.
 
         Args:
-            histories: A history each, as `recommend` takes it.
+            histories: A history each.
             k: How many items to recommend to each.
             users: A user each, None for an unknown one.
             exclude: Items that are not to be recommended, a list each.
-
-        Returns:
-            The answers of `recommend`.
 
         Raises:
             ValueError: As `recommend`; or there are not as many users or lists as histories.
@@ -141,11 +138,11 @@ class Recommender:
         """What the export answers to rows of requests."""
         self._check_k(k)
         signature = self.manifest["signatures"]["serving_default"]
-        known = []
-        for row in rows:
-            known.append(self._known_of(parsed(row, signature, self.manifest["model"])))
-        if not known:
+        if not rows:
             return []
+        known = []
+        for row in rows:  # No comprehension, which some Pythons count as a caller: see `_warn`.
+            known.append(self._known_of(parsed(row, signature, self.manifest["model"])))
         request = recommendation_request(known, signature["inputs"])
         answer = ask(self._model, "serving_default", request, signature)
         found = []
@@ -220,8 +217,7 @@ class Recommender:
             float32 `[rows, dim]`: the product with an item's vector is the score.
 
         Raises:
-            ValueError: The export has no such signature, none of its columns is there, or one
-                cannot be read.
+            ValueError: The export has no such signature or none of its columns, or cannot read one.
         """
         return self._ask("query_vectors", frame, required=())["vector"]
 
@@ -237,8 +233,7 @@ class Recommender:
             float32 `[rows, dim]`; zeros for an unknown item of a model without features.
 
         Raises:
-            ValueError: The export has no such signature, none of its columns is there, or one
-                cannot be read.
+            ValueError: As `query_vectors`.
         """
         return self._ask("item_vectors", frame, required=())["vector"]
 
@@ -290,9 +285,9 @@ class Recommender:
 
     def __repr__(self) -> str:
         """What was loaded, from where."""
-        m = self.manifest
-        what = f"{m['num_items']} items, k={self.k}" if self.k else "scores of rows"
-        return f"Recommender({str(self.path)!r}: {m['model']}, {what})"
+        model, items = self.manifest["model"], self.manifest.get("num_items")
+        what = f"{items} items, k={self.k}" if self.k else "scores of rows"
+        return f"Recommender({str(self.path)!r}: {model}, {what})"
 
 
 def _warn(message: str) -> None:
@@ -300,6 +295,6 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=5)
 
 
-def _listed(ids: Sequence[Any], most: int = 10) -> str:
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(map(str, ids[:most])) + more
+def _listed(ids: Sequence[Any]) -> str:
+    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    return ", ".join(map(str, ids[:10])) + more

@@ -59,13 +59,7 @@ def id_list(items: Iterable[Any], what: str) -> list[Any]:
 def parsed(
     asked: Asked, signature: Mapping[str, Inputs], model: str, whose: str = "this export"
 ) -> Asked:
-    """Returns a row with ids in the signature's types.
-
-    Args:
-        asked: The row.
-        signature: What a server or a manifest says of `serving_default`.
-        model: The model's name, for an error.
-        whose: What has the ids, for an error.
+    """Returns a row with ids in the types of a signature, which `whose` has and `model` answers.
 
     Raises:
         ValueError: If the model does not take what is given, nothing is given, or an id has
@@ -103,12 +97,10 @@ def parsed(
 def recommendation_request(
     rows: Sequence[Asked], inputs: Inputs, history_width: int = 1
 ) -> dict[str, np.ndarray]:
-    """Returns a request for recommendations.
+    """Returns a request for recommendations from rows that `parsed` returned.
 
-    Args:
-        rows: What `parsed` returned.
-        inputs: The inputs of `serving_default`; the request has these and no more.
-        history_width: The least width of histories.
+    Histories get at least `history_width` places. The request has the inputs of `serving_default`
+    and no more.
 
     Raises:
         ValueError: If a row excludes more items than the model takes.

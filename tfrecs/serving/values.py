@@ -28,8 +28,8 @@ def parse_id(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
     Args:
         raw: The id. Strings of digits are read as integers where the export has integers.
         is_integer: Whether the export has integers.
-        what: What `raw` should be, for an error.
-        whose: What has integers, for an error.
+        what: The role of `raw`, for an error.
+        whose: The owner of the integers, for an error.
 
     Raises:
         ValueError: If `raw` is no integer of 64 bits, or no text.
@@ -90,11 +90,7 @@ def array_of(
 def as_trained(values: Any, name: str, given: Mapping[str, Any], width: int = 1) -> np.ndarray:
     """Returns a column as an input takes it, read as training reads it, by the manifest's `kind`.
 
-    Args:
-        values: The column, a Series or a list.
-        name: The column's name.
-        given: What the manifest says of the input.
-        width: The least width of lists.
+    The arguments are those of `array_of`; `values` may be a Series.
     """
     # Only now: a recommendation needs neither pandas nor Keras.
     import pandas as pd
@@ -126,7 +122,7 @@ def as_trained(values: Any, name: str, given: Mapping[str, Any], width: int = 1)
 def padded(
     rows: Sequence[Sequence[Any]], width: int, name: str, given: Mapping[str, Any]
 ) -> np.ndarray:
-    """Rows of the input's type, filled up at their end to the input's width, or at least `width`.
+    """Returns rows of the input's type, filled up at their end to its width, or at least `width`.
 
     Raises:
         ValueError: If a row is too long, or nothing is known to fill rows with.

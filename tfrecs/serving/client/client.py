@@ -108,9 +108,10 @@ class Client:
                 history, or takes fewer exclusions or none, or an id is no integer though the
                 model's are.
         """
-        return self.recommend_batch([history], k, users=[user], exclude=[exclude], timeout=timeout)[
-            0
-        ]
+        (best,) = self.recommend_batch(
+            [history], k, users=[user], exclude=[exclude], timeout=timeout
+        )
+        return best
 
     def recommend_batch(
         self,
@@ -187,9 +188,8 @@ class Client:
         """Returns the vectors of items, known and new; see `Recommender.item_vectors`.
 
         Raises:
-            ServingError: The server refuses, or cannot be reached within `timeout` seconds.
-            ValueError: The export has no such signature, none of its columns is there, or one
-                cannot be read.
+            ServingError: As `query_vectors`.
+            ValueError: As `query_vectors`.
         """
         return self._ask("item_vectors", rows, timeout)["vector"]
 

@@ -15,9 +15,11 @@ from tfrecs._paths import plain_path
 from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
-from tfrecs.serving.exports.raw_ids import VocabularyFiles
 from tfrecs.serving.exports.scores import Settings
 from tfrecs.serving.exports.served import Served
+from tfrecs.serving.exports.signature import (
+    VocabularyFiles,
+)
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import write_manifest

@@ -25,8 +25,11 @@ from tfrecs.data import (
     Vector,
     Vocabulary,
 )
-from tfrecs.serving.exports.raw_ids import padding_id, unknown_id
 from tfrecs.serving.exports.scores import Settings
+from tfrecs.serving.exports.signature import (
+    padding_id,
+    unknown_id,
+)
 from tfrecs.serving.folder.replay import ask, difference, load
 from tfrecs.serving.requests import column_request
 from tfrecs.serving.values import as_trained
@@ -124,7 +127,7 @@ def of_candidates(model: Model) -> Golden:
     """Returns a request to score items for users: known ones, repeated ones, an unknown one."""
     frame, features, _ = _queries(model)
     assert model.items is not None
-    some = _some(model.items, _ROWS)
+    some = _some(model.items)
     lists = [some, some[:1] * 2, [unknown_id(model.items), *some[::-1]], []]
     frame["candidates"] = pd.Series(lists, dtype=object)
     ids = np.zeros((_ROWS, max(map(len, lists))), np.int32)
@@ -139,12 +142,12 @@ def of_candidates(model: Model) -> Golden:
 def of_rows(model: Model, names: Mapping[str, str]) -> Golden:
     """Returns a request to score rows, with the names of outputs by the model's heads."""
     assert model.row_schema is not None
-    schema = _without_labels(model.row_schema)
+    schema = model.row_schema.with_columns(**dict.fromkeys(model.row_schema.labels))
     frame = golden_frame(schema)
     both = {"user_id": model.users, "item_id": model.items}
     ids = {name: vocabulary for name, vocabulary in both.items() if vocabulary is not None}
     for name, vocabulary in ids.items():
-        frame[name] = pd.Series(_some(vocabulary, _ROWS), dtype=object)
+        frame[name] = pd.Series(_some(vocabulary), dtype=object)
     rows: dict[str, Any] = schema.encode(frame)
     rows |= {name: vocabulary.encode(frame[name]) for name, vocabulary in ids.items()}
     given = model.call({name: tf.constant(values) for name, values in rows.items()})
@@ -154,11 +157,7 @@ def of_rows(model: Model, names: Mapping[str, str]) -> Golden:
 
 
 def of_vectors(model: Model) -> list[Golden]:
-    """Returns requests for vectors of users and of items, known ones and new ones with features.
-
-    Args:
-        model: The model.
-    """
+    """Returns requests for vectors of users and of items, known ones and new ones with features."""
     user_lookup, item_lookup = model.feature_lookups
     frame, features, _ = _queries(model)
     if user_lookup is not None:
@@ -171,7 +170,7 @@ def of_vectors(model: Model) -> list[Golden]:
 
     items = model.items
     assert items is not None
-    frame = pd.DataFrame({"item_id": pd.Series(_some(items, _ROWS), dtype=object)})
+    frame = pd.DataFrame({"item_id": pd.Series(_some(items), dtype=object)})
     ids = items.encode(frame["item_id"])
     if item_lookup is not None:
         more, given = _features(item_lookup, ids)
@@ -223,10 +222,10 @@ def _known_and_unknown(vocabulary: Vocabulary) -> tuple[Any, Any, Any]:
     return ids[0], ids[-1], unknown
 
 
-def _some(vocabulary: Vocabulary, count: int) -> list[Any]:
-    """Raw ids, the last of them unknown."""
+def _some(vocabulary: Vocabulary) -> list[Any]:
+    """A raw id for each row, the last one unknown."""
     ids = vocabulary.ids.tolist()
-    known = [ids[i * (len(ids) - 1) // count] for i in range(count - 1)]
+    known = [ids[i * (len(ids) - 1) // _ROWS] for i in range(_ROWS - 1)]
     return [*known, padding_id(vocabulary)]
 
 
@@ -245,7 +244,7 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
         features["history"] = tf.constant(encoded.padded(np.arange(_ROWS), length))
         frame["history"] = pd.Series(histories, dtype=object)
     if users is not None:
-        frame["user_id"] = pd.Series(_some(users, _ROWS), dtype=object)
+        frame["user_id"] = pd.Series(_some(users), dtype=object)
         features["user_id"] = tf.constant(users.encode(frame["user_id"]))
     return frame, features, list(encoded) if length else [np.zeros(0, np.int32)] * _ROWS
 
@@ -257,16 +256,12 @@ def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.
     table = lookup.table().columns
     given = lookup.schema.encode(frame)
     for name, column in given.items():
-        flat = column.reshape(len(column), -1)
-        nothing = np.isnan(flat).all(1) if column.dtype.kind == "f" else np.zeros(len(flat), bool)
-        if column.ndim > 1 or column.dtype.kind != "f":
-            nothing = (flat == 0).all(1)
+        if column.ndim == 1 and column.dtype.kind == "f":
+            nothing = np.isnan(column)
+        else:
+            nothing = (column.reshape(len(column), -1) == 0).all(axis=1)
         column[nothing] = table[name][ids][nothing]
     return frame, given
-
-
-def _without_labels(schema: Schema) -> Schema:
-    return Schema({name: kind for name, kind in schema.items() if name not in schema.labels})
 
 
 def _padded_both_ways(rows: np.ndarray, padding: Any) -> np.ndarray:

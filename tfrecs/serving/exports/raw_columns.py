@@ -12,8 +12,14 @@ from tfrecs._keras import tf
 from tfrecs.data import Categorical, Column, History, Numeric, Schema, Text, Timestamp, Vector
 from tfrecs.data.features.text import TokenizerModule
 from tfrecs.data.features.wide_columns import calendar_ids
-from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles, most_recent
-from tfrecs.serving.exports.signature import Raw, RawInput, tensor_name
+from tfrecs.serving.exports.signature import (
+    Raw,
+    RawIds,
+    RawInput,
+    VocabularyFiles,
+    most_recent,
+    tensor_name,
+)
 
 # As NumPy's and pandas' NaT: no second that a calendar has.
 MISSING_TIME = -(2**63)

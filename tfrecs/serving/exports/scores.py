@@ -10,8 +10,16 @@ import numpy as np
 from tfrecs._keras import tf
 from tfrecs.data import Histories
 from tfrecs.serving.exports.raw_columns import RawColumns
-from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles, raw_table
-from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature, tensor_name
+from tfrecs.serving.exports.signature import (
+    Raw,
+    RawIds,
+    RawInput,
+    RawQueries,
+    Signature,
+    VocabularyFiles,
+    raw_table,
+    tensor_name,
+)
 from tfrecs.serving.index.exact import ItemTable, best_products, best_scores
 from tfrecs.serving.index.scann import ScannIndex
 

@@ -7,9 +7,12 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
-from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
 from tfrecs.serving.exports.scores import CandidateScores, RowScores, Settings, TopItems
-from tfrecs.serving.exports.signature import RawQueries
+from tfrecs.serving.exports.signature import (
+    RawIds,
+    RawQueries,
+    VocabularyFiles,
+)
 from tfrecs.serving.exports.vectors import Vectors
 from tfrecs.serving.index.exact import ItemTable
 

@@ -14,8 +14,14 @@ import pyarrow.parquet as pq
 from tfrecs._keras import tf
 from tfrecs.data import EvaluationSet
 from tfrecs.serving.exports.raw_columns import RawColumns
-from tfrecs.serving.exports.raw_ids import RawIds, VocabularyFiles
-from tfrecs.serving.exports.signature import Raw, RawInput, RawQueries, Signature
+from tfrecs.serving.exports.signature import (
+    Raw,
+    RawIds,
+    RawInput,
+    RawQueries,
+    Signature,
+    VocabularyFiles,
+)
 from tfrecs.serving.index.exact import ItemTable
 
 if TYPE_CHECKING:
