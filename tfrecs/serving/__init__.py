@@ -1,7 +1,7 @@
-"""Exports: from a trained model to a SavedModel that serves, and recommendations out of one.
+"""Exports: a SavedModel that serves from a trained model, and answers from it.
 
-All names load at their first use: reading an export needs TensorFlow alone, and asking a server for
-one by REST not even that.
+All names load at their first use: reading an export needs TensorFlow alone, and asking a server by
+REST needs not even that.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class Recommender:
         if not rows:
             return []
         known = []
-        for row in rows:  # No comprehension, which some Pythons count as a caller: see `_warn`.
+        for row in rows:  # A comprehension would be one more caller to some Pythons; see `_warn`.
             known.append(self._known_of(parsed(row, signature, self.manifest["model"])))
         request = recommendation_request(known, signature["inputs"])
         answer = ask(self._model, "serving_default", request, signature)
@@ -169,7 +169,7 @@ class Recommender:
             _warn(f"Ignored unknown ids: {_listed(unknown)}.")
         if unknown := self.unknown(exclude):
             _warn(f"Ignored unknown ids to exclude: {_listed(unknown)}.")
-        # A history is left out of the answer anyway, unless known items are recommended.
+        # The export leaves out the history anyway, unless it recommends known items.
         done = set() if self.recommend_known else set(history)
         more = [x for x in dict.fromkeys(exclude) if x not in done and str(x) in self._known]
         inputs = self.manifest["signatures"]["serving_default"]["inputs"]

@@ -50,7 +50,7 @@ def asked_rows(
 
 
 def id_list(items: Iterable[Any], what: str) -> list[Any]:
-    """Returns ids as a list, and refuses a string, whose characters are no ids."""
+    """Returns ids as a list; refuses a string, whose characters are not ids."""
     if isinstance(items, str | bytes):
         raise ValueError(f"{what} must be a list of ids, not one {type(items).__name__}.")
     return list(items)
@@ -59,7 +59,7 @@ def id_list(items: Iterable[Any], what: str) -> list[Any]:
 def parsed(
     asked: Asked, signature: Mapping[str, Inputs], model: str, whose: str = "this export"
 ) -> Asked:
-    """Returns a row with ids in the types of a signature, which `whose` has and `model` answers.
+    """Returns a row with ids in the types of a signature; `model` and `whose` name it in errors.
 
     Raises:
         ValueError: If the model does not take what is given, nothing is given, or an id has

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-# No vocabulary has this id, so that it pads and stands for "nobody": exports skip unknown ids. As a
-# time it is NumPy's NaT, which exports take for a missing one.
+# No vocabulary has this id, and exports skip unknown ids: it pads lists and stands for "nobody". As
+# a time it is NumPy's NaT, which exports read as missing.
 NOBODY = -(2**63)
 # Inputs of ids, where an unknown id may stand for a missing one.
 _IDS = frozenset({"history", "exclude", "user_id", "item_id", "candidates"})
@@ -80,7 +80,7 @@ def array_of(
         return _array([entry(value) for value in values], dtype)
     rows = [[entry(value) for value in _listed(row)] for row in values]
     if dtype == "float32" and shape[1] is not None:
-        # A vector: its numbers have their places, and it is missing as a whole.
+        # A vector is never padded: it is there as a whole or missing as a whole.
         wrong = next((len(row) for row in rows if len(row) not in (0, shape[1])), None)
         if wrong is not None:
             raise ValueError(f"{name!r} has vectors of {shape[1]} numbers, not of {wrong}.")
@@ -88,11 +88,11 @@ def array_of(
 
 
 def as_trained(values: Any, name: str, given: Mapping[str, Any], width: int = 1) -> np.ndarray:
-    """Returns a column as an input takes it, read as training reads it, by the manifest's `kind`.
+    """Returns a column as an input takes it, by the manifest's `kind`, read as training reads it.
 
-    The arguments are those of `array_of`; `values` may be a Series.
+    Takes the arguments of `array_of`; `values` may be a Series.
     """
-    # Only now: a recommendation needs neither pandas nor Keras.
+    # Imported only now: a recommendation needs neither pandas nor Keras.
     import pandas as pd
 
     from tfrecs.data import Numeric, Vector
@@ -113,7 +113,7 @@ def as_trained(values: Any, name: str, given: Mapping[str, Any], width: int = 1)
         return _trained_ids(values, given, given["missing"])
     rows = [listed(row) for row in values]
     flat = pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object, name=name)
-    # Among items padding is none, while a missing value is an item that nobody knows.
+    # Padding is no item, while a missing value among items is an unknown item.
     hole = given["unknown"] if kind in ("History", "Ids") else given["missing"]
     ids = iter(_trained_ids(flat, given, hole).tolist())
     return padded([[next(ids) for _ in row] for row in rows], width, name, given)
@@ -208,14 +208,14 @@ def _integer(value: Any, name: str) -> int:
     if isinstance(value, np.datetime64):
         return int(value.astype("datetime64[s]").astype(np.int64))
     if isinstance(value, datetime.datetime):
-        # As in the data room, a time without a zone is one of UTC.
+        # A time without a zone is in UTC, as in the data room.
         aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
         return int(aware.timestamp() // 1)
     return int(parse_id(value, True, f"a value of {name!r}", "values"))
 
 
 def _text(value: Any, name: str) -> str:
-    # pandas makes numbers with a missing one among them floats.
+    # pandas turns integers into floats where one is missing.
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     text = str(parse_id(whole, False, name, name))
     try:

@@ -84,7 +84,7 @@ def understood(where: str) -> Iterator[None]:
         yield
     except ServingError:
         raise
-    except Exception as error:  # Of a form that nobody foresaw, NumPy and JSON raise many kinds.
+    except Exception as error:  # NumPy and JSON raise many kinds on an unforeseen form.
         told = f"{type(error).__name__}: {str(error)[:200]}"
         raise ServingError(
             "INTERNAL", f"The answer is not one of TensorFlow Serving ({told})", where
@@ -160,7 +160,7 @@ def signatures_of(served: Mapping[str, Any]) -> Signatures:
     return {
         name: {way: _tensors(signature.get(way, {})) for way in ("inputs", "outputs")}
         for name, signature in sorted(served["signature_def"].items())
-        if not name.startswith("__")  # Such as __saved_model_init_op.
+        if not name.startswith("__")  # For example __saved_model_init_op.
     }
 
 

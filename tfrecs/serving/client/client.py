@@ -145,7 +145,7 @@ class Client:
         found = []
         pairs = zip(answer["item_id"].tolist(), answer["score"].tolist(), strict=True)
         for items, scores in pairs:
-            # Where fewer items are left than the export answers with, the rest is padding.
+            # An answer is padded where fewer than the export's k items are left.
             best = [pair for pair in zip(items, scores, strict=True) if pair[1] > _LOWEST]
             if len(items) == len(best) < k:
                 raise ValueError(
@@ -266,12 +266,12 @@ class Client:
     def _ask(self, name: str, rows: Any, timeout: float | None) -> dict[str, np.ndarray]:
         def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
             known = self._manifest.get(name, {"inputs": {}})["inputs"]
-            # The server's word on types and shapes counts before the manifest's.
+            # The server's types and shapes override the manifest's.
             inputs = {
                 key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()
             }
             required = {"candidates"} if "candidates" in inputs else None
-            # The export knows the features that are not given.
+            # The export falls back to the stored values of missing features.
             if name.endswith("_vectors"):
                 required = set()
             return column_request(

@@ -148,7 +148,7 @@ def _arrays(
 
 
 def _nothing(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The answer to no rows, for which no server needs to be asked; REST would refuse them."""
+    """The answer to no rows: the server is not asked, because REST would refuse them."""
     empty = {}
     for name, about in outputs.items():
         shape = [size or 0 for size in (about["shape"] or [0])[1:]]

@@ -17,10 +17,10 @@ from tfrecs.serving.client.answers import (
 )
 
 _OPTIONS = [
-    # gRPC's own limit of 4 MB is for both ways: about 5,000 rows of a hundred items and scores.
+    # gRPC allows 4 MB by default: about 5,000 rows of a hundred items and scores.
     ("grpc.max_receive_message_length", LARGEST),
     ("grpc.max_send_message_length", -1),
-    # Otherwise a server that comes back is tried again after up to two minutes.
+    # By default gRPC waits up to two minutes before it tries a server again.
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 
@@ -63,7 +63,7 @@ class GrpcTransport:
                 f"({error}). Run: pip install 'tfrecs[serving]'. REST needs nothing more: "
                 "Client('http://localhost:8501', ..)."
             ) from error
-        # The stubs have imported it already: their tensors are TensorFlow's.
+        # The stubs have imported TensorFlow already, for its tensors.
         import tensorflow as tf
 
         self.where = address
@@ -88,7 +88,7 @@ class GrpcTransport:
         signatures: Signatures,
         deadline: Deadline,
     ) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature; the answer itself tells their types."""
+        """Returns the outputs of a signature; a gRPC answer includes their types."""
         request = self._messages[0].PredictRequest(model_spec=self._spec)
         request.model_spec.signature_name = signature
         for name, values in inputs.items():
@@ -135,7 +135,7 @@ class GrpcTransport:
 
 
 def _readable(name: str, values: np.ndarray) -> np.ndarray:
-    """An output whose strings are text, except where its name says bytes, as over REST."""
+    """Decodes the strings of an output, unless its name ends in `_bytes`, as over REST."""
     if values.dtype != object or name.endswith("_bytes"):
         return values
     texts = [raw.decode() for raw in values.ravel()]

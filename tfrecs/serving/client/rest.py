@@ -25,7 +25,7 @@ from tfrecs.serving.client.answers import (
     understood,
 )
 
-# The server's own table, backwards; 400 may be FAILED_PRECONDITION or OUT_OF_RANGE as well.
+# The server's table, reversed; 400 may also be FAILED_PRECONDITION or OUT_OF_RANGE.
 _CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -68,15 +68,14 @@ class RestTransport:
         signatures: Signatures,
         deadline: Deadline,
     ) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature, whose types `signatures` tells."""
-        # By columns: an object for each row would repeat the names, and rows of one input alone
-        # have another form.
+        """Returns the outputs of a signature, in the types of `signatures`."""
+        # Columns do not repeat the names of inputs, and have one form for any number of inputs.
         columns = {name: values.tolist() for name, values in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         with understood(self.where):
             found = self._json(":predict", body, deadline)["outputs"]
             about = signatures.get(signature, {}).get("outputs", {})
-            if not isinstance(found, dict):  # Of one output alone the name is left out.
+            if not isinstance(found, dict):  # The server leaves out the name of a single output.
                 found = {next(iter(about)): found}
             return {name: _array(values, about.get(name, {})) for name, values in found.items()}
 
@@ -98,7 +97,7 @@ class RestTransport:
     def _json(self, path: str, body: bytes | None, deadline: Deadline) -> dict[str, Any]:
         text = self._text(path, body, deadline)
         try:
-            # Python reads NaN and Infinity, which are no JSON and which the server writes.
+            # Python reads the NaN and Infinity that the server writes, although JSON has neither.
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ServingError(
@@ -113,14 +112,14 @@ class RestTransport:
             try:
                 with opener.open(request, timeout=deadline.left) as response:
                     text = _bounded(response).decode()
-                if deadline.is_over:  # What was cut off looks like a body that has ended.
+                if deadline.is_over:  # A connection that was cut looks like the end of a body.
                     raise deadline.passed()
                 return text
             except urllib.error.HTTPError as error:
                 code = _CODES.get(error.code, "UNKNOWN")
                 raise ServingError(code, _message(error), self.where) from error
             except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
-                # Of a connection that is not made in time, URLError tells only in its reason.
+                # URLError holds the timeout of a connection attempt in its reason.
                 if deadline.is_over or isinstance(getattr(error, "reason", error), TimeoutError):
                     raise deadline.passed() from error
                 raise ServingError("UNAVAILABLE", str(error) or repr(error), self.where) from error
@@ -148,7 +147,7 @@ class _Cut:
         class Connection(connection):  # type: ignore[misc, valid-type]
             def connect(self) -> None:
                 super().connect()
-                sockets.append(self.sock)  # Which the connection itself soon forgets.
+                sockets.append(self.sock)  # The connection drops it before the body is read.
 
         class Handler(handler):  # type: ignore[misc, valid-type]
             def do_open(self, http_class: Any, request: Any, **more: Any) -> Any:
@@ -178,7 +177,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _bounded(response: Any) -> bytes:
-    """All of a body, unless it is larger than an answer can be."""
+    """The whole body, unless it is larger than an answer can be."""
     body = response.read(LARGEST + 1)
     if len(body) > LARGEST:
         raise http.client.HTTPException(f"the answer has more than {LARGEST:,} bytes")
@@ -186,7 +185,7 @@ def _bounded(response: Any) -> bytes:
 
 
 def _message(error: urllib.error.HTTPError) -> str:
-    """What a server says of an error; a proxy may say it in HTML."""
+    """The server's error message; a proxy may have written it in HTML."""
     try:
         text = error.read(10_000).decode(errors="replace")
     except (OSError, http.client.HTTPException):
@@ -202,7 +201,7 @@ def _array(values: Any, about: Mapping[str, Any]) -> np.ndarray:
     dtype = about.get("dtype")
     if dtype != "string":
         return np.array(values, dtype)
-    # NumPy takes an object for each string, also for those that are bytes.
+    # An array of objects holds both text and the {"b64": ..} that stands for bytes.
     array = np.array(values, object)
     for i, value in enumerate(array.ravel()):
         if isinstance(value, dict):

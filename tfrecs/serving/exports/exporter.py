@@ -190,7 +190,7 @@ def _check_model(model: Model) -> None:
                     f"{name} reads no history (max_history is None) and has no vocabulary of "
                     "users: there is nothing that a request could name."
                 )
-    # Others may hold what is missing, such as features.
+    # Other weights may hold NaN for missing features.
     weights = [weight.name for weight in model.trainable_weights if not _is_finite(weight)]
     if weights:
         raise ValueError(

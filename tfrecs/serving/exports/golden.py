@@ -230,7 +230,7 @@ def _some(vocabulary: Vocabulary) -> list[Any]:
 
 
 def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.ndarray]]:
-    """Histories and users: as data, as the model takes them in, and what each history rules out."""
+    """Histories and users: as data, as the model's features, and the ids of each history."""
     assert model.items is not None
     length, users = model.max_history or 0, model.users
     ids = model.items.ids.tolist()
@@ -250,7 +250,7 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
 
 
 def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Features as data, and encoded, with those of the model's table where none are given."""
+    """Features as data, and encoded with the stored values where one is missing."""
     # The last id is an unknown one: it gets known values, and a known one gets missing values.
     frame = golden_frame(lookup.schema)[::-1].reset_index(drop=True)
     table = lookup.table().columns
@@ -265,7 +265,7 @@ def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.
 
 
 def _padded_both_ways(rows: np.ndarray, padding: Any) -> np.ndarray:
-    """Every other row padded on the left, where it was on the right."""
+    """Moves the padding of every other row from the right to the left."""
     rows = rows.copy()
     for i in range(1, len(rows), 2):
         kept = rows[i][rows[i] != padding]

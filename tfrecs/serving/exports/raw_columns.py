@@ -21,7 +21,7 @@ from tfrecs.serving.exports.signature import (
     tensor_name,
 )
 
-# As NumPy's and pandas' NaT: no second that a calendar has.
+# The value of NaT in NumPy and pandas, which is outside of any calendar.
 MISSING_TIME = -(2**63)
 
 

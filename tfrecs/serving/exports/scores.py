@@ -63,7 +63,7 @@ class TopItems(tf.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__(name="top_items")
         assert model.items is not None
-        # Methods, not the model itself: `tf.Module` would save all that hangs on it.
+        # Methods and not the model: `tf.Module` would save everything that the model holds.
         self._query_vectors, self._score = model.query_vectors, model.score
         self._raw_ids = raw_table(model.items, items.path)
         self._queries, self._table, self._k = queries, table, settings.k
@@ -118,7 +118,7 @@ class KnownItemsTable(tf.Module):  # type: ignore[misc]
         super().__init__(name="known_items")
         self.num_users, self.num_items = len(rows) - 1, len(rows.values)
         self.longest = int(rows.lengths.max(initial=0))
-        # One item more, so that there is always one to gather.
+        # With one more item there is always one to gather.
         values = np.append(rows.values, 0).astype(np.int64)
         self._items = tf.Variable(values, trainable=False, name="known_items")
         self._offsets = tf.Variable(rows.offsets, trainable=False, name="known_offsets")
@@ -147,7 +147,7 @@ class CandidateScores(tf.Module):  # type: ignore[misc]
         self, model: Model, items: RawIds, queries: RawQueries, table: ItemTable | None
     ) -> None:
         super().__init__(name="candidate_scores")
-        # Methods, not the model itself: `tf.Module` would save all that hangs on it.
+        # Methods and not the model: `tf.Module` would save everything that the model holds.
         self._query_vectors, self._score = model.query_vectors, model.score
         self._queries, self._table = queries, table
         candidates = RawInput.of_ids("candidates", "Ids", items, 2)
@@ -169,7 +169,7 @@ class CandidateScores(tf.Module):  # type: ignore[misc]
         return {"score": tf.where(given, scores, scores.dtype.min)}
 
 
-# What a head predicts, in the words of the manifest.
+# The manifest's word for the prediction of a head, by its kind of label.
 _MEANING = {"binary": "probability", "regression": "number"}
 
 
@@ -185,7 +185,7 @@ class RowScores(tf.Module):  # type: ignore[misc]
 
     def __init__(self, model: Model, files: VocabularyFiles) -> None:
         super().__init__(name="row_scores")
-        # A method, not the model itself: `tf.Module` would save all that hangs on it.
+        # A method and not the model: `tf.Module` would save everything that the model holds.
         self._predict = model.call
         self._ids = {
             name: RawIds(ids, files, f"{name.removesuffix('_id')}s")

@@ -38,7 +38,7 @@ class Served:
             queries = RawQueries(self._items, self._users, model.max_history or 0)
             table = ItemTable(model) if model.is_product else None
             parts.append(TopItems(model, self._items, queries, table, settings))
-            if model.row_schema is None:  # Else it scores rows, which say more.
+            if model.row_schema is None:  # Otherwise `score` takes rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
             if table is not None:
                 parts.append(Vectors(model, self._items, queries, table, files))
@@ -48,8 +48,8 @@ class Served:
         self.signatures = {name: s for part in parts for name, s in part.signatures().items()}
         if "serving_default" not in self.signatures:
             self.signatures["serving_default"] = self.signatures["score"]
-        # Saves the weights that the graphs read, and no others. Their order is fixed (a graph's is
-        # random), so that the same model always gives the same files.
+        # Only the weights that the graphs read are saved, in the model's order, because the order
+        # of a graph is random and the same model should always give the same files.
         order = {variable.ref(): i for i, variable in enumerate(model.variables)}
         read = {v.ref(): v for s in self.signatures.values() for v in s.variables}
         self.module = tf.Module(name="served")

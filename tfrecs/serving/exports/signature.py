@@ -27,7 +27,7 @@ def padding_id(ids: Vocabulary) -> int | str:
 
 def unknown_id(ids: Vocabulary) -> int | str:
     """A raw id that is not in the vocabulary and not `padding_id`."""
-    # No id is white space alone (it would be a missing one).
+    # No id is white space, which counts as missing.
     return " " if not ids.is_integer else _free(ids, int(padding_id(ids)) - 1)
 
 
@@ -48,7 +48,7 @@ class VocabularyFiles:
         """Returns the path of a vocabulary's file, written if new; equal ones share a file."""
         fingerprint = ids.fingerprint()
         if fingerprint not in self._names:
-            # Names that differ in case alone are one file on some systems.
+            # On some systems names that differ only in case are one file.
             taken = {other.lower() for other in self._names.values()}
             while name.lower() in taken:
                 name += "_"
@@ -117,7 +117,7 @@ def _table(
 
 
 class _Vocabulary(tf.lookup.TextFileInitializer):  # type: ignore[misc]
-    """A table's content, whose name in the graph tells the content and not a temporary path."""
+    """A table's content, named in the graph by its fingerprint and not by a temporary path."""
 
     fingerprint = ""
 
@@ -226,7 +226,7 @@ class Signature:
 
 
 def tensor_name(column: str, taken: Collection[str] = ()) -> str:
-    """Returns a column's name as TensorFlow takes it: one of Python's names that is not `taken`."""
+    """Returns the column's name as a Python name outside `taken`, as TensorFlow wants it."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     if not name[:1].isalpha():
         name = f"column_{name}"

@@ -45,7 +45,7 @@ class Vectors(tf.Module):  # type: ignore[misc]
         files: VocabularyFiles,
     ) -> None:
         super().__init__(name="vectors")
-        # Methods, not the model itself: `tf.Module` would save all that hangs on it.
+        # Methods and not the model: `tf.Module` would save everything that the model holds.
         self._of_queries = model.query_vectors
         self._of_items: Callable[..., tf.Tensor] = model.item_vectors
         self._items, self._queries, self._table = items, queries, table

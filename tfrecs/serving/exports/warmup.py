@@ -21,7 +21,7 @@ import numpy as np
 from tfrecs._keras import tf
 
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
-# Rows of the requests: one user, and what servers make of many at once.
+# Rows of the requests: one user, and batches as servers make them.
 _BATCH_SIZES = (1, 8, 64)
 
 
@@ -53,7 +53,7 @@ def write_warmup(
 def _rows(values: list[Any], count: int, dtype: str) -> Any:
     """The first `count` rows of an input, which repeats where it has fewer."""
     rows = [values[i % len(values)] for i in range(count)]
-    # null is NaN, which NumPy makes of None.
+    # The manifest's null is None here, which NumPy turns into NaN.
     return tf.make_tensor_proto(np.array(rows, np.float32) if dtype == "float32" else rows, dtype)
 
 

@@ -59,7 +59,7 @@ _STATEFUL = frozenset(
     }
 )
 _TABLE = "InitializeTableFromTextFileV2"
-# TensorFlow's own functions save and restore by these, at a path that their caller gives.
+# TensorFlow's functions that save and restore use these, with the path of their caller.
 _SAVING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
 # TensorFlow calls these stateless, but they read files, call the host or run elsewhere.
 _TOUCHING = re.compile(
@@ -131,10 +131,10 @@ def _computes(op: str, library: str | None) -> bool:
     definition = op_def_registry.get(op)
     custom = ">" in op or definition is None
     if custom:
-        # A library registers its operations with its name before theirs.
+        # The names of a library's operations start with the name of the library.
         return library is not None and op.startswith(f"{library}>")
     if op in _SAVING or op == _TABLE or op in _PURE:
-        return True  # In their place; see `_out_of_place`.
+        return True  # `_out_of_place` checks where they stand.
     if definition.is_stateful:
         return op in _STATEFUL
     return not _TOUCHING.search(op)

@@ -33,7 +33,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     }
     manifest = {"format": FORMAT, **content, "files": files}
     manifest["sha256"] = seal(manifest)
-    # One line a key: readable, and short although the answers hold many numbers.
+    # One line a key is readable, and short although answers hold many numbers.
     lines = [
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
         for key, value in manifest.items()
@@ -53,7 +53,7 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
             missing, altered, not listed, or no plain file.
     """
     path = folder / MANIFEST
-    found = set(_files(folder))  # Before any is opened: a pipe would never end.
+    found = set(_files(folder))  # Checked before any is opened: a pipe would never end.
     if MANIFEST.as_posix() not in found:
         raise ValueError(
             f"{folder} is a SavedModel that tfrecs did not export: {MANIFEST} is missing."
@@ -162,7 +162,7 @@ _ALWAYS: dict[str, Callable[[Any], bool]] = {
     "compute_dtype": _text,
     "operations": lambda value: isinstance(value, list) and all(map(_text, value)),
 }
-# Of exports that recommend, and of those that know users by their id.
+# Fields of exports that recommend, and fields of exports that know users by their id.
 _ITEMS: dict[str, Callable[[Any], bool]] = {
     "num_items": _count,
     "max_history": _count,

@@ -15,7 +15,7 @@ from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.versions import find_export
 
-# Of the largest number of an answer: what rounding may change in float32, and in fewer bits.
+# The share of an answer's largest number that rounding may change: in float32, in fewer bits.
 _TOLERANCES = {"float32": 1e-4}
 _COARSE = 0.01
 _LOWEST = np.finfo(np.float32).min
@@ -29,7 +29,7 @@ def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
             TensorFlow cannot load it.
     """
     scann = manifest.get("index") == "scann"
-    # TensorFlow itself, not `tfrecs._keras`: an export needs neither Keras nor TFRS.
+    # Not `tfrecs._keras`: an export needs neither Keras nor TFRS.
     import tensorflow as tf
 
     if scann:
@@ -46,7 +46,7 @@ def load(folder: Path, manifest: Mapping[str, Any]) -> Any:
     try:
         with plain_path(folder) as plain:
             loaded = tf.saved_model.load(str(plain))
-    except Exception as error:  # Whatever TensorFlow says of a graph that it cannot run.
+    except Exception as error:  # TensorFlow raises many kinds for a graph that it cannot run.
         raise ValueError(
             f"{folder} was written by TensorFlow {manifest['tensorflow']}, and TensorFlow "
             f"{tf.__version__} cannot load it ({' '.join(str(error).split())[:300]})."

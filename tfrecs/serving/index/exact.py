@@ -20,10 +20,10 @@ from tfrecs._keras import keras, tf, tfrs
 if TYPE_CHECKING:
     from tfrecs.models import Model
 
-# Items of a group, and about how many scores a block has: 32 MB.
+# Items of a group, and about how many scores a block has (32 MB).
 _GROUP = 32
 _BLOCK_SCORES = 1 << 23
-# So many items are one block, and their scores are looked at one by one.
+# Up to so many items are one block, which is searched without groups.
 _SMALL = 1 << 14
 
 Best = tuple[Any, Any]
@@ -51,12 +51,12 @@ def best_products(
     if num_rows <= _SMALL:
         return best_scores(tf.matmul(queries, vectors, transpose_b=True), k, excluded)
     block = tf.maximum(_BLOCK_SCORES // tf.maximum(batch, 1), _SMALL) // _GROUP * _GROUP
-    # No product is larger than that of the norms (Cauchy and Schwarz), nor any sum on its way.
+    # The product of the norms bounds every product and its partial sums (Cauchy and Schwarz).
     finite = tf.reduce_all(tf.math.is_finite(tf.norm(queries, axis=1) * largest_norm))
 
     def add_block(start: tf.Tensor, best: tf.Tensor, rows: tf.Tensor) -> tuple[Any, Any, Any]:
         stop = tf.minimum(start + block, num_rows)
-        # A row an item: on CPUs a third faster than a row a query, and so is a group's maximum.
+        # With a row an item, products and maxima take a third less time on CPUs.
         scores = tf.matmul(vectors[start:stop], queries, transpose_b=True)
         scores = tf.cond(finite, lambda: scores, lambda: _only_finite(scores))
         return stop, *_merged((best, rows), scores, excluded, start)
@@ -85,15 +85,15 @@ def _nothing(batch: tf.Tensor, k: int) -> Best:
 
 
 def _only_finite(scores: tf.Tensor) -> tf.Tensor:
-    # Top-k returns nonsense around NaN, and JSON has no word for infinity.
+    # Top-k returns nonsense around NaN, and JSON cannot express infinity.
     return tf.where(tf.math.is_finite(scores), scores, scores.dtype.min)
 
 
 def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tensor) -> Best:
-    """The k best of what was best before and of a block, `[rows, batch]`, of rows from `start`."""
+    """The k best of the best so far and of a block's scores `[rows, batch]`, rows from `start`."""
     best, rows = so_far
     batch, k = tf.shape(scores)[1], best.shape[1]
-    # One more that is no row: TensorFlow searches for at least one.
+    # With one more, which is no row: TensorFlow must search for at least one.
     excluded = tf.pad(excluded, [[0, 0], [0, 1]], constant_values=-1)
     scores = tf.pad(
         scores, [[0, -tf.shape(scores)[0] % _GROUP], [0, 0]], constant_values=scores.dtype.min
@@ -101,11 +101,11 @@ def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tens
     num_groups = tf.shape(scores)[0] // _GROUP
     groups = tf.reshape(scores, [num_groups, _GROUP, batch])
     highest = tf.transpose(tf.reduce_max(groups, axis=1))
-    # An excluded item may be the highest of a group, of one each.
+    # Each excluded item may be the highest of one group.
     better = tf.reduce_sum(tf.cast(highest > best[:, -1:], tf.int32), axis=1)
     most = tf.minimum(k + tf.shape(excluded)[1], tf.shape(highest)[1])
     count = tf.clip_by_value(tf.reduce_max(better), 0, most)
-    # In the order of the rows again, in which the last top-k takes equal scores.
+    # Sorted by row, because the last top-k takes the first of equal scores.
     chosen = tf.sort(tf.math.top_k(highest, count).indices, axis=1)
     of_found = chosen[..., tf.newaxis] * _GROUP + tf.range(_GROUP)
     of_found = tf.reshape(of_found, [batch, count * _GROUP])
@@ -113,8 +113,8 @@ def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tens
     found = tf.gather(tf.reshape(scores, [-1]), of_found * batch + query)
     all_rows = tf.concat([rows, start + of_found], axis=1)
     all_scores = tf.concat([best, found], axis=1)
-    # Where excluded rows are among those found, if they are; a last number above all others makes
-    # the place that is looked for always one that is there.
+    # Finds the places of excluded rows among the found ones. A last number above all others makes
+    # sure that every search ends at a place that exists.
     group = (excluded - start) // _GROUP
     padded = tf.pad(chosen, [[0, 0], [0, 1]], constant_values=chosen.dtype.max)
     place = tf.searchsorted(padded, group)
@@ -128,7 +128,7 @@ def _merged(so_far: Best, scores: tf.Tensor, excluded: tf.Tensor, start: tf.Tens
 def _lowered(scores: tf.Tensor, columns: tf.Tensor, here: tf.Tensor) -> tf.Tensor:
     """`scores` with the least float32 at `columns` `[batch, e]`, where `here` is true."""
     query = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, tf.newaxis], tf.shape(columns))
-    # The minimum with the largest number changes nothing.
+    # A minimum with the largest number changes nothing.
     at_most = tf.where(here, scores.dtype.min, scores.dtype.max)
     return tf.tensor_scatter_nd_min(scores, tf.stack([query, columns], axis=-1), at_most)
 
@@ -144,7 +144,7 @@ class ItemTable(tf.Module):  # type: ignore[misc]
     def __init__(self, model: Model) -> None:
         super().__init__(name="item_table")
         vectors = tf.cast(model.item_vectors(), tf.float32)
-        # Not by the name of a signature: TFLite takes both for one.
+        # Not the name of a signature: TFLite takes both for one symbol.
         self.vectors = tf.Variable(vectors, trainable=False, name="item_table")
         self.largest_norm = float(np.max(tf.norm(vectors, axis=1)))
 

@@ -48,14 +48,14 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
         )
         self._wanted = wanted
         layer.index(tf.convert_to_tensor(table.vectors))
-        # The method, not the layer: Keras would save what it was never called with.
+        # The method and not the layer, which Keras would save although it was never called.
         self._search: Any = layer.call
 
     def __call__(
         self, queries: tf.Tensor, k: int, excluded: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns scores and rows as `best_products` does, of the items that were found."""
-        # ScaNN's operations tell no shapes.
+        # ScaNN's operations have no static shapes.
         scores, rows = (tf.ensure_shape(x, [None, self._wanted]) for x in self._search(queries))
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis], axis=2)
         nobody = tf.zeros([tf.shape(rows)[0], 0], tf.int32)
