@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +151,6 @@ def _file(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"assets/[^/\\]+", value) is not None
 
 
-def _id(value: Any) -> bool:
-    return type(value) in (int, str)
-
-
 _ALWAYS: dict[str, Callable[[Any], bool]] = {
     "tfrecs": _text,
     "tensorflow": _text,
@@ -171,13 +167,11 @@ _ITEMS: dict[str, Callable[[Any], bool]] = {
     "index": lambda value: value in ("exact", "scann"),
     "recommend_known": lambda value: isinstance(value, bool),
     "id_dtype": lambda value: value in ("int64", "string"),
-    "padding_id": _id,
     "vocabulary": _file,
 }
 _USERS: dict[str, Callable[[Any], bool]] = {
     "num_users": _count,
     "user_id_dtype": lambda value: value in ("int64", "string"),
-    "user_padding_id": _id,
     "user_vocabulary": _file,
 }
 
@@ -189,18 +183,17 @@ def check_fields(manifest: dict[str, Any], path: Path) -> None:
         if not fine:
             raise ValueError(f"{path} is damaged: {field} {what}. Export the model again.")
 
-    groups = [_ALWAYS]
-    groups += [group for name, group in (("k", _ITEMS), ("num_users", _USERS)) if name in manifest]
-    for group in groups:
-        for field, fits in group.items():
+    def need_all(fields: Mapping[str, Callable[[Any], bool]]) -> None:
+        for field, fits in fields.items():
             need(field in manifest and fits(manifest[field]), field)
-    for group, kind, padding in (
-        (_ITEMS, "id_dtype", "padding_id"),
-        (_USERS, "user_id_dtype", "user_padding_id"),
-    ):
-        if kind in manifest and group in groups:
-            wanted = int if manifest[kind] == "int64" else str
-            need(type(manifest[padding]) is wanted, padding)
+
+    need_all(_ALWAYS)
+    for first, fields, prefix in (("k", _ITEMS, ""), ("num_users", _USERS, "user_")):
+        if first in manifest:
+            need_all(fields)
+            wanted = int if manifest[f"{prefix}id_dtype"] == "int64" else str
+            padding = f"{prefix}padding_id"
+            need(type(manifest.get(padding)) is wanted, padding)
     files = manifest.get("files")
     need(isinstance(files, dict) and files, "files")
     assert isinstance(files, dict)
@@ -208,17 +201,16 @@ def check_fields(manifest: dict[str, Any], path: Path) -> None:
         need(_inside(name), "files", f"names {name!r}, which is not in the export")
         need(isinstance(checksum, str) and re.fullmatch("[0-9a-f]{64}", checksum), f"files.{name}")
     for field in ("vocabulary", "user_vocabulary"):
-        need(field not in manifest or manifest[field] in files, field, "is no file of the export")
+        inside = field not in manifest or (_file(manifest[field]) and manifest[field] in files)
+        need(inside, field, "is no file of the export")
     signatures = manifest.get("signatures")
     need(isinstance(signatures, dict) and "serving_default" in signatures, "signatures")
     assert isinstance(signatures, dict)
     for name, signature in signatures.items():
-        sides = (
-            [signature.get(side) for side in ("inputs", "outputs")] if _is_dict(signature) else []
-        )
-        need(len(sides) == 2 and all(map(_is_dict, sides)), f"signatures.{name}")
-        for tensors in sides:
-            for tensor, described in tensors.items():
+        need(_is_dict(signature), f"signatures.{name}")
+        for side in ("inputs", "outputs"):
+            need(_is_dict(signature.get(side)), f"signatures.{name}")
+            for tensor, described in signature[side].items():
                 need(_describes(described), f"signatures.{name}.{tensor}")
     if "k" in manifest:
         default = signatures["serving_default"]
@@ -229,7 +221,8 @@ def check_fields(manifest: dict[str, Any], path: Path) -> None:
     assert isinstance(goldens, list)
     for number, golden in enumerate(goldens, 1):
         field = f"golden answer {number}"
-        need(_is_dict(golden) and golden.get("signature") in signatures, field)
+        need(_is_dict(golden) and _text(golden.get("signature")), field)
+        need(golden["signature"] in signatures, field)
         signature = signatures[golden["signature"]]
         for side in ("inputs", "outputs"):
             given = golden.get(side)
