@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,8 @@ from tfrecs.serving.values import as_trained, parse_id
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
-    Columns = pd.DataFrame | Mapping[str, Sequence[Any]]
+    from tfrecs.serving.requests import Columns
 
 
 class Recommender:

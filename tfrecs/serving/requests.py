@@ -7,11 +7,16 @@ has columns by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tfrecs.serving.values import array_of, padded, parse_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Columns = pd.DataFrame | Mapping[str, Sequence[Any]]
 
 Inputs = Mapping[str, Mapping[str, Any]]
 
@@ -126,7 +131,7 @@ def recommendation_request(
 
 
 def column_request(
-    rows: Any,
+    rows: Columns,
     inputs: Inputs,
     *,
     read: Callable[..., np.ndarray],

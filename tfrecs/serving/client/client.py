@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from numbers import Integral
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tfrecs.serving.requests import asked_rows, column_request, parsed, recommen
 from tfrecs.serving.values import array_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from tfrecs.serving.requests import Columns
 
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -156,7 +155,7 @@ class Client:
         return found
 
     def score(
-        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
+        self, rows: Columns, *, timeout: float | None = None
     ) -> np.ndarray | dict[str, np.ndarray]:
         """Scores candidates of users, or predicts the label of rows; see `Recommender.score`.
 
@@ -170,9 +169,7 @@ class Client:
         answer = self._ask("score", rows, timeout)
         return answer["score"] if list(answer) == ["score"] else answer
 
-    def query_vectors(
-        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
-    ) -> np.ndarray:
+    def query_vectors(self, rows: Columns, *, timeout: float | None = None) -> np.ndarray:
         """Returns the vectors of users, known and new; see `Recommender.query_vectors`.
 
         Raises:
@@ -182,9 +179,7 @@ class Client:
         """
         return self._ask("query_vectors", rows, timeout)["vector"]
 
-    def item_vectors(
-        self, rows: pd.DataFrame | Mapping[str, Sequence[Any]], *, timeout: float | None = None
-    ) -> np.ndarray:
+    def item_vectors(self, rows: Columns, *, timeout: float | None = None) -> np.ndarray:
         """Returns the vectors of items, known and new; see `Recommender.item_vectors`.
 
         Raises:
@@ -251,12 +246,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -97,20 +97,18 @@ class Connection:
 
     def status(self, seconds: float) -> list[dict[str, Any]]:
         """Returns the state of each version, the newest first."""
-        found = []
         where = self.transport.where
         versions = self.transport.status(Deadline(seconds, where))
         with understood(where):
-            for each in versions:
-                health = each.get("status", {})
-                found.append(
-                    {
-                        "version": int(each["version"]),
-                        "state": each.get("state", "UNKNOWN"),
-                        "code": health.get("error_code", "OK"),
-                        "message": health.get("error_message", ""),
-                    }
-                )
+            found = [
+                {
+                    "version": int(each["version"]),
+                    "state": each.get("state", "UNKNOWN"),
+                    "code": each.get("status", {}).get("error_code", "OK"),
+                    "message": each.get("status", {}).get("error_message", ""),
+                }
+                for each in versions
+            ]
         return sorted(found, key=lambda version: -version["version"])
 
     def _sent(
