@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+import tfrecs
 from tfrecs.data import Rows
-from tfrecs.evaluation import Validation, auc, evaluate_rows, log_loss, mae, rmse
+from tfrecs.evaluation import Report, Validation, auc, evaluate_rows, log_loss, mae, rmse
 
 
 class Fixed:
@@ -56,6 +57,36 @@ def test_report_and_baselines():
     assert report.baselines["items"]["LogLoss"] == pytest.approx(-np.log(7 / 12))
     assert json.loads(report.to_json())["positives"] == 1
     assert "clicks: 2 rows, 1 positive" in str(report)
+
+
+def test_a_report_of_rows_does_what_one_of_lists_does(tmp_path):
+    train = Rows({"item_id": np.array([1, 1, 2, 2], np.int32), "y": np.float32([1, 1, 0, 0])}, "y")
+    scores = np.array([0.9, 0.3, 0.6, 0.1])
+    report = evaluate_rows(Fixed(scores), train, train=train, name="clicks")
+    assert repr(report).startswith("Report(clicks: AUC 0.7500, LogLoss 0.")
+    assert str(report).splitlines()[1].split() == ["model", "95%", "interval", "rate", "items"]
+    assert report.interval("AUC") == report.intervals["AUC"]
+    assert report.advice() is None
+    report.plot(tmp_path / "report.png")
+    report.save(tmp_path / "report.npz")
+    for back in (Report.load(tmp_path / "report.npz"), Report.from_json(report.to_json())):
+        assert (str(back), back.to_json()) == (str(report), report.to_json())
+        assert (back.name, back.num_rows, back.positives) == ("clicks", 4, 2)
+    with pytest.raises(ValueError, match="labelled rows"):
+        report.interval("AUC", 0.9)
+    with pytest.raises(ValueError, match="each user's metrics"):
+        report.compare(report)
+    heads = Heads(scores, np.array([2.0, 3.0, 2.0, 5.0]))
+    rated = Rows({**train.columns, "rating": np.float32([1, 4, np.nan, 5])}, ["y", "rating"])
+    both = evaluate_rows(heads, rated, train=rated, name="both")
+    both.plot(tmp_path / "both.png")
+    back = Report.from_json(both.to_json())
+    assert (str(back), back.heads["rating"].num_rows) == (str(both), 3)
+
+
+def test_the_former_name_of_the_report_still_works():
+    with pytest.warns(FutureWarning, match="RowReport is now tfrecs.evaluation.Report"):
+        assert tfrecs.evaluation.RowReport is Report
 
 
 def test_refusals():

@@ -59,8 +59,6 @@ def run(argv: Sequence[str]) -> None:
     source = Run(settings.run)
     say_if_unfinished(source)
     model, split = source.load_model(), source.load_split()
-    if settings.plot and model.row_schema is not None:
-        raise UserError("--plot draws reports of ranked lists; this model predicts rows")
     report = evaluate(
         model,
         getattr(split, settings.on),

@@ -18,21 +18,28 @@ from tfrecs.evaluation.metrics import (
 )
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
-from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import RowModel, RowReport, evaluate_rows
+from tfrecs.evaluation.rows import RowModel, evaluate_rows
+from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats
 from tfrecs.evaluation.validation import Validation
 
-# Names of 0.1.
+# Former names.
 __getattr__ = renamed(
     __name__,
-    {"CorpusValidation": "Validation", "RowValidation": "Validation", "Recommender": "ItemScorer"},
+    {
+        "CorpusValidation": "Validation",
+        "RowValidation": "Validation",
+        "Recommender": "ItemScorer",
+        "RowReport": "Report",
+    },
 )
 
 __all__ = [
     "evaluate",
     "Evaluator",
     "Report",
+    "RankedLists",
+    "LabelledRows",
     "Repeats",
     "Comparison",
     "Difference",
@@ -57,7 +64,6 @@ __all__ = [
     "bootstrap_means",
     "randomization_test",
     "evaluate_rows",
-    "RowReport",
     "RowModel",
     "auc",
     "log_loss",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,33 +16,13 @@ from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.metrics import RANK_METRICS, check_k, check_metrics
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
-from tfrecs.evaluation.repeats import Repeats
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import RowModel, RowReport, evaluate_rows
+from tfrecs.evaluation.rows import RowModel, evaluate_rows
+from tfrecs.evaluation.tables import RankedLists, Repeats
 
 
-@overload
 def evaluate(
-    model: ItemScorer,
-    dataset: EvaluationSet,
-    ks: Sequence[int] = ...,
-    *,
-    recommend_known: bool | None = ...,
-    batch_size: int | None = ...,
-    baselines: bool = ...,
-    mask_seen: bool | None = ...,
-) -> Report: ...
-@overload
-def evaluate(
-    model: RowModel,
-    dataset: Rows,
-    ks: Sequence[int] = ...,
-    *,
-    batch_size: int | None = ...,
-    baselines: bool = ...,
-) -> RowReport: ...
-def evaluate(
-    model: Any,
+    model: ItemScorer | RowModel,
     dataset: EvaluationSet | Rows,
     ks: Sequence[int] = (10,),
     *,
@@ -50,7 +30,7 @@ def evaluate(
     batch_size: int | None = None,
     baselines: bool = True,
     mask_seen: bool | None = None,
-) -> Report | RowReport:
+) -> Report:
     """Evaluates a model on a part of a split: users to recommend to, or rows with labels.
 
     Of users every item of the catalogue is ranked, or the set's own candidates where it has them
@@ -72,8 +52,8 @@ def evaluate(
         mask_seen: The opposite of `recommend_known`, which has replaced it.
 
     Returns:
-        A `Report`: metrics, baselines, and each user's own, for confidence intervals and paired
-        tests. Of rows a `RowReport`.
+        Metrics with their confidence intervals, and the baselines'; of users also each one's own,
+        for paired tests.
 
     Raises:
         TypeError: If `dataset` is no part of a split, such as a whole split.
@@ -96,14 +76,14 @@ def evaluate(
         recommend_known = not mask_seen
     if isinstance(dataset, Rows):
         return evaluate_rows(
-            model,
+            cast("RowModel", model),
             dataset,
             train=dataset.train if baselines else None,
             batch_size=batch_size or 4096,
             name=dataset.name,
         )
     evaluator = Evaluator(dataset, ks, recommend_known=recommend_known, batch_size=batch_size)
-    return evaluator.report(model, baselines=baselines)
+    return evaluator.report(cast("ItemScorer", model), baselines=baselines)
 
 
 class Evaluator:
@@ -206,10 +186,12 @@ class Evaluator:
         return Report(
             metrics=metrics,
             baselines=others,
+            table=RankedLists(
+                self._protocol(model),
+                self.dataset.user_ids,
+                Repeats.of(ranks, self.pools, self.ks),
+            ),
             per_user=per_user,
-            user_ids=self.dataset.user_ids,
-            protocol=self._protocol(model),
-            repeats=Repeats.of(ranks, self.pools, self.ks),
         )
 
     def _measure(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, np.ndarray]]:

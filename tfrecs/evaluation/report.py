@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrecs.evaluation.comparison import Comparison, bootstrap_means, bounds
-from tfrecs.evaluation.repeats import Repeats
-from tfrecs.evaluation.showing import plot_report, protocol_lines, shown_metrics
+from tfrecs.evaluation.showing import draw, text_table
+from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats
 
 _LEVEL = 0.95
 _SAMPLES = 1000
 
 
-@dataclasses.dataclass(eq=False, repr=False)
 class Report:
-    """Metrics of one model on one evaluation set, with what they are worth.
+    """Metrics of one model on one part of a split, with what they are worth.
 
     `print(report)` shows the model beside the baselines, 95% confidence intervals and what was
-    ranked.
+    measured. The report's table says what that is: users' ranked lists, or labelled rows.
+
+    Args:
+        metrics: Means by name: "HR@10", "NDCG@10" and so on of ranked lists; "AUC" and "LogLoss" of
+            a binary label, "RMSE" and "MAE" of a number. Of a model with several heads, names begin
+            with the head's: "click/AUC".
+        baselines: The same of simple predictors. Of lists "popularity" and "random", on the same
+            ranking task. Of rows "rate" ("mean" of numbers), the mean of the label in training for
+            every row, and "items", the smoothed mean of each item.
+        table: What was measured.
+        per_user: Each user's value of every metric that is a mean over users.
+        intervals: 95% confidence intervals of metrics that users cannot give.
+        heads: The report of each head by name, of a model with several; None of ranked lists.
 
     Attributes:
-        metrics: Means by name and length, such as "HR@10" and "NDCG@10".
-        baselines: The same of "popularity" and "random", on the same ranking task.
-        per_user: Each user's value of every metric that is a mean over users.
-        user_ids: The users, int32 `[num_users]`.
-        protocol: What was ranked and how: model, data, split, counts, ties.
-        repeats: The share of repeated targets, and the metrics of new and repeated ones apart.
-        intervals: 95% confidence intervals of a report that was read without its users.
+        metrics: As given.
+        baselines: As given.
+        table: As given.
+        per_user: As given; empty for rows, and for a report that was read without its users.
+        heads: As given.
 
     Example:
         ```python
@@ -45,19 +54,67 @@ class Report:
         ```
     """
 
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    per_user: dict[str, np.ndarray]
-    user_ids: np.ndarray
-    protocol: dict[str, Any]
-    repeats: Repeats
-    intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    _means: dict[tuple[int, int], np.ndarray] = dataclasses.field(default_factory=dict, init=False)
+    def __init__(
+        self,
+        metrics: dict[str, float],
+        baselines: dict[str, dict[str, float]],
+        table: RankedLists | LabelledRows,
+        *,
+        per_user: dict[str, np.ndarray] | None = None,
+        intervals: dict[str, tuple[float, float]] | None = None,
+        heads: dict[str, Report] | None = None,
+    ) -> None:
+        self.metrics = metrics
+        self.baselines = baselines
+        self.table = table
+        self.per_user = per_user or {}
+        self.heads = heads
+        self._intervals = intervals or {}
+        self._means: dict[tuple[int, int], np.ndarray] = {}
+
+    @property
+    def protocol(self) -> Any:
+        """What was ranked and how: model, data, split, counts, ties; None for rows."""
+        return self.table.protocol
+
+    @property
+    def user_ids(self) -> Any:
+        """The users, int32 `[num_users]`; None for rows."""
+        return self.table.user_ids
+
+    @property
+    def repeats(self) -> Repeats | None:
+        """The share and the metrics of repeated targets; None for rows."""
+        return self.table.repeats
+
+    @property
+    def name(self) -> str:
+        """What the labels of rows are called; of ranked lists model and data."""
+        return self.table.title
+
+    @property
+    def num_rows(self) -> int | None:
+        """Rows, n; of a head those that have its label. None for ranked lists."""
+        return self.table.num_rows
+
+    @property
+    def positives(self) -> int | None:
+        """Rows with label 1; None for a number, for several heads together, and for lists."""
+        return self.table.positives
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95% confidence intervals by metric.
+
+        Of lists a bootstrap over users; of labels DeLong's variance for AUC, and the standard error
+        of the mean for the log loss, MAE, and the square of the RMSE.
+        """
+        return {name: self.interval(name) for name in self.per_user} or self._intervals
 
     def interval(
         self, metric: str, level: float = _LEVEL, *, samples: int = _SAMPLES, seed: int = 0
     ) -> tuple[float, float]:
-        """A bootstrap confidence interval of a metric, over users.
+        """Returns a confidence interval of a metric, of ranked lists by a bootstrap over users.
 
         It says how much the metric would vary with other users of the same kind, not with another
         training of the model.
@@ -81,11 +138,11 @@ class Report:
                 f"{metric} belongs to all users' lists together, so that users cannot be resampled."
             )
         if metric not in self.per_user:
-            if level == _LEVEL and metric in self.intervals:
-                return self.intervals[metric]
+            if level == _LEVEL and metric in self._intervals:
+                return self._intervals[metric]
             raise ValueError(
-                f"This report was read without its users, with {_LEVEL:.0%} intervals only: keep "
-                "reports by `save` to have the others."
+                f"This report is of labelled rows or was read without its users, with {_LEVEL:.0%} "
+                "intervals only: keep reports by `save` to have the others."
             )
         if (samples, seed) not in self._means:
             values = np.stack(list(self.per_user.values()), axis=1)
@@ -101,7 +158,7 @@ class Report:
 
         Args:
             other: The other model's report on the same evaluation set.
-            level: Of the confidence intervals of the differences.
+            level: The level of the differences' confidence intervals.
             samples: Sign flips of the randomization test; the least p-value is 1 / (samples + 1).
             seed: The same seed gives the same numbers.
 
@@ -112,27 +169,27 @@ class Report:
             ValueError: If the reports are not of the same users in the same order, of the same
                 targets ranked among the same items, or hold no values by user.
         """
-        for report in (self, other):
-            if not report.per_user:
-                raise ValueError(
-                    "A paired test needs each user's metrics, and one report was read without "
-                    "them: keep reports by `save`."
-                )
+        if not (self.per_user and other.per_user):
+            raise ValueError(
+                "A paired test needs each user's metrics, and one report was read without "
+                "them, or is of labelled rows: keep reports by `save`."
+            )
         if not np.array_equal(self.user_ids, other.user_ids):
             raise ValueError(
                 f"A paired test needs the same users in the same order; these reports are of "
                 f"{len(self.user_ids)} and {len(other.user_ids)} users that differ. Evaluate both "
                 "models on one evaluation set."
             )
-        if self.protocol["fingerprint"] != other.protocol["fingerprint"]:
+        mine, theirs = self.protocol, other.protocol
+        if mine["fingerprint"] != theirs["fingerprint"]:
             raise ValueError(
                 "A paired test needs one ranking task; in these reports the users are the same but "
                 "the targets, the candidates or what is done with known items differ: "
-                f"{self.protocol['data']!r} and {other.protocol['data']!r}, recommend_known "
-                f"{self.protocol['recommend_known']} and {other.protocol['recommend_known']}."
+                f"{mine['data']!r} and {theirs['data']!r}, recommend_known "
+                f"{mine['recommend_known']} and {theirs['recommend_known']}."
             )
         return Comparison.of(
-            (self.protocol["model"], other.protocol["model"]),
+            (mine["model"], theirs["model"]),
             self.per_user,
             other.per_user,
             level=level,
@@ -141,8 +198,8 @@ class Report:
         )
 
     def advice(self) -> str | None:
-        """What to tell a user of a command where many targets are repeated; None where few are."""
-        return self.repeats.advice(self.protocol["recommend_known"])
+        """What to tell a user of a command where many targets are repeated; None elsewhere."""
+        return self.table.advice()
 
     def plot(self, path: str | Path) -> None:
         """Draws the model beside the baselines, with 95% confidence intervals.
@@ -150,40 +207,51 @@ class Report:
         Args:
             path: Of the picture; its ending decides the format, such as .png, .svg or .pdf.
         """
-        plot_report(self, path)
+        notes = [*self.table.heading(), *self.table.notes()]
+        draw(path, self.table.shown(self.metrics), self._series, self.intervals, notes[:2])
+
+    @property
+    def _series(self) -> list[tuple[str, dict[str, float]]]:
+        """The columns of the printed table and of the picture."""
+        return [(self.table.model, self.metrics), *self.baselines.items()]
 
     def to_json(self) -> str:
-        """Everything but each user's values, as JSON text."""
-        intervals = {name: self.interval(name) for name in self.per_user} or self.intervals
-        content = {
+        """Returns everything but each user's values as JSON text."""
+        return json.dumps(self._content(), indent=2)
+
+    def _content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {
             "metrics": self.metrics,
-            "intervals": intervals,
+            "intervals": self.intervals,
             "baselines": self.baselines,
-            "repeats": self.repeats.as_dict(),
-            "protocol": self.protocol,
+            **self.table.as_dict(),
         }
-        return json.dumps(content, indent=2)
+        if self.heads is not None:
+            content["heads"] = {name: head._content() for name, head in self.heads.items()}
+        return content
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """The report that `to_json` wrote: it prints and plots, and holds no user.
+        """Returns the report that `to_json` wrote: it prints and plots, and holds no user.
 
         Args:
             text: JSON text.
-
-        Returns:
-            A report with empty `per_user`.
         """
-        content = json.loads(text)
-        return cls(
-            metrics=content["metrics"],
-            baselines=content["baselines"],
-            per_user={},
-            user_ids=np.zeros(0, np.int32),
-            protocol=content["protocol"],
-            repeats=Repeats(**content["repeats"]),
-            intervals={name: (ends[0], ends[1]) for name, ends in content["intervals"].items()},
-        )
+        return cls._of_content(json.loads(text))
+
+    @classmethod
+    def _of_content(cls, content: Mapping[str, Any], **more: Any) -> Report:
+        table: RankedLists | LabelledRows
+        if "protocol" in content:
+            repeats = Repeats(**content["repeats"])
+            users = more.pop("user_ids", np.zeros(0, np.int32))
+            table = RankedLists(content["protocol"], users, repeats)
+        else:
+            table = LabelledRows(content["name"], content["num_rows"], content["positives"])
+            heads = content["heads"].items()
+            more["heads"] = {name: cls._of_content(head) for name, head in heads}
+        intervals = {name: (low, high) for name, (low, high) in content["intervals"].items()}
+        return cls(content["metrics"], content["baselines"], table, intervals=intervals, **more)
 
     def save(self, path: str | Path) -> None:
         """Keeps the whole report, each user's values included, in one .npz file.
@@ -191,49 +259,33 @@ class Report:
         Args:
             path: Of the file.
         """
-        arrays: dict[str, Any] = {"user_ids": self.user_ids, **self.per_user}
+        arrays: dict[str, Any] = dict(self.per_user)
+        if self.user_ids is not None:
+            arrays["user_ids"] = self.user_ids
         with open(path, "wb") as file:  # Given a name, numpy would add an ending to it.
             np.savez_compressed(file, report=np.array(self.to_json()), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """The report that `save` wrote.
+        """Returns the report that `save` wrote.
 
         Args:
             path: Of the file.
-
-        Returns:
-            An equal report.
         """
         with np.load(path, allow_pickle=False) as arrays:
-            report = cls.from_json(str(arrays["report"]))
-            report.user_ids = arrays["user_ids"]
-            report.per_user = {
-                name: arrays[name] for name in arrays.files if name not in ("report", "user_ids")
-            }
-        return report
+            values = {name: arrays[name] for name in arrays.files}
+        content = json.loads(str(values.pop("report")))
+        users = {"user_ids": values.pop("user_ids")} if "user_ids" in values else {}
+        return cls._of_content(content, per_user=values, **users)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Report({self.protocol['model']}, {self.protocol['data']}: {values})"
+        return f"Report({self.name}: {values})"
 
     def __str__(self) -> str:
-        names = shown_metrics(self)
-        columns = [self.protocol["model"], f"{_LEVEL:.0%} interval", *self.baselines]
-        rows = [["", *columns]]
-        for name in names:
-            interval = ""
-            if name in self.per_user or name in self.intervals:
-                interval = "[{:.4f}, {:.4f}]".format(*self.interval(name))
-            others = [f"{baseline[name]:.4f}" for baseline in self.baselines.values()]
-            rows.append([name, f"{self.metrics[name]:.4f}", interval, *others])
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        table = [
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
-        repeats = self.repeats.lines(self.protocol["targets"], self.protocol["recommend_known"])
-        return "\n".join([*table, "", *protocol_lines(self.protocol), *repeats])
+        lines = self.table.heading()
+        if self.heads:
+            return "\n".join([*lines, *map(str, self.heads.values())])
+        lines += text_table(self.table.shown(self.metrics), self._series, self.intervals)
+        notes = self.table.notes()
+        return "\n".join([*lines, "", *notes] if notes else lines)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +10,8 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.data import Rows
 from tfrecs.evaluation.label_metrics import Values, intervals, measure
+from tfrecs.evaluation.report import Report
+from tfrecs.evaluation.tables import LabelledRows
 
 
 class RowModel(Protocol):
@@ -26,64 +25,6 @@ class RowModel(Protocol):
         """Predictions `[rows]` of a data set of batches; by name where there are several labels."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RowReport:
-    """What `evaluate_rows` found.
-
-    Of a model with several heads, the names of metrics begin with the head's: "click/AUC".
-
-    Attributes:
-        name: What was predicted.
-        num_rows: Rows, n; of a head those that have its label.
-        positives: Rows with label 1; None for a number, and for several heads together.
-        metrics: "AUC" and "LogLoss" of a binary label, "RMSE" and "MAE" of a number.
-        intervals: Their 95% confidence intervals (DeLong's variance for AUC; the standard error of
-            the mean for the log loss, MAE, and the square of the RMSE).
-        baselines: The metrics of simple predictors: "rate" ("mean" of numbers), the mean of the
-            label in training for every row, and "items", each item's own, smoothed.
-        heads: The report of each head by name, of a model with several.
-    """
-
-    name: str
-    num_rows: int
-    positives: int | None
-    metrics: Values
-    intervals: dict[str, tuple[float, float]]
-    baselines: dict[str, Values]
-    heads: dict[str, RowReport] = dataclasses.field(default_factory=dict)
-
-    # No user has a target here that could be repeated.
-    repeats = None
-
-    def advice(self) -> None:
-        """Returns None: of labels there is nothing to tell a user of a command."""
-
-    def plot(self, path: str | Path) -> None:
-        """Raises a ValueError: there is no picture of labels."""
-        del path
-        raise ValueError("Reports of ranked lists can be drawn, and this model predicts rows.")
-
-    def to_json(self) -> str:
-        """Returns the report as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-
-    def __str__(self) -> str:
-        positive = "" if self.positives is None else f", {self.positives:,} positive"
-        lines = [f"{self.name}: {self.num_rows:,} rows{positive}"]
-        if self.heads:
-            return "\n".join([*lines, *map(str, self.heads.values())])
-        lines.append(f"{'':10}" + "".join(f"{name:>8}{'':18}" for name in self.metrics).rstrip())
-        model = [
-            f"{value:8.4f}  {'[{:.4f}, {:.4f}]'.format(*self.intervals[name]):16}"
-            for name, value in self.metrics.items()
-        ]
-        lines.append(f"{'model':10}" + "".join(model).rstrip())
-        for name, metrics in self.baselines.items():
-            values = "".join(f"{value:8.4f}{'':18}" for value in metrics.values())
-            lines.append(f"{name:10}{values}".rstrip())
-        return "\n".join(lines)
-
-
 def evaluate_rows(
     model: RowModel,
     rows: Rows,
@@ -91,7 +32,7 @@ def evaluate_rows(
     train: Rows | None = None,
     batch_size: int = 4096,
     name: str = "rows",
-) -> RowReport:
+) -> Report:
     """Tests a model that predicts labels.
 
     A row whose label is NaN, which is to say missing, is left out of what is measured of it.
@@ -112,23 +53,23 @@ def evaluate_rows(
     """
     kinds = _kinds(model, rows)
     predicted, several = _predict(model, rows, kinds, batch_size)
-    reports = {
-        head: _report(head, kind, rows, predicted[head], train) for head, kind in kinds.items()
-    }
     if not several:
-        return dataclasses.replace(next(iter(reports.values())), name=name)
-    predictors = dict.fromkeys(p for report in reports.values() for p in report.baselines)
-    return RowReport(
-        name=name,
-        num_rows=len(rows),
-        positives=None,
-        metrics=_joined({head: report.metrics for head, report in reports.items()}),
-        intervals=_joined({head: report.intervals for head, report in reports.items()}),
+        head, kind = next(iter(kinds.items()))
+        return _report(name, head, kind, rows, predicted[head], train)
+    heads = {
+        head: _report(head, head, kind, rows, predicted[head], train)
+        for head, kind in kinds.items()
+    }
+    predictors = dict.fromkeys(p for report in heads.values() for p in report.baselines)
+    return Report(
+        metrics=_joined({head: report.metrics for head, report in heads.items()}),
+        intervals=_joined({head: report.intervals for head, report in heads.items()}),
         baselines={
-            p: _joined({head: r.baselines[p] for head, r in reports.items() if p in r.baselines})
+            p: _joined({head: r.baselines[p] for head, r in heads.items() if p in r.baselines})
             for p in predictors
         },
-        heads=reports,
+        table=LabelledRows(name, len(rows), None),
+        heads=heads,
     )
 
 
@@ -211,17 +152,18 @@ def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _report(
-    head: str, kind: str, rows: Rows, predicted: np.ndarray, train: Rows | None
-) -> RowReport:
+    name: str, head: str, kind: str, rows: Rows, predicted: np.ndarray, train: Rows | None
+) -> Report:
+    """Returns the report of one label."""
     labels, known = _known(rows, head)
     predicted = predicted[known]
-    return RowReport(
-        name=head,
-        num_rows=len(labels),
-        positives=int((labels > 0.5).sum()) if kind == "binary" else None,
+    positives = int((labels > 0.5).sum()) if kind == "binary" else None
+    return Report(
         metrics=measure(kind, labels, predicted),
         intervals=intervals(kind, labels, predicted),
         baselines={} if train is None else _baselines(head, kind, train, rows),
+        table=LabelledRows(name, len(labels), positives),
+        heads={},
     )
 
 

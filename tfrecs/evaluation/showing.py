@@ -1,82 +1,15 @@
-"""How a report of ranked lists is shown: the words under it, and its picture."""
+"""How metrics beside those of baselines are shown: as a table of text, and as a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tfrecs.evaluation.report import Report
+Series = Sequence[tuple[str, Mapping[str, float]]]
+Intervals = Mapping[str, tuple[float, float]]
 
-_COUNTS = {
-    "duplicate_targets": "Repeated targets, counted once",
-    "duplicate_candidates": "Repeated candidates, counted once",
-    "candidates_equal_target": "Candidates that are a target of their user, left out",
-    "known_candidates": "Candidates that are known items of their user, left out",
-}
-
-
-def shown_metrics(report: Report) -> list[str]:
-    """The metrics worth showing: with one target a user three of them only repeat others.
-
-    Args:
-        report: Any report.
-
-    Returns:
-        Names of metrics, in the order of the report.
-
-    Example:
-        ```python
-        shown_metrics(report)                          # ["HR@10", "NDCG@10", "MRR@10", ...]
-        ```
-    """
-    if not _one_target(report.protocol):
-        return list(report.metrics)
-    return [
-        name for name in report.metrics if not name.startswith(("MAP@", "Recall@", "Precision@"))
-    ]
-
-
-def protocol_lines(protocol: dict[str, Any]) -> list[str]:
-    """The protocol in sentences.
-
-    Args:
-        protocol: Of a report.
-
-    Returns:
-        Lines of text.
-
-    Example:
-        ```python
-        for line in protocol_lines(report.protocol):
-            print(line)
-        ```
-    """
-    least, mean, most = protocol["ranked_items"]
-    if protocol["ranked"] == "candidates":
-        among = "the candidates given for the user and the targets"
-    else:
-        among = f"all {protocol['items']:,} items"
-    if not protocol["recommend_known"]:
-        among += " but those in the user's history"
-    size = f"{least:,}" if least == most else f"{least:,} to {most:,}, {mean:,.0f} on average"
-    source = ", ".join(text for text in (protocol["data"], protocol["split"]) if text)
-    lines = [
-        f"{source + ': ' if source else ''}{protocol['users']:,} users, "
-        f"{protocol['targets']:,} targets.",
-        f"Ranked among {among} ({size}); ties count {protocol['ties']}.",
-    ]
-    lines += [f"{_COUNTS[name]}: {count:,}." for name, count in protocol["counts"].items()]
-    if _one_target(protocol):
-        lines.append("One target a user: Recall = HR, MAP = MRR, Precision@k = HR@k / k.")
-    return lines
-
-
-def _one_target(protocol: dict[str, Any]) -> bool:
-    return bool(protocol["users"] == protocol["targets"])
-
-
-_COLOURS = {"model": "#1f5fa8", "popularity": "#e39a3b", "random": "#b5b5b5"}
+_COLOURS = ("#1f5fa8", "#e39a3b", "#b5b5b5")
 _OWN_SCALE = ("Coverage", "Novelty", "PopularityBias")
 _TITLES = {
     "Coverage": "Coverage: share of catalogue",
@@ -85,23 +18,50 @@ _TITLES = {
 }
 
 
-def plot_report(report: Report, path: str | Path) -> None:
+def text_table(names: Sequence[str], series: Series, intervals: Intervals) -> list[str]:
+    """Returns the lines of a table with a row for each metric.
+
+    Args:
+        names: The metrics to show.
+        series: Series by name: the model's first, then those of the baselines.
+        intervals: The model's 95% confidence intervals, of the metrics that have one.
+    """
+    model, *baselines = (name for name, _ in series)
+    rows = [["", model, "95% interval", *baselines]]
+    for name in names:
+        interval = "[{:.4f}, {:.4f}]".format(*intervals[name]) if name in intervals else ""
+        value, *others = (f"{metrics[name]:.4f}" for _, metrics in series)
+        rows.append([name, value, interval, *others])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def draw(
+    path: str | Path,
+    names: Sequence[str],
+    series: Series,
+    intervals: Intervals,
+    notes: Sequence[str],
+) -> None:
     """Draws the model beside the baselines; each metric with another scale gets its own panel.
 
     Args:
-        report: Any report.
-        path: Of the picture; its ending decides the format.
-
-    Example:
-        ```python
-        plot_report(report, "report.png")
-        ```
+        path: The picture; its ending decides the format.
+        names: As in `text_table`.
+        series: As in `text_table`.
+        intervals: As in `text_table`.
+        notes: Lines of text below the picture.
     """
     # Without pyplot: no window system is asked for, and no backend of the caller's is changed.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = shown_metrics(report)
     apart = {kind: [n for n in names if n.startswith(kind + "@")] for kind in _OWN_SCALE}
     apart = {kind: group for kind, group in apart.items() if group}
     accuracy = [n for n in names if not any(n in group for group in apart.values())]
@@ -111,12 +71,12 @@ def plot_report(report: Report, path: str | Path) -> None:
         2 if apart else 1, 1, height_ratios=(1.6, 1) if apart else (1,), hspace=0.4
     )
     panel = figure.add_subplot(rows[0])
-    _bars(panel, report, accuracy, values=True)
+    _bars(panel, accuracy, series, intervals, values=True)
     if apart:
         columns = rows[1].subgridspec(1, len(apart), wspace=0.35)
         for i, (kind, group) in enumerate(apart.items()):
             own = figure.add_subplot(columns[i])
-            _bars(own, report, group, values=False)
+            _bars(own, group, series, intervals, values=False)
             own.set_title(_TITLES[kind], fontsize=9)
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(
@@ -127,31 +87,30 @@ def plot_report(report: Report, path: str | Path) -> None:
         frameon=False,
         bbox_to_anchor=(0.99, 1),
     )
-    figure.suptitle(
-        f"{report.protocol['model']} and baselines", x=0.07, ha="left", fontsize=12, weight="bold"
-    )
-    figure.text(
-        0.07, 0.015, "\n".join(protocol_lines(report.protocol)[:2]), fontsize=7.5, color="0.35"
-    )
+    title = f"{series[0][0]} and baselines"
+    figure.suptitle(title, x=0.07, ha="left", fontsize=12, weight="bold")
+    figure.text(0.07, 0.015, "\n".join(notes), fontsize=7.5, color="0.35")
     figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.13)
     figure.savefig(path)
 
 
-def _bars(panel: Any, report: Report, names: list[str], *, values: bool) -> None:
-    """Groups of bars, one a metric: the model with its interval, then the baselines."""
-    series = {"model": report.metrics, **report.baselines}
+def _bars(
+    panel: Any, names: Sequence[str], series: Series, intervals: Intervals, *, values: bool
+) -> None:
+    """Draws a group of bars for each metric: the model with its interval, then the baselines."""
     width = 0.8 / len(series)
-    for i, (label, metrics) in enumerate(series.items()):
+    for i, (label, metrics) in enumerate(series):
         places = [x + (i - (len(series) - 1) / 2) * width for x in range(len(names))]
-        heights = [metrics[name] for name in names]
-        shown = report.protocol["model"] if label == "model" else label
-        panel.bar(places, heights, width * 0.94, label=shown, color=_COLOURS.get(label))
-        if label != "model":
+        # Of several labels, a baseline may know only some.
+        heights = [metrics.get(name, float("nan")) for name in names]
+        colour = _COLOURS[i] if i < len(_COLOURS) else None
+        panel.bar(places, heights, width * 0.94, label=label, color=colour)
+        if i:
             continue
         for x, name, height in zip(places, names, heights, strict=True):
             top = height
-            if name in report.per_user or name in report.intervals:
-                low, high = report.interval(name)
+            if name in intervals:
+                low, high = intervals[name]
                 error = [[max(height - low, 0)], [max(high - height, 0)]]
                 panel.errorbar(x, height, error, color="0.15", capsize=3, lw=1)
                 top = max(height, high)
