@@ -2,24 +2,25 @@
 
 from tfrecs._names import renamed
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
-from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
 from tfrecs.evaluation.comparison import Comparison, Difference, bootstrap_means, randomization_test
-from tfrecs.evaluation.contract import ItemScorer
+from tfrecs.evaluation.contract import ItemScorer, RowModel
 from tfrecs.evaluation.evaluator import Evaluator, evaluate
-from tfrecs.evaluation.label_metrics import auc, log_loss, mae, rmse
 from tfrecs.evaluation.metrics import (
     RANK_METRICS,
     average_precision,
+    coverage,
     hit_rate,
     mrr,
     ndcg,
+    novelty,
+    popularity_bias,
     precision,
     recall,
 )
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import RowModel, evaluate_rows
+from tfrecs.evaluation.rows import auc, evaluate_rows, log_loss, mae, rmse
 from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats
 from tfrecs.evaluation.validation import Validation
 

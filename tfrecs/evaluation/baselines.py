@@ -1,4 +1,4 @@
-"""How well a recommender does that knows nothing: by popularity, and by chance.
+"""The metrics of two simple recommenders: by popularity, and by chance.
 
 A metric means little without them: HR@10 of 0.1 is much among a million items and little among 100.
 Both are computed exactly, without scoring anything.
@@ -9,25 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from tfrecs.data import Histories
-from tfrecs.evaluation.beyond_accuracy import relative_popularity, self_information
-from tfrecs.evaluation.metrics import check_k, ideal_dcg
+from tfrecs.evaluation.metrics import check_k, ideal_dcg, relative_popularity, self_information
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, ranks_of
 
 
 def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:
-    """Ranks of the targets where items are ordered by how often they stand in the training part.
+    """Returns the ranks of the targets among items ordered by their number in the training part.
 
-    The same ranks as of a model whose score is the count, ties against the target; by binary
-    search.
+    They are the ranks of a model whose score is the count, ties against the target.
 
     Args:
-        pools: The targets and what they are ranked among.
+        pools: The targets and the items that they are ranked among.
         item_counts: Training interactions by item id, `[num_items + 2]`.
         top: How many recommended items to return a user; 0 for none. Full ranking only.
-
-    Returns:
-        The ranks, in the order of the users.
 
     Example:
         ```python
@@ -51,9 +46,9 @@ def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> 
 def random_metrics(
     sizes: np.ndarray, targets: np.ndarray, k: int, *, ranked: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Expected metrics of a ranking drawn uniformly from all orders.
+    """Returns the expected metrics of a ranking drawn uniformly from all orders.
 
-    Of a pool of C items m are targets. Each position r <= min(k, C) holds a target with probability
+    A pool of C items holds m targets. Each position r <= min(k, C) holds a target with probability
     m / C, and holds the first one with probability
 
         q(r) = C(C - m, r - 1) / C(C, r - 1) * m / (C - r + 1).
@@ -63,8 +58,8 @@ def random_metrics(
     given a target there, is (1 + (r - 1)(m - 1) / (C - 1)) / r, hence
     MAP@k = 1/C * sum over r of it. Recall@k = min(k, C) / C and Precision@k = min(k, C) m / (C k).
 
-    Where M targets count and only m of them are in the pool, the ideal DCG counts M, and MAP
-    and Recall are smaller by m / M.
+    Of M targets only m may be in the pool: the ideal DCG then counts M, and MAP and Recall are
+    smaller by m / M.
 
     Args:
         sizes: Pool sizes C, `[num_users]`.
@@ -86,7 +81,7 @@ def random_metrics(
     sizes, every = np.asarray(sizes, np.float64), np.asarray(targets, np.float64)
     m = every if ranked is None else np.asarray(ranked, np.float64)
     hit, reciprocal, gain, average = (np.zeros(len(sizes)) for _ in range(4))
-    none_yet = np.ones(len(sizes))
+    none_yet = np.ones(len(sizes))  # Probability that no target stands before position r.
     for r in range(1, min(k, int(sizes.max(initial=0))) + 1):  # Lists are no longer than pools.
         left = np.maximum(sizes - r + 1, 0)  # Items for position r, when r - 1 are placed.
         there = left > 0
@@ -109,18 +104,15 @@ def random_metrics(
 
 
 def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, float]:
-    """Expected coverage, novelty and popularity bias of lists drawn uniformly from the pools.
+    """Returns the expected coverage, novelty and popularity bias of random lists.
 
-    An item of a user's pool of C is in the list with probability min(k, C) / C, so that an item is
-    recommended to nobody with the product of the complements over the users.
+    An item of a user's pool of C is in the list with probability min(k, C) / C. It is recommended
+    to nobody with the product of the complements over the users.
 
     Args:
-        pools: What is recommended from; full ranking only.
+        pools: The items that may be recommended; full ranking only.
         item_counts: Training interactions by item id, `[num_items + 2]`.
         k: Length of the lists.
-
-    Returns:
-        "Coverage", "Novelty" and "PopularityBias".
 
     Example:
         ```python
@@ -144,14 +136,14 @@ def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, flo
 
 
 def _at_least(pool: Histories, counts: np.ndarray, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """How many items of each given row of a pool have at least the count `own`."""
+    """Counts the items of each given row of a pool that have at least the count `own`."""
     base = counts.max() + 1
     keys = np.sort(pool.rows * base + counts[pool.values])
     return pool.offsets[rows + 1] - np.searchsorted(keys, rows * base + own)
 
 
 def _most_popular(seen: Histories, counts: np.ndarray, k: int) -> np.ndarray:
-    """The k most popular items that each user has not seen; of equal ones the lower id."""
+    """Returns each user's k most popular unseen items; of equal ones the lower id comes first."""
     n = len(counts) - 2
     order = np.argsort(-counts[1:-1], kind="stable")
     place = np.empty(n, np.int64)

@@ -11,17 +11,13 @@ _CHUNK = 64  # Resamples held at once, so that memory stays at 64 numbers a user
 
 
 class Difference(NamedTuple):
-    """How much better one model is than another by one metric.
+    """The difference between two models by one metric.
 
     Attributes:
         difference: Mean over users of the first model's metric minus the second's.
         low: Lower end of its confidence interval.
         high: Upper end.
         p_value: Of a two-sided randomization test that there is no difference.
-
-    Example:
-        >>> Difference(0.02, 0.01, 0.03, 0.001).p_value
-        0.001
     """
 
     difference: float
@@ -37,8 +33,8 @@ class Comparison:
     Attributes:
         models: Names of the first and the second.
         differences: By metric.
-        level: Of the confidence intervals.
-        num_users: How many users both ranked.
+        level: Level of the confidence intervals.
+        num_users: Number of users.
 
     Example:
         ```python
@@ -72,9 +68,6 @@ class Comparison:
             level: Of the confidence intervals (paired bootstrap, 1,000 draws).
             samples: Sign flips of the randomization test.
             seed: The same seed gives the same numbers.
-
-        Returns:
-            The comparison.
 
         Raises:
             ValueError: If they have no metric in common.
@@ -111,7 +104,7 @@ class Comparison:
 
 
 def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Means over users drawn with replacement, the same users for every column.
+    """Returns means over users drawn with replacement, the same users for every column.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
 
@@ -146,14 +139,7 @@ def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> n
 
 
 def bounds(means: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The interval of each column that holds a share `level` of its bootstrap means.
-
-    Args:
-        means: What `bootstrap_means` gave.
-        level: Such as 0.95.
-
-    Returns:
-        Lower and upper ends (percentile method).
+    """Returns the lower and upper ends between which a share `level` of each column lies.
 
     Raises:
         ValueError: If `level` is not between 0 and 1.
@@ -171,12 +157,12 @@ def bounds(means: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int = 0) -> np.ndarray:
-    """Two-sided p-values of the hypothesis that exchanging the two models makes no difference.
+    """Returns two-sided p-values of the hypothesis that two models do not differ.
 
-    Under it each user's difference is as likely to be the negative. The p-value is the share of
-    random sign flips whose mean is as far from 0 as the observed one, the observed one included:
-    (1 + exceeding) / (1 + samples). Source: Fisher's randomization test, which Smucker, Allan and
-    Carterette (CIKM 2007) recommend for comparing rankings.
+    Under it each user's difference is as likely to have the other sign. The p-value is the share of
+    random sign flips, with the observed signs among them, whose mean is at least as far from 0 as
+    observed: (1 + exceeding) / (1 + samples). Source: Fisher's randomization test, which Smucker,
+    Allan and Carterette (CIKM 2007) recommend for comparing rankings.
 
     Args:
         differences: Each user's difference, `[num_users, num_columns]`.

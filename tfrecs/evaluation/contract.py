@@ -11,13 +11,12 @@ class ItemScorer(Protocol):
     """Anything that scores items for users can be evaluated; `tfrecs.models.Model` does.
 
     `features` is `{"user_id": [B] int32, "history": [B, L] int32}`, the history padded with 0 on
-    the left; models that read no history (`max_history` None) are given only "user_id".
+    the left; a model that reads no history (`max_history` None) gets only "user_id".
 
     Attributes:
         items: Vocabulary of the items, or None where the model does not know it.
         num_items: Number of items, n.
-        max_history: Positions of the history that the model reads, the most recent ones; None if
-            it reads none.
+        max_history: How many of the most recent items of a history the model reads; None for none.
         is_product: Whether the score is the inner product of a query and an item vector. If so,
             item vectors are computed once for all users.
 
@@ -47,3 +46,14 @@ class ItemScorer(Protocol):
 
     def score(self, features: dict[str, Any], items: Any = None) -> Any:
         """Scores of all items, `[B, n]`, item j in column j - 1, or of the given `[B, C]` items."""
+
+
+class RowModel(Protocol):
+    """Anything that predicts labels of rows.
+
+    A model may have `label_kinds`, which gives each label's kind by name: "binary", predicted by
+    the probability of 1, or "regression", a number. Without it the rows' one label is binary.
+    """
+
+    def predict(self, dataset: Any, **kwargs: Any) -> Any:
+        """Predictions `[rows]` of a data set of batches; by name where there are several labels."""

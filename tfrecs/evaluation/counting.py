@@ -1,9 +1,9 @@
 """The TensorFlow half of ranking: from a batch of users to ranks, by counting.
 
-The rank of a target is the number of items in its pool that score at least as high. Counting them
-takes one pass over the scores, where sorting takes many. Seen items leave the count by subtraction:
-those that score at least as high as the target are counted apart, from the same score matrix (a
-score computed twice may differ in its last bit), so that no users x items mask exists.
+The rank of a target is the number of items in its pool that score at least as high. Counting takes
+one pass over the scores, and sorting many. Seen items leave the count by subtraction, so that no
+mask of users x items exists. They are counted from the same score matrix, because a score computed
+twice may differ in its last bit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COUNTERS: weakref.WeakKeyDictionary[Any, RankCounter] = weakref.WeakKeyDictiona
 
 
 def counter_of(model: Any) -> RankCounter:
-    """The `RankCounter` of a model, made once, so that a second evaluation traces nothing."""
+    """Returns the `RankCounter` of a model, made once: a second evaluation traces nothing."""
     if model not in _COUNTERS:
         _COUNTERS[model] = RankCounter(model)
     return _COUNTERS[model]
@@ -29,12 +29,11 @@ def counter_of(model: Any) -> RankCounter:
 class RankCounter:
     """The traced functions that rank targets by a model's scores.
 
-    Every size in their signatures is open, so each function is traced once for a model, whatever is
-    evaluated. The traced functions read the model's variables as they are at each call. As with
-    Keras's own `predict`, replacing a layer of a model afterwards is not seen.
+    Their signatures leave every size open, so that each is traced once for a model. They read the
+    model's variables at each call, but do not see that a layer was replaced, as Keras's `predict`.
 
     Args:
-        model: An `ItemScorer`. It is referred to weakly: ranking does not keep a model alive.
+        model: An `ItemScorer`. A weak reference holds it: ranking does not keep a model alive.
 
     Example:
         ```python
@@ -56,7 +55,7 @@ class RankCounter:
         self.in_candidates = _traced(self._in_candidates, [features, _IDS, _IDS])
 
     def item_vectors(self) -> tf.Tensor:
-        """Vectors of all items as they are now; empty where the score is not a product."""
+        """Returns the vectors of all items now; empty where the score is not a product."""
         return self._vectors() if self.is_product else tf.zeros([0, 0])
 
     def _item_vectors(self) -> tf.Tensor:
@@ -70,7 +69,7 @@ class RankCounter:
         seen: tf.Tensor,
         k: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Ranks among all items but the seen ones.
+        """Ranks targets among all items but the seen ones.
 
         Args:
             features: Features of B users.
@@ -80,8 +79,8 @@ class RankCounter:
             k: Length of the recommended lists; 0 for none.
 
         Returns:
-            int32 ranks `[B, T]`, of no meaning where there is no target; int32 `[B, k]`
-            recommended items; and how many scores are not finite.
+            int32 ranks `[B, T]`, meaningless where there is no target; int32 `[B, k]` recommended
+            items; and the number of scores that are not finite.
         """
         if self.is_product:
             queries = tf.cast(self._model().query_vectors(features), tf.float32)
@@ -104,20 +103,18 @@ class RankCounter:
     def _in_candidates(
         self, features: dict[str, tf.Tensor], targets: tf.Tensor, candidates: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ranks among the candidates and targets of each row.
+        """Ranks targets among the candidates and targets of each row.
 
         Args:
-            features: Features of B users.
-            targets: int32 `[B, T]`, padded with 0 on the right, rows with more targets first.
+            features: As in `_in_catalogue`.
+            targets: As in `_in_catalogue`.
             candidates: int32 `[B, C]`, distinct items without the targets, 0 is padding.
 
         Returns:
-            int32 ranks `[B, T]`, of no meaning where there is no target; and how many scores are
-            not finite.
+            The ranks and the number of scores that are not finite, as in `_in_catalogue`.
         """
         items = tf.concat([targets, candidates], axis=1)
-        # A model need not be able to score padding: it scores the first item of the row again, or
-        # item 1 where the row is empty.
+        # A model need not score padding: a real item of the row, or item 1, stands there instead.
         scored = tf.where(items > 0, items, tf.maximum(tf.reduce_max(items, 1, keepdims=True), 1))
         scores = tf.cast(self._model().score(features, scored), tf.float32)
         pool = tf.where(items > 0, scores, -float("inf"))
@@ -130,18 +127,18 @@ class RankCounter:
 
 
 def _traced(method: Any, signature: list[Any]) -> Any:
-    # TensorFlow warns of a method that is traced often, and takes the methods of all models for
-    # one; each partial is another one.
+    # TensorFlow warns of a function that is traced often. It takes the methods of all models for
+    # one function, but each partial for another.
     return tf.function(functools.partial(method), input_signature=signature)
 
 
 def _at_least(scores: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """How many scores of each row are at least its `own` `[B, 1]`."""
+    """Counts the scores of each row that are at least its `own` `[B, 1]`."""
     return tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1)
 
 
 def _count_each(targets: tf.Tensor, own: tf.Tensor, count: Any) -> tf.Tensor:
-    """Counts for one column of targets after another, over only the rows that have one there."""
+    """Counts for one column of targets after another, over only the rows with a target there."""
 
     def column(t: tf.Tensor) -> tf.Tensor:
         rows = tf.math.count_nonzero(targets[:, t], dtype=tf.int32)
@@ -153,16 +150,16 @@ def _count_each(targets: tf.Tensor, own: tf.Tensor, count: Any) -> tf.Tensor:
 
 
 def _score_of(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """Scores of each row's items `[B, S]`; minus infinity for padding."""
+    """Returns the scores of each row's items `[B, S]`; minus infinity for padding."""
     found = tf.gather(scores, tf.maximum(items - 1, 0), batch_dims=1)
     return tf.where(items > 0, found, -float("inf"))
 
 
 def _top_items(scores: tf.Tensor, seen: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-    """Ids of the k best unseen items of each row, 0 where fewer are left; of equal ones the lower.
+    """Returns ids of each row's k best unseen items, 0 where fewer are left; ties by lower id.
 
-    The k best items lie in the k blocks of columns with the highest maxima, so that all but those
-    blocks need no more than their maximum, which is much cheaper to find than the k best.
+    The k best items lie in the k blocks of columns with the highest maxima: all other blocks need
+    only their maximum, which is much cheaper to find than the k best.
     """
     rows, columns = tf.unstack(tf.shape(scores))
     blocks = -(-columns // _BLOCK)
@@ -186,7 +183,7 @@ def _top_items(scores: tf.Tensor, seen: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
 
 
 def _count_not_finite(scores: tf.Tensor) -> tf.Tensor:
-    """How many scores are NaN or infinite, int64."""
+    """Counts the scores that are NaN or infinite, int64."""
     # The sum is finite unless a score is not (or the sum overflows): the one cheap pass.
     return tf.cond(
         tf.math.is_finite(tf.reduce_sum(scores)),

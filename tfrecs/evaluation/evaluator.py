@@ -11,13 +11,19 @@ import numpy as np
 
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
-from tfrecs.evaluation.beyond_accuracy import coverage, novelty, popularity_bias
-from tfrecs.evaluation.contract import ItemScorer
-from tfrecs.evaluation.metrics import RANK_METRICS, check_k, check_metrics
+from tfrecs.evaluation.contract import ItemScorer, RowModel
+from tfrecs.evaluation.metrics import (
+    RANK_METRICS,
+    check_k,
+    check_metrics,
+    coverage,
+    novelty,
+    popularity_bias,
+)
 from tfrecs.evaluation.pools import Pools
 from tfrecs.evaluation.ranking import Ranks, rank_targets
 from tfrecs.evaluation.report import Report
-from tfrecs.evaluation.rows import RowModel, evaluate_rows
+from tfrecs.evaluation.rows import evaluate_rows
 from tfrecs.evaluation.tables import RankedLists, Repeats
 
 
@@ -33,21 +39,20 @@ def evaluate(
 ) -> Report:
     """Evaluates a model on a part of a split: users to recommend to, or rows with labels.
 
-    Of users every item of the catalogue is ranked, or the set's own candidates where it has them
+    For users, every item of the catalogue is ranked, or the set's own candidates where it has them
     (`EvaluationSet.with_candidates`); `tfrecs.evaluation.pools` states the rules. Ties count
-    against the target. Beside the model stand the recommender by training popularity and the random
-    one, on the same ranking task.
+    against the target. The report compares the model with the recommender by training popularity
+    and the random one, on the same ranking task. For rows, see `evaluate_rows`.
 
     Args:
-        model: Any model of tfrecs, or what else has the methods of `ItemScorer`; of rows, of
+        model: Any model of tfrecs, or another object with the methods of `ItemScorer` or, for rows,
             `RowModel`.
-        dataset: Users, what is known of them and what they are to be recommended; or rows, of which
-            AUC and log loss, or RMSE and MAE, are measured (`evaluate_rows`).
-        ks: Lengths of the recommended lists; of no use to rows.
-        recommend_known: Whether known items, those of a user's history, may be recommended, as
-            where people consume an item again. If not, they leave the ranking, and a target among
-            them is a miss. None as the set says (`Split.with_recommend_known`).
-        batch_size: Users scored at once; None chooses by the number of items.
+        dataset: Users with their histories and targets; or rows with labels.
+        ks: Lengths of the recommended lists; rows have none.
+        recommend_known: Whether items of a user's history may be recommended, as where people
+            consume an item again. If not, they leave the ranking, and a target among them is a
+            miss. None as the set says (`Split.with_recommend_known`).
+        batch_size: Users, or rows, scored at once; None chooses.
         baselines: Whether to evaluate the baselines too.
         mask_seen: The opposite of `recommend_known`, which has replaced it.
 
@@ -93,15 +98,15 @@ class Evaluator:
     that validation costs little each epoch.
 
     Args:
-        dataset: Users, what is known of them and what they are to be recommended.
+        dataset: Users with their histories and targets.
         ks: Lengths of the recommended lists.
         recommend_known: Whether known items may be recommended; None as the set says.
         batch_size: Users scored at once; None chooses by the number of items.
 
     Raises:
         TypeError: If `dataset` is no evaluation set, such as a whole split.
-        ValueError: If `ks` holds no length, or what is no positive whole number; the set has no
-            users; or its targets or candidates are not items of the catalogue.
+        ValueError: If `ks` holds no length, or something else than positive whole numbers; the set
+            has no users; or its targets or candidates are not items of the catalogue.
 
     Example:
         ```python
@@ -119,7 +124,11 @@ class Evaluator:
         recommend_known: bool | None = None,
         batch_size: int | None = None,
     ) -> None:
-        _check_set(dataset)
+        if not isinstance(dataset, EvaluationSet):
+            raise TypeError(
+                f"evaluate takes a part of a split, not {type(dataset).__name__}: split.test or "
+                "split.validation."
+            )
         if isinstance(ks, str) or not isinstance(ks, Iterable):
             raise ValueError(f"ks are lengths of lists, such as (10, 20); got {ks!r}.")
         self.ks = tuple(sorted({check_k(k) for k in ks}))
@@ -130,26 +139,20 @@ class Evaluator:
         self.pools = Pools.of(dataset, recommend_known)
 
     def ranks(self, model: ItemScorer, *, top: int = 0) -> Ranks:
-        """The rank of each target, and with `top` the recommended items of each user.
+        """Returns the rank of each target, in the order of the set's users.
 
         Args:
-            model: What to evaluate.
+            model: The model to evaluate.
             top: How many recommended items to return a user; 0 for none. Full ranking only.
-
-        Returns:
-            The ranks, in the order of the set's users.
         """
         return rank_targets(model, self.dataset, self.pools, top=top, batch_size=self.batch_size)
 
     def metrics(self, model: ItemScorer, names: Sequence[str] = ("HR", "NDCG")) -> dict[str, float]:
-        """Mean metrics alone: what validation needs each epoch.
+        """Returns mean metrics alone, such as "NDCG@10": validation needs them each epoch.
 
         Args:
-            model: What to evaluate.
+            model: The model to evaluate.
             names: Of `metrics.RANK_METRICS`: "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
-
-        Returns:
-            The metric by name and length, such as "NDCG@10".
 
         Raises:
             ValueError: If a name is none of these, or as in `evaluate`.
@@ -163,17 +166,14 @@ class Evaluator:
         }
 
     def report(self, model: ItemScorer, *, baselines: bool = True) -> Report:
-        """All metrics of a model, beside the baselines'.
+        """Returns all metrics of a model, beside the baselines'.
 
-        Coverage, novelty and popularity bias are of full rankings only: lists taken from candidates
-        that were drawn say nothing of them.
+        Only full rankings have coverage, novelty and popularity bias: lists from drawn candidates
+        say nothing of them.
 
         Args:
-            model: What to evaluate.
+            model: The model to evaluate.
             baselines: Whether to evaluate the baselines too.
-
-        Returns:
-            The report.
         """
         # No list is longer than the catalogue, whatever was asked for.
         top = min(self.ks[-1], self.pools.num_items) if self.pools.candidates is None else 0
@@ -195,7 +195,7 @@ class Evaluator:
         )
 
     def _measure(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Means and each user's metrics."""
+        """Returns the means and each user's metrics."""
         counts = self.dataset.item_counts
         metrics: dict[str, float] = {}
         per_user: dict[str, np.ndarray] = {}
@@ -213,7 +213,7 @@ class Evaluator:
         return metrics, per_user
 
     def _random(self) -> dict[str, float]:
-        """Expected metrics of the random recommender."""
+        """Returns the expected metrics of the random recommender."""
         metrics: dict[str, float] = {}
         pools = self.pools
         ranked = pools.ranked_targets.lengths
@@ -226,7 +226,7 @@ class Evaluator:
         return metrics
 
     def _protocol(self, model: ItemScorer) -> dict[str, Any]:
-        """What was ranked and how, for the report."""
+        """Returns what was ranked and how, for the report."""
         pools, sizes = self.pools, self.pools.sizes
         return {
             "model": type(model).__name__,
@@ -244,20 +244,10 @@ class Evaluator:
         }
 
     def _fingerprint(self) -> str:
-        """Equal for the same targets in the same pools, in the same order."""
+        """Returns a hash that equal targets in equal pools have, in the same order."""
         pools = self.pools
         digest = hashlib.sha256(self.dataset.user_ids.tobytes())
         for rows in (pools.targets, pools.seen, pools.candidates):
             if rows is not None:
                 digest.update(rows.values.tobytes() + rows.offsets.tobytes())
         return digest.hexdigest()[:16]
-
-
-def _check_set(dataset: Any) -> None:
-    """Refuses what is no evaluation set, and says what to give."""
-    if isinstance(dataset, EvaluationSet):
-        return
-    raise TypeError(
-        f"evaluate takes a part of a split, not {type(dataset).__name__}: split.test or "
-        "split.validation."
-    )

@@ -1,17 +1,15 @@
-"""Which items each user's targets are ranked among.
+"""The items that each user's targets are ranked among.
 
-The rules, in one place:
-
-* Each target is ranked among a *pool* of distinct items, the user's other targets included. The
-  pool is the whole catalogue or, given candidates (such as the 1 + 99 protocol), the candidates of
-  the user's row and the targets. 0 is padding. A candidate that repeats, or equals a target, counts
-  once.
+* Each target is ranked among a *pool* of distinct items, which holds the user's other targets too.
+  The pool is the whole catalogue or, given candidates (such as the 1 + 99 protocol), the candidates
+  of the user's row and the targets. 0 is padding. A candidate that repeats, or equals a target,
+  counts once.
 * Unless `recommend_known`, the items of the user's history leave the pool, as they leave the
-  answers of an export. A *repeated target*, one that stands in the history too, leaves with them:
-  it is never recommended, and its rank is `NEVER`.
+  answers of an export. A *repeated target* stands in the history too and leaves with it: it is
+  never recommended, and its rank is `NEVER`.
 * A target that stands twice in a row is one target.
 
-The report counts what these rules take out.
+The report counts the items that these rules take out.
 """
 
 from __future__ import annotations
@@ -52,18 +50,15 @@ class Pools:
 
     @classmethod
     def of(cls, dataset: EvaluationSet, recommend_known: bool | None = None) -> Pools:
-        """The pools of an evaluation set.
+        """Returns the pools of an evaluation set, for the same users in the same order.
 
         Args:
             dataset: Users, their histories, targets and perhaps candidates.
             recommend_known: Whether known items stay in the pools; None as the set says.
 
-        Returns:
-            Pools of the same users in the same order.
-
         Raises:
             ValueError: If there is no user, a target is not an item of the catalogue, or a
-                candidate is neither that nor padding.
+                candidate is neither an item nor padding.
         """
         if recommend_known is None:
             recommend_known = dataset.recommend_known
@@ -113,7 +108,7 @@ class Pools:
 
     @property
     def sizes(self) -> np.ndarray:
-        """How many items each user's targets are ranked among, the targets included; int64."""
+        """The number of items in each pool, int64."""
         if self.candidates is not None:
             return self.candidates.lengths + self.ranked_targets.lengths
         return self.num_items - self.seen.lengths
@@ -123,14 +118,14 @@ class Pools:
 
 
 def _keys(rows: Histories, n: int) -> np.ndarray:
-    """The distinct (row, item) of items 1..n as sorted numbers row * (n + 1) + item."""
+    """Returns the distinct (row, item) of items 1..n as sorted numbers row * (n + 1) + item."""
     inside = (rows.values >= 1) & (rows.values <= n)
     keys = np.sort((rows.rows * (n + 1) + rows.values)[inside])
     return keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
 
 
 def _rows(keys: np.ndarray, n: int, users: int) -> Histories:
-    """The rows of items that `_keys` made numbers of."""
+    """Undoes `_keys`."""
     offsets = np.searchsorted(keys, np.arange(users + 1) * (n + 1))
     return Histories(keys % (n + 1), offsets)
 

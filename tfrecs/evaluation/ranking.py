@@ -15,13 +15,13 @@ from tfrecs.evaluation.pools import NEVER, Pools
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """Where each target stands in its user's ranking.
+    """The position of each target in its user's ranking.
 
     Attributes:
-        ranks: int64 `[num_targets]`, from 1, a user's all different. Ties count against the target:
-            of items with its score, every other one that is not a target stands before it. Targets
-            that are never recommended have ranks of about `pools.NEVER`, beyond any list.
-        targets: Which items they are, a row a user; `ranks` runs parallel to `targets.values`.
+        ranks: int64 `[num_targets]`, from 1, all different for a user. Ties count against the
+            target: every other item with its score stands before it, unless that is a target too.
+            Targets that are never recommended have ranks of about `pools.NEVER`, beyond any list.
+        targets: The targets, a row a user; `ranks` runs parallel to `targets.values`.
         top_items: int32 `[num_users, k]`, the recommended items, best first, 0 where fewer are
             left; None where they were not asked for.
     """
@@ -51,12 +51,9 @@ def rank_targets(
     Args:
         model: What scores the items.
         dataset: The users.
-        pools: What their targets are ranked among; of the same set.
+        pools: The pools of the same set.
         top: How many recommended items to return a user; 0 for none. Full ranking only.
         batch_size: Users scored at once; None chooses by the number of scores a user.
-
-    Returns:
-        The ranks, in the order of the set's users.
 
     Raises:
         ValueError: If the model knows other items than the set, or a score is not finite.
@@ -104,16 +101,13 @@ def rank_targets(
 
 
 def ranks_of(counts: np.ndarray, pools: Pools, top_items: np.ndarray | None = None) -> Ranks:
-    """The ranks of all targets, from counts of those that are in their pools.
+    """Returns the ranks of all targets; `NEVER` or close to it for those outside their pool.
 
     Args:
         counts: int64 `[num_ranked]`, how many items score at least as high as each target of
             `pools.ranked_targets`.
-        pools: What the targets are ranked among.
+        pools: The pools of the targets.
         top_items: The recommended items, where they were asked for.
-
-    Returns:
-        The ranks; `NEVER` or close to it for targets outside their pool.
     """
     every = np.full(len(pools.targets.values), NEVER)
     every[pools.ranked] = counts
@@ -121,17 +115,14 @@ def ranks_of(counts: np.ndarray, pools: Pools, top_items: np.ndarray | None = No
 
 
 def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
-    """Ranks that differ, from counts that are equal where targets of a user have equal scores.
+    """Returns ranks that all differ for a user, from counts that are equal for equal scores.
 
-    A count is how many items score at least as high. Of t targets with one score all have the same
-    count c; the worst order puts them behind everything else of that score: at c - t + 1 .. c.
+    A count is how many items score at least as high. t targets with one score have the same count
+    c; the worst order puts them behind everything else of that score: at c - t + 1 .. c.
 
     Args:
         counts: int64 `[num_targets]`.
         targets: The targets, a row a user.
-
-    Returns:
-        int64 `[num_targets]`, a user's all different.
 
     Example:
         >>> settle_ties(np.array([5, 2, 5, 5]), Histories.from_lists([[1, 2, 3], [4]]))
@@ -150,7 +141,7 @@ def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
 
 
 def _batches(targets: Histories, widths: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Rows of users by the width of their history; in each batch, those with more targets first."""
+    """Yields rows of users with like histories; in each batch, those with more targets first."""
     order = np.argsort(widths, kind="stable")
     for start in range(0, len(order), size):
         rows = order[start : start + size]
@@ -158,14 +149,14 @@ def _batches(targets: Histories, widths: np.ndarray, size: int) -> Iterator[np.n
 
 
 def _batch_size(pools: Pools) -> int:
-    """So many users that a block of scores, or of candidates' vectors, stays small."""
+    """Returns a size for which a block of scores, or of candidates' vectors, stays small."""
     if pools.candidates is None:
         return int(np.clip(2**23 // pools.num_items, 8, 512))
     return int(np.clip(2**17 // max(pools.sizes.max(), 1), 8, 512))
 
 
 def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows' targets padded with 0 on the right, and where each stands in `targets.values`."""
+    """Returns the rows' targets, padded on the right, and their places in `targets.values`."""
     place = np.arange(max(targets.lengths[rows].max(), 1))
     inside = place < targets.lengths[rows][:, None]
     slots = (targets.offsets[rows][:, None] + place)[inside]
@@ -175,7 +166,7 @@ def _targets(targets: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _check_items(model: ItemScorer, dataset: EvaluationSet) -> None:
-    """The model must number the items as the set does."""
+    """Refuses a model that numbers the items otherwise than the set."""
     name = type(model).__name__
     if model.num_items != len(dataset.items):
         raise ValueError(

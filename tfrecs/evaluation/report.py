@@ -35,12 +35,8 @@ class Report:
         intervals: 95% confidence intervals of metrics that users cannot give.
         heads: The report of each head by name, of a model with several; None of ranked lists.
 
-    Attributes:
-        metrics: As given.
-        baselines: As given.
-        table: As given.
-        per_user: As given; empty for rows, and for a report that was read without its users.
-        heads: As given.
+    All arguments but `intervals` are attributes. `per_user` is empty for rows, and for a report
+    that was read without its users.
 
     Example:
         ```python

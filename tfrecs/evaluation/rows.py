@@ -1,28 +1,78 @@
-"""How well a model predicts the labels of rows."""
+"""How well a model predicts the labels of rows: AUC and log loss, RMSE and MAE."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from tfrecs._keras import keras, tf
 from tfrecs.data import Rows
-from tfrecs.evaluation.label_metrics import Values, intervals, measure
+from tfrecs.evaluation.contract import RowModel
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.tables import LabelledRows
 
+Values = dict[str, float]
 
-class RowModel(Protocol):
-    """Anything that predicts labels of rows.
 
-    Its `label_kinds`, where it has them, say of each label by name whether it is "binary", and then
-    predicted by the probability of 1, or "regression", a number. Else the rows' label is binary.
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Returns the area under the ROC curve: P(score of a positive > score of a negative).
+
+    Ties count one half (Mann-Whitney).
+
+    Args:
+        labels: `[rows]`, 1 for positives and 0 for negatives.
+        scores: `[rows]`.
+
+    Raises:
+        ValueError: If all labels are the same.
+
+    Example:
+        >>> import numpy as np
+        >>> auc(np.array([0, 1, 1]), np.array([0.2, 0.2, 0.9]))
+        0.75
     """
+    return float(_placements(labels, scores)[0].mean())
 
-    def predict(self, dataset: Any, **kwargs: Any) -> Any:
-        """Predictions `[rows]` of a data set of batches; by name where there are several labels."""
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the mean of -log of the probability that the label had.
+
+    Args:
+        labels: `[rows]`, 1 or 0.
+        probabilities: `[rows]` of label 1; cut to what a float32 tells from 0 and 1.
+    """
+    return float(_row_losses(labels, probabilities).mean())
+
+
+def rmse(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Returns the root of the mean squared error; both arguments are `[rows]`.
+
+    Example:
+        >>> import numpy as np
+        >>> rmse(np.array([3.0, 5.0, 1.0, 4.0]), np.array([1.0, 5.0, 1.0, 4.0]))
+        1.0
+    """
+    return float(np.sqrt(np.square(_errors(labels, predictions)).mean()))
+
+
+def mae(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Returns the mean absolute error; both arguments are `[rows]`.
+
+    Example:
+        >>> import numpy as np
+        >>> mae(np.array([3.0, 5.0]), np.array([2.0, 5.0]))
+        0.5
+    """
+    return float(np.abs(_errors(labels, predictions)).mean())
+
+
+# The metrics of each kind of label.
+_METRICS: dict[str, dict[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "binary": {"AUC": auc, "LogLoss": log_loss},
+    "regression": {"RMSE": rmse, "MAE": mae},
+}
 
 
 def evaluate_rows(
@@ -35,17 +85,14 @@ def evaluate_rows(
 ) -> Report:
     """Tests a model that predicts labels.
 
-    A row whose label is NaN, which is to say missing, is left out of what is measured of it.
+    A row whose label is NaN, and so missing, is left out of the metrics of that label.
 
     Args:
         model: Gives probabilities, or numbers; `models.DeepCross` does.
         rows: Rows with labels.
-        train: What the model was trained on, for the baselines; None for no baselines.
+        train: The rows that the model was trained on, for the baselines; None for no baselines.
         batch_size: Rows predicted at once.
-        name: What is predicted, for the report.
-
-    Returns:
-        The report.
+        name: The name of the labels in the report.
 
     Raises:
         ValueError: If the rows have no labels, or only one of a binary kind, or a prediction is not
@@ -53,13 +100,23 @@ def evaluate_rows(
     """
     kinds = _kinds(model, rows)
     predicted, several = _predict(model, rows, kinds, batch_size)
+    heads = {}
+    for head, kind in kinds.items():
+        labels, known = _known(rows, head)
+        guesses = predicted[head][known]
+        heads[head] = Report(
+            metrics=_measure(kind, labels, guesses),
+            intervals=_intervals(kind, labels, guesses),
+            baselines={} if train is None else _baselines(head, kind, train, rows),
+            table=LabelledRows(
+                head if several else name,
+                len(labels),
+                int((labels > 0.5).sum()) if kind == "binary" else None,
+            ),
+            heads={},
+        )
     if not several:
-        head, kind = next(iter(kinds.items()))
-        return _report(name, head, kind, rows, predicted[head], train)
-    heads = {
-        head: _report(head, head, kind, rows, predicted[head], train)
-        for head, kind in kinds.items()
-    }
+        return next(iter(heads.values()))
     predictors = dict.fromkeys(p for report in heads.values() for p in report.baselines)
     return Report(
         metrics=_joined({head: report.metrics for head, report in heads.items()}),
@@ -73,25 +130,19 @@ def evaluate_rows(
     )
 
 
-def row_metrics(model: RowModel, rows: Rows, batch_size: int = 4096) -> dict[str, float]:
-    """Returns the metrics of labels alone: what validation needs each epoch.
-
-    Args:
-        model: What to evaluate.
-        rows: Rows with labels.
-        batch_size: Rows predicted at once.
-    """
+def row_metrics(model: RowModel, rows: Rows, batch_size: int = 4096) -> Values:
+    """Returns the metrics alone, which validation needs each epoch; see `evaluate_rows`."""
     kinds = _kinds(model, rows)
     predicted, several = _predict(model, rows, kinds, batch_size)
     values = {}
     for head, kind in kinds.items():
         labels, known = _known(rows, head)
-        values[head] = measure(kind, labels, predicted[head][known])
+        values[head] = _measure(kind, labels, predicted[head][known])
     return _joined(values) if several else next(iter(values.values()))
 
 
 def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
-    """The kind of each label that the model predicts, by name."""
+    """Returns the kind of each label that the model predicts, by name."""
     kinds: Mapping[str, str] = {} if rows.label is None else {rows.label: "binary"}
     if hasattr(model, "label_kinds"):
         kinds = model.label_kinds
@@ -100,13 +151,13 @@ def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
                 f"{type(model).__name__} predicts no labels: evaluate it on users, such as the "
                 "test part of tfrecs.data.leave_last_out(log)."
             )
-    absent = [head for head in kinds or () if head not in rows.columns]
-    if absent or not kinds:
+    if not kinds:
+        raise ValueError("The rows have no label: name one, Rows(columns, label).")
+    absent = [repr(head) for head in kinds if head not in rows.columns]
+    if absent:
         raise ValueError(
-            f"The rows have no label {', '.join(map(repr, absent))}, only the columns "
+            f"The rows have no label {', '.join(absent)}, only the columns "
             f"{', '.join(rows.columns)}."
-            if absent
-            else "The rows have no label: name one, Rows(columns, label)."
         )
     return dict(kinds)
 
@@ -114,13 +165,16 @@ def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
 def _predict(
     model: RowModel, rows: Rows, kinds: Mapping[str, str], batch_size: int
 ) -> tuple[dict[str, np.ndarray], bool]:
-    """The predictions of each label, and whether the model gives them by name."""
+    """Returns the predictions of each label, and whether the model gives them by name."""
     batches = rows.batch(batch_size, seed=None)
     given: Any
     if not isinstance(model, keras.Model) or model.distribute_strategy.num_replicas_in_sync == 1:
         given = model.predict(batches, verbose=0)
     else:
-        given = _predict_alone(model, batches)
+        # By this process and one device: `predict` would wait for the replicas of all workers, and
+        # the chief alone evaluates.
+        call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+        given = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *map(call, batches))
     several = isinstance(given, Mapping)
     predicted = {head: np.asarray(given[head] if several else given, np.float64) for head in kinds}
     for head, values in predicted.items():
@@ -133,17 +187,8 @@ def _predict(
     return predicted, several
 
 
-def _predict_alone(model: Any, batches: Any) -> Any:
-    """Predictions by this process and one device, whatever strategy the model was made for.
-
-    Keras would have all replicas of all workers take part, who are not all here.
-    """
-    call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *map(call, batches))
-
-
 def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:
-    """The labels that are there, and which rows have them."""
+    """Returns the labels that are not missing, and which rows have them."""
     labels = np.asarray(rows.columns[head], np.float64)
     known = ~np.isnan(labels)
     if not known.any():
@@ -151,24 +196,8 @@ def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:
     return labels[known], known
 
 
-def _report(
-    name: str, head: str, kind: str, rows: Rows, predicted: np.ndarray, train: Rows | None
-) -> Report:
-    """Returns the report of one label."""
-    labels, known = _known(rows, head)
-    predicted = predicted[known]
-    positives = int((labels > 0.5).sum()) if kind == "binary" else None
-    return Report(
-        metrics=measure(kind, labels, predicted),
-        intervals=intervals(kind, labels, predicted),
-        baselines={} if train is None else _baselines(head, kind, train, rows),
-        table=LabelledRows(name, len(labels), positives),
-        heads={},
-    )
-
-
 def _joined(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The metrics of several heads in one dictionary."""
+    """Returns the metrics of several heads in one dictionary."""
     return {f"{head}/{name}": x for head, found in values.items() for name, x in found.items()}
 
 
@@ -184,4 +213,60 @@ def _baselines(head: str, kind: str, train: Rows, rows: Rows) -> dict[str, Value
         sums = np.bincount(items, weights=trained, minlength=size)
         # Ten rows of the overall mean beside an item's own.
         predictions["items"] = ((sums + 10 * mean) / (counts + 10))[asked]
-    return {name: measure(kind, labels, p) for name, p in predictions.items()}
+    return {name: _measure(kind, labels, p) for name, p in predictions.items()}
+
+
+def _measure(kind: str, labels: np.ndarray, predictions: np.ndarray) -> Values:
+    return {name: metric(labels, predictions) for name, metric in _METRICS[kind].items()}
+
+
+def _intervals(
+    kind: str, labels: np.ndarray, predictions: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Returns the 95% confidence intervals of the metrics that `_measure` gives."""
+    if kind == "regression":
+        errors = _errors(labels, predictions)
+        low, high = np.sqrt(np.maximum(_interval(np.square(errors)), 0))
+        return {"RMSE": (float(low), float(high)), "MAE": _interval(np.abs(errors))}
+    positive, negative = _placements(labels, predictions)
+    # DeLong, DeLong and Clarke-Pearson (1988): the variance of a mean of placements.
+    spread = 1.96 * np.sqrt(_variance_of_mean(positive) + _variance_of_mean(negative))
+    found = float(positive.mean())
+    return {
+        "AUC": (float(found - spread), float(min(found + spread, 1))),
+        "LogLoss": _interval(_row_losses(labels, predictions)),
+    }
+
+
+def _errors(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    return np.asarray(predictions, np.float64) - np.asarray(labels, np.float64)
+
+
+def _placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each positive's share of negatives below it, and the reverse for negatives."""
+    is_positive = np.asarray(labels) > 0.5
+    positives, negatives = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
+    if not len(positives) or not len(negatives):
+        raise ValueError("AUC needs rows of both labels; all of these have one.")
+
+    def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+        below = np.searchsorted(others, values, "left")
+        return (below + np.searchsorted(others, values, "right")) / (2 * len(others))
+
+    return share_below(positives, negatives), 1 - share_below(negatives, positives)
+
+
+def _row_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    epsilon = float(np.finfo(np.float32).eps)
+    p = np.clip(np.asarray(probabilities, np.float64), epsilon, 1 - epsilon)
+    return -np.where(np.asarray(labels) > 0.5, np.log(p), np.log1p(-p))
+
+
+def _variance_of_mean(values: np.ndarray) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Returns the 95% confidence interval of the mean of `values`."""
+    mean, width = values.mean(), 1.96 * np.sqrt(_variance_of_mean(values))
+    return float(mean - width), float(mean + width)

@@ -16,11 +16,11 @@ from tfrecs.evaluation.workers import from_chief
 class Validation(keras.callbacks.Callback):
     """Puts the metrics of a part of a split into each epoch's logs, such as "val_NDCG@10".
 
-    Of rows with labels these are "val_AUC" and "val_LogLoss", of a number "val_RMSE" and "val_MAE",
-    and of several heads "val_click/AUC" and so on.
+    For rows with labels these are "val_AUC" and "val_LogLoss", for a number "val_RMSE" and
+    "val_MAE", and for several heads "val_click/AUC" and so on.
 
-    Callbacks after it in the list, and Keras's progress bar and history, see them as they see
-    "val_loss", so it stands first. `tfrecs.models.Model.fit` puts it there itself when its
+    It stands first in the list of callbacks: later ones, Keras's progress bar and its history then
+    see the metrics as they see "val_loss". `tfrecs.models.Model.fit` puts it there itself when its
     `validation_data` is a part of a split.
 
     It runs on the first epoch, on every `every`-th and on the last. In between the logs repeat the
@@ -29,12 +29,12 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         dataset: The users, or the rows with labels, to validate on.
-        ks: Lengths of the recommended lists; this and what follows `prefix` are of no use to rows.
+        ks: Lengths of the recommended lists; users only, as what follows `prefix`.
         every: Run on epochs `every`, 2 `every`, ..., counted from 1.
-        prefix: Of the names in the logs.
+        prefix: Beginning of the names in the logs.
         metrics: Of "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
         recommend_known: Whether known items may be recommended; None as the set says.
-        batch_size: Users scored at once; None chooses by the number of items.
+        batch_size: Users scored at once, or rows; None chooses.
 
     Raises:
         ValueError: If `every` is below 1 or a metric is unknown.

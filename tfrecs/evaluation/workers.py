@@ -1,4 +1,4 @@
-"""What one worker of several does for all: the chief evaluates, and tells the others."""
+"""One worker of several, the chief, evaluates for all and tells the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfrecs._keras import tf
 
 
 class ChiefError(RuntimeError):
-    """The chief failed in what it was to do for all workers; its own error says more."""
+    """The chief failed in its work for all workers; its own error says more."""
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -26,7 +26,7 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of a strategy's that evaluates and writes."""
+    """Returns whether this process is the worker of a strategy that evaluates and writes."""
     if num_workers(strategy) == 1:
         return True
     resolver = strategy.cluster_resolver
@@ -39,15 +39,12 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any:
     """Returns on every worker what the chief makes; all workers must call it, in the same order.
 
-    Off several workers that is `make()`. So a decision that depends on a measurement, such as
-    stopping early, is the same on all workers, and the measurement is taken once.
+    With one worker it returns `make()`. A measurement is taken once, and a decision that depends on
+    it, such as stopping early, is the same on all workers.
 
     Args:
         strategy: The strategy.
-        make: Called on the chief alone. What it returns must be something that JSON can hold.
-
-    Returns:
-        What `make` returned.
+        make: Called on the chief alone; returns something that JSON can hold.
 
     Raises:
         ChiefError: On the other workers, if `make` raised an error on the chief.
@@ -82,11 +79,7 @@ def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any
 def largest(strategy: tf.distribute.Strategy, number: int) -> int:
     """Returns the largest of the workers' numbers; all must call it, after the same step.
 
-    So a worker that is told to stop, or to save, does it after the step after which all do.
-
-    Args:
-        strategy: The strategy.
-        number: This worker's.
+    A worker that is told to stop or save thus does it after the same step as all others.
     """
     if num_workers(strategy) == 1:
         return number
@@ -95,7 +88,7 @@ def largest(strategy: tf.distribute.Strategy, number: int) -> int:
 
 
 def _of_the_first_replica(strategy: tf.distribute.Strategy, numbers: np.ndarray) -> np.ndarray:
-    """The numbers that the first replica of all has; everybody must have as many."""
+    """Returns the first replica's numbers; every worker must give equally many."""
     everywhere = _broadcast(strategy)(tf.constant(numbers, tf.int32))
     return strategy.experimental_local_results(everywhere)[0].numpy()
 
