@@ -11,7 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-from tfrecs.cli.quiet import quiet_import
+from tfrecs.cli.errors import quiet_import
 
 # What TensorFlow logs while it is imported would come after pytest's last line.
 with quiet_import():

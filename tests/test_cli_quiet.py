@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 
-from tfrecs.cli.quiet import quiet_import
+from tfrecs.cli.errors import quiet_import
 
 
 def test_what_c_code_writes_is_kept_off_and_loggers_set_up_meanwhile_go_on(monkeypatch, capfd):

@@ -5,7 +5,7 @@ import pytest
 from tfrecs.data import Vocabulary
 from tfrecs.models import SASRec
 from tfrecs.training import Run, RunError
-from tfrecs.training.resuming import check_folder, check_same
+from tfrecs.training.checks import check_folder, check_same
 
 CONFIG = {
     "data": "log.csv",

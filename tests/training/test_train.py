@@ -89,7 +89,7 @@ def test_a_config_that_is_none_is_named(tmp_path, text):
 
 
 def test_data_is_named_so_that_the_run_can_be_repeated_from_any_folder(tmp_path, monkeypatch):
-    from tfrecs.training.arguments import portable
+    from tfrecs.training.checks import portable
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clicks.csv").write_text("")

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 from tfrecs import __version__
 from tfrecs._names import choose
-from tfrecs.cli.errors import UserError, one_line
-from tfrecs.cli.quiet import quiet_import
+from tfrecs.cli.errors import UserError, one_line, quiet_import
 
 __all__ = ["main"]
 
@@ -47,15 +46,12 @@ example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line.
-
-    Args:
-        argv: The arguments, without the program's name; None takes those of the process.
+    """Runs a command line; `argv` None takes the arguments of the process.
 
     Returns:
-        The exit code: 0, 2 for what a user can mend (said in one line on standard error; with
-        TFRECS_TRACEBACK=1 in the environment the error is raised instead),
-        130 after Ctrl-C, or 143 after SIGTERM where a training was saved before it was stopped.
+        The exit code: 0; 2 for an error that a user can mend, which is one line on standard error
+        (with TFRECS_TRACEBACK=1 in the environment it is raised instead); 130 after Ctrl-C; 143
+        after SIGTERM, where a training was saved before it stopped.
 
     Example:
         ```python

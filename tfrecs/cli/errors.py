@@ -1,17 +1,20 @@
-"""The one place that decides which errors a command says in one line.
+"""What a command writes to standard error: errors of its user in one line, no log of TensorFlow.
 
-What a user can mend is said in one line: wrong arguments and files, a full disk, data that do not
-fit, a training that diverged. Anything else is a fault of the program and keeps its traceback. With
-TFRECS_TRACEBACK=1 every error does.
+Errors that a user can mend are one line: wrong arguments and files, a full disk, data that do not
+fit, a training that diverged. Any other error is a fault of the program and keeps its traceback.
+With TFRECS_TRACEBACK=1 every error does.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import sys
 import zlib
+from collections.abc import Iterator
 
-# Errors of the package and of the libraries it reads files by, CheckpointError (RuntimeError) and
-# ConfigError (ValueError) among them.
+# Errors of the package, such as ConfigError (a ValueError), and of libraries that read files.
 _EXPECTED = (
     ArithmeticError,
     EOFError,
@@ -27,21 +30,18 @@ _LONGEST = 1000
 
 
 class UserError(Exception):
-    """A mistake in what was asked: shown in one line, without a traceback."""
+    """A wrong argument: shown in one line, without a traceback."""
 
 
 def one_line(error: BaseException) -> str | None:
-    r"""What to say of an error in one line; None for a fault of the program.
-
-    Args:
-        error: What ended a command.
+    r"""Returns an error in one line; None for a fault of the program.
 
     Example:
         >>> one_line(ValueError("no such\ncolumn")), one_line(KeyError("x"))
         ('no such column', None)
     """
     kinds = type(error).__mro__
-    # TensorFlow's own, such as one of a disk that is full; it may not be imported here.
+    # TensorFlow's own, as of a full disk. They are known by name: importing it takes seconds.
     of_tensorflow = any(
         cls.__name__ == "OpError" and cls.__module__.startswith("tensorflow.") for cls in kinds
     )
@@ -67,10 +67,7 @@ _READING = re.compile(
 
 
 def with_flags(text: str) -> str:
-    """An error about data, with the flags of the command line for the arguments that it names.
-
-    Args:
-        text: The error.
+    """Returns an error about data with the flags of the command line instead of arguments.
 
     Example:
         >>> with_flags('Say which to use with user="...", or timestamp=None.')
@@ -84,3 +81,23 @@ def with_flags(text: str) -> str:
         return f"--data_args.{match[1]} {value}".rstrip()
 
     return _READING.sub(flag, text)
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keeps the log of TensorFlow's C++ code off standard error while TensorFlow is imported.
+
+    TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL. What Python writes, such as warnings,
+    gets through. Loggers that are set up meanwhile keep Python's stream, so it stays open.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    standard_error = open(os.dup(2), "w", buffering=1)  # noqa: SIM115
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(standard_error):
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(standard_error.fileno(), 2)

@@ -19,7 +19,7 @@ tfrecs evaluate runs/first --ks [5,10,50] --plot report.png --json report.json""
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs evaluate`."""
+    """Returns the parser of `tfrecs evaluate`."""
     parser = new_parser(
         "evaluate",
         "Tests the model of a run folder, with the weights of its best epoch, beside "
@@ -42,14 +42,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs `tfrecs evaluate`.
-
-    Args:
-        argv: Its arguments.
-
-    Raises:
-        UserError: If they are wrong.
-    """
+    """Runs `tfrecs evaluate`."""
     settings = parse(make_parser(), argv)
     if not settings.ks or min(settings.ks) < 1:
         raise UserError(f"--ks must be lengths of at least 1, not {settings.ks}")

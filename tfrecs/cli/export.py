@@ -16,7 +16,7 @@ EXAMPLE = "tfrecs export runs/first --output exports/sasrec"
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs export`."""
+    """Returns the parser of `tfrecs export`."""
     parser = new_parser(
         "export",
         "Writes the model of a run folder, with the weights of its best epoch, as a "
@@ -54,14 +54,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs `tfrecs export`.
-
-    Args:
-        argv: Its arguments.
-
-    Raises:
-        UserError: If they are wrong.
-    """
+    """Runs `tfrecs export`."""
     settings = parse(make_parser(), argv)
     source = Run(settings.run)
     if Run(settings.output).exists:

@@ -23,26 +23,26 @@ from tfrecs.cli.parsing import new_parser, parse
 
 DESCRIPTION = """Trains with several worker processes on this machine, joined through TF_CONFIG.
 
-What comes after -- is a `tfrecs train` command; --strategy multi-worker is added to it. Batches are
-shared among the workers, the first of which writes the run folder. The lines that a worker prints
-begin with its number. When one of them dies, the others are ended, and the exit code is its own."""
+After -- comes a `tfrecs train` command; --strategy multi-worker is added to it. The workers share
+each batch, and the first writes the run folder. The lines that a worker prints begin with its
+number. When a worker dies, the others are ended, and its exit code is returned."""
 
 EXAMPLE = """\
 tfrecs launch --workers 2 -- train --model sasrec --data ml-100k --output runs/first
 tfrecs launch --workers 2 -- train --resume runs/first"""
 
-# Seconds that the others get to end when one has died, and all when the launcher is told to end: a
-# worker that is told saves first, one whose peer is gone waits for it in vain.
+# Seconds that workers get to end. Told to stop, they save first; after a worker's death, the others
+# would wait for it in vain.
 _GRACE_TOLD = 60.0
 _GRACE_DEAD = 10.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
-# What a worker runs; its arguments follow.
+# The command of a worker, without its arguments.
 PROGRAM = [sys.executable, "-m", "tfrecs"]
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs launch`, without what comes after --."""
+    """Returns the parser of `tfrecs launch`, without what comes after --."""
     parser = new_parser("launch", DESCRIPTION, EXAMPLE)
     parser.add_argument("--workers", type=int, default=2, help="How many processes.")
     parser.add_argument(
@@ -56,15 +56,9 @@ def make_parser() -> ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Runs `tfrecs launch`.
 
-    Args:
-        argv: Its arguments.
-
     Returns:
         0, or the exit code of the first worker that failed: 128 and the number of the signal where
         a signal ended it.
-
-    Raises:
-        UserError: If they are wrong.
     """
     words = list(argv)
     split = words.index("--") if "--" in words else len(words)
@@ -88,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _multi_worker(command: list[str]) -> list[str]:
-    """The command with the strategy that joins the workers."""
+    """Returns the command with the strategy that joins the workers."""
     if not command or command[0] != "train":
         raise UserError("launch needs a train command after --: tfrecs launch -- train ...")
     for position, word in enumerate(command):
@@ -108,7 +102,7 @@ def _cores() -> int:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Returns addresses of the loopback interface that nobody uses, `host:port`, all different."""
+    """Returns distinct unused addresses of the loopback interface, `host:port`."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -117,10 +111,10 @@ def free_addresses(count: int) -> list[str]:
 
 
 def worker_variables(index: int, addresses: Sequence[str], threads: int) -> dict[str, str]:
-    """Returns the environment variables that make a process one of several workers.
+    """Returns the environment variables of a worker.
 
     Args:
-        index: Which one.
+        index: Its number.
         addresses: All workers', `host:port`.
         threads: Processor cores that it uses.
     """
@@ -146,8 +140,7 @@ class _Worker:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            # A session of its own: Ctrl-C in a terminal reaches the launcher alone, which passes it
-            # on once.
+            # In a new session, so that Ctrl-C reaches only the launcher, which passes it on once.
             start_new_session=True,
             preexec_fn=_death_signal(),
         )
@@ -170,16 +163,16 @@ class _Worker:
             self.process.send_signal(number)
 
     def end(self) -> None:
-        """Kills the process if it still runs, and passes on the rest of what it said."""
+        """Kills the process if it still runs, and passes on the rest of its output."""
         self.send(signal.SIGKILL)
         self.process.wait()
         for reader in self._readers:
-            # Something that the worker started may hold the pipe open.
+            # A child of the worker may hold the pipe open.
             reader.join(timeout=5)
 
 
 def _death_signal() -> Any:
-    """What makes Linux end a worker whose launcher was killed without notice; None elsewhere."""
+    """Returns a function by which Linux ends a worker whose launcher was killed; None elsewhere."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl
@@ -188,7 +181,7 @@ def _death_signal() -> Any:
 
 def _pass_on(prefix: str, source: IO[str], target: IO[str]) -> None:
     for line in source:
-        # In one piece: several threads write.
+        # One write a line, because several threads write.
         target.write(prefix + line if line.endswith("\n") else f"{prefix}{line}\n")
         target.flush()
 
@@ -220,7 +213,7 @@ def _wait(workers: list[_Worker], told: list[int]) -> int:
         if failed and not code:
             code = failed[0].code or 0
             if failed[0].process.returncode < 0 and not told:
-                # It could not say anything itself, and what the others will say is not the cause.
+                # It could say nothing itself, and the others will not name the cause.
                 name = signal.Signals(-failed[0].process.returncode).name
                 print(
                     f"tfrecs: worker {failed[0].index} was killed ({name}), so all are ended.",

@@ -1,4 +1,4 @@
-"""Parsers whose errors are one line, and names as a person writes them."""
+"""Parsers whose errors are one line, and class names as a person writes them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,16 @@ if TYPE_CHECKING:
 
 
 class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Leaves the lines of a description and of the examples as they are written."""
+    """Keeps the lines of a description and of examples."""
 
 
 def new_parser(command: str, description: str, example: str) -> ArgumentParser:
-    """A parser for a command.
+    """Returns a parser for a command, whose errors `parse` turns into one line.
 
     Args:
         command: Its name.
         description: What it does.
         example: Command lines, one a line.
-
-    Returns:
-        A parser whose errors `parse` turns into one line.
     """
     return ArgumentParser(
         prog=f"tfrecs {command}",
@@ -46,11 +43,7 @@ def new_parser(command: str, description: str, example: str) -> ArgumentParser:
 
 
 def say_if_unfinished(run: Run) -> None:
-    """Says on standard error that a run was stopped, and that its best epoch so far counts.
-
-    Args:
-        run: The run that a command is about to use.
-    """
+    """Says on standard error that a run was stopped, and that its best epoch so far counts."""
     if run.exists and not run.finished:
         print(
             f"tfrecs: {run.folder} is not finished: this is its best epoch so far. Go on with it "
@@ -60,18 +53,7 @@ def say_if_unfinished(run: Run) -> None:
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
-    """Parses a command line.
-
-    Args:
-        parser: One that `new_parser` made.
-        argv: The arguments.
-
-    Returns:
-        What was parsed.
-
-    Raises:
-        UserError: If the arguments are wrong.
-    """
+    """Parses a command line; raises a `UserError` if the arguments are wrong."""
     try:
         return parser.parse_args(list(argv))
     except argparse.ArgumentError as error:
@@ -79,14 +61,11 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
 
 
 def class_names(*rooms: ModuleType, base: type | None = None) -> dict[str, str]:
-    """How the public classes of some modules may be written, and the path of each.
+    """Returns the import paths of the public classes of some modules, by simplified name.
 
     Args:
         *rooms: The modules.
         base: Only classes derived from this one, itself left out.
-
-    Returns:
-        Simplified name to import path.
     """
     return {
         name: f"{room.__name__}.{cls.__name__}"
@@ -102,9 +81,6 @@ def with_class_paths(argv: Sequence[str], options: dict[str, dict[str, str]]) ->
         argv: The arguments.
         options: For each option that takes a class, by the last part of its name: the classes, as
             `class_names` gives them.
-
-    Returns:
-        The arguments with import paths.
 
     Raises:
         UserError: If there is no such class.
@@ -143,25 +119,24 @@ def _path(kind: str, value: str, options: dict[str, dict[str, str]]) -> str:
 
 
 def _one_line(parser: ArgumentParser, message: str) -> str:
+    actions: list[Any] = parser._actions
     unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
     if unknown:
         option = unknown[1].partition("=")[0]
-        options = [name for action in _actions(parser) for name in action.option_strings]
+        options = [name for action in actions for name in action.option_strings]
         close = difflib.get_close_matches(option, options, n=1)
         hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
         return f"there is no option {option}: {hint}"
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
-        names = {
-            action.dest: action.option_strings[-1:] or [action.dest] for action in _actions(parser)
-        }
+        names = {action.dest: action.option_strings[-1:] or [action.dest] for action in actions}
         absent = [name for dest in missing[1].split(", ") for name in names.get(dest, [dest])]
         return f"missing: {', '.join(absent)} (see `{parser.prog} --help`)"
     lacking = re.search(r"argument (--\S+): expected one argument", message)
     if lacking:
         name = lacking[1]
         return f"{name} needs a value; one that begins with - is given as {name}=-1"
-    # Of what the library tells programmers, a person needs the place and the reason.
+    # The library writes for programmers; a person needs the place and the reason.
     for pattern, plain in (
         (r"Given value type:.*?(?=Given value:|$)", ""),
         (r"Given value: NestedArg.*", ""),
@@ -176,10 +151,6 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
     ):
         message = re.sub(pattern, plain, message, flags=re.S)
     flag = re.match(r"[\w.]+(?=:)", message)
-    if flag and any(f"--{flag[0]}" in action.option_strings for action in _actions(parser)):
+    if flag and any(f"--{flag[0]}" in action.option_strings for action in actions):
         message = f"--{message}"
     return " ".join(message.split())
-
-
-def _actions(parser: ArgumentParser) -> list[Any]:
-    return parser._actions

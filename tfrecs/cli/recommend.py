@@ -9,15 +9,14 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from tfrecs.cli.errors import UserError
+from tfrecs.cli.errors import UserError, quiet_import
 from tfrecs.cli.parsing import new_parser, parse
-from tfrecs.cli.quiet import quiet_import
 
 EXAMPLE = "tfrecs recommend exports/sasrec --history 50,172,181 --k 10"
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs recommend`."""
+    """Returns the parser of `tfrecs recommend`."""
     parser = new_parser(
         "recommend",
         "Prints the best items after a history, one a line: raw id and score, "
@@ -50,14 +49,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs `tfrecs recommend`.
-
-    Args:
-        argv: Its arguments.
-
-    Raises:
-        UserError: If they are wrong.
-    """
+    """Runs `tfrecs recommend`."""
     settings = parse(make_parser(), argv)
     # Only now, as it takes seconds: a wrong flag is answered at once.
     with quiet_import():

@@ -24,6 +24,7 @@ from tfrecs.training import (
     train,
 )
 from tfrecs.training.allowed import check_model_settings, read_settings, settings_of
+from tfrecs.training.specs import KERAS_ARGUMENTS
 from tfrecs.training.strategies import StrategyName
 
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
@@ -42,12 +43,9 @@ tfrecs train --recipe sasrec-ml-1m --output runs/recipe
 tfrecs train --data clicks.csv --data_args.user visitor --data_args.item sku --output runs/clicks
 tfrecs train --resume runs/first"""
 
-# Of the arguments of Keras's own classes, those that no command line needs.
-_HIDDEN = {"name", "inputs", "outputs", "trainable", "dtype", "dynamic", "mesh", "jit_compile"}
-
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs train`, made from the signatures of `train` and of the classes."""
+    """Returns the parser of `tfrecs train`, made from the signatures of `train` and classes."""
     parser = new_parser("train", DESCRIPTION, EXAMPLE)
     parser.add_argument("--config", action="config", help="A YAML file of settings.")
     parser.add_argument(
@@ -78,14 +76,14 @@ def make_parser() -> ArgumentParser:
     parser.add_subclass_arguments(
         models.Model,
         "model",
-        skip={*models.Model.split_arguments, *_HIDDEN},
+        skip={*models.Model.split_arguments, *KERAS_ARGUMENTS},
         default={"class_path": "tfrecs.models.SASRec"},
         help="The model and its arguments.",
     )
     parser.add_subclass_arguments(
         keras.optimizers.Optimizer,
         "optimizer",
-        skip={"learning_rate", *_HIDDEN},
+        skip={"learning_rate", *KERAS_ARGUMENTS},
         default={"class_path": "tfrecs.optimizers.Adam"},
         help="The optimizer and its arguments.",
     )
@@ -93,14 +91,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs `tfrecs train`.
-
-    Args:
-        argv: Its arguments.
-
-    Raises:
-        UserError: If they are wrong, or the job cannot be done.
-    """
+    """Runs `tfrecs train`."""
     names = {
         "model": class_names(models, base=models.Model),
         "loss": class_names(losses, base=losses.Loss),
@@ -117,7 +108,7 @@ def run(argv: Sequence[str]) -> None:
     for name in ("config", "recipe"):
         settings.pop(name)
     check_config({"model": model, "optimizer": optimizer}, "the settings")
-    # Before losses and other layers are made, which use TensorFlow.
+    # Before losses and other layers: they use TensorFlow.
     settings["strategy"] = make_strategy(settings["strategy"])
     model_class = find_class(model["class_path"])
     done = train(
@@ -158,7 +149,7 @@ def _expanded(argv: Sequence[str]) -> list[str]:
             config = Path(value) / "config.yaml"
             if not config.is_file():
                 raise UserError(f"there is no run to resume in {value}: it has no config.yaml")
-            _ = Run(value).config  # Of a damaged one, what is left would be taken for settings.
+            _ = Run(value).config  # Refuses a damaged one, which would pass for settings.
             first += ["--config", str(config), "--output", value]
             rest += ["--resume", "true"]
     return first + rest
@@ -170,10 +161,6 @@ def _check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
     Args:
         argv: The arguments, class names replaced by paths.
         kinds: The last parts of the names of options that take a class.
-
-    Raises:
-        ConfigError: At the first class that is off the list, or a file that cannot be read.
-        OSError: If a file cannot be read.
     """
     words = list(argv)
     while words:
@@ -199,7 +186,7 @@ def _check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
 
 
 def _check_value(option: str, value: str) -> None:
-    """Checks what stands for a class: its path, a file, or a spec as YAML."""
+    """Checks the value of an option for a class: its path, a file, or a spec as YAML."""
     if value in ("null", "None"):
         return
     if re.fullmatch(r"[\w.]+", value) and not Path(value).is_file():

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
+from tfrecs.cli.errors import quiet_import
 from tfrecs.cli.parsing import new_parser, parse
-from tfrecs.cli.quiet import quiet_import
 
 EXAMPLE = "tfrecs verify exports/sasrec"
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of `tfrecs verify`."""
+    """Returns the parser of `tfrecs verify`."""
     parser = new_parser(
         "verify",
         "Checks an export: every file by its sha256, and golden requests by their answers. "
@@ -27,14 +27,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs `tfrecs verify`.
-
-    Args:
-        argv: Its arguments.
-
-    Raises:
-        UserError: If they are wrong, or the export is.
-    """
+    """Runs `tfrecs verify`."""
     settings = parse(make_parser(), argv)
     # Only now, as it takes seconds: a wrong flag is answered at once.
     with quiet_import():

@@ -32,15 +32,9 @@ class Comparison:
 
     Attributes:
         models: Names of the first and the second.
-        differences: By metric.
+        differences: The difference by each metric: `comparison["NDCG@10"].p_value`.
         level: Level of the confidence intervals.
         num_users: Number of users.
-
-    Example:
-        ```python
-        comparison = report.compare(other)
-        comparison["NDCG@10"].p_value
-        ```
     """
 
     models: tuple[str, str]
@@ -65,12 +59,9 @@ class Comparison:
             models: Names of the two.
             first: Each user's values by metric.
             second: The same for the other model, users in the same order.
-            level: Of the confidence intervals (paired bootstrap, 1,000 draws).
+            level: Level of the confidence intervals (paired bootstrap, 1,000 draws).
             samples: Sign flips of the randomization test.
             seed: The same seed gives the same numbers.
-
-        Raises:
-            ValueError: If they have no metric in common.
         """
         names = [name for name in first if name in second]
         if not names:
@@ -127,13 +118,8 @@ def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> n
     for start in range(0, samples, _CHUNK):
         stop = min(start + _CHUNK, samples)
         # How often each user is drawn, so that all columns are one matrix product.
-        times = np.array(
-            [
-                np.bincount(rng.integers(users, size=users), minlength=users)
-                for _ in range(start, stop)
-            ],
-            np.float64,
-        )
+        drawn = (rng.integers(users, size=users) for _ in range(start, stop))
+        times = np.array([np.bincount(each, minlength=users) for each in drawn], np.float64)
         means[start:stop] = times @ values / users
     return means
 

@@ -158,8 +158,8 @@ def _score_of(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
 def _top_items(scores: tf.Tensor, seen: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     """Returns ids of each row's k best unseen items, 0 where fewer are left; ties by lower id.
 
-    The k best items lie in the k blocks of columns with the highest maxima: all other blocks need
-    only their maximum, which is much cheaper to find than the k best.
+    The k best items lie in the k blocks of columns with the highest maxima, and a maximum is much
+    cheaper to find than the k best.
     """
     rows, columns = tf.unstack(tf.shape(scores))
     blocks = -(-columns // _BLOCK)

@@ -110,19 +110,15 @@ class Report:
     def interval(
         self, metric: str, level: float = _LEVEL, *, samples: int = _SAMPLES, seed: int = 0
     ) -> tuple[float, float]:
-        """Returns a confidence interval of a metric, of ranked lists by a bootstrap over users.
+        """Returns both ends of a confidence interval of a metric, by a bootstrap over users.
 
-        It says how much the metric would vary with other users of the same kind, not with another
-        training of the model.
+        It tells how much the metric varies with the choice of users, not with another training.
 
         Args:
             metric: Such as "NDCG@10".
-            level: How sure the interval is to be.
+            level: The level; of labels, and of a report read without its users, there is only 0.95.
             samples: How often users are drawn.
             seed: The same seed gives the same interval.
-
-        Returns:
-            Lower and upper end.
 
         Raises:
             ValueError: If the report has no such metric, or no value of it for each user.
@@ -150,16 +146,13 @@ class Report:
     def compare(
         self, other: Report, level: float = _LEVEL, *, samples: int = 10_000, seed: int = 0
     ) -> Comparison:
-        """Tests whether this model differs from another, user by user.
+        """Tests, user by user, whether this model's metrics minus the other's differ from 0.
 
         Args:
             other: The other model's report on the same evaluation set.
             level: The level of the differences' confidence intervals.
             samples: Sign flips of the randomization test; the least p-value is 1 / (samples + 1).
             seed: The same seed gives the same numbers.
-
-        Returns:
-            This model's metrics minus the other's, with confidence intervals and p-values.
 
         Raises:
             ValueError: If the reports are not of the same users in the same order, of the same
@@ -194,15 +187,11 @@ class Report:
         )
 
     def advice(self) -> str | None:
-        """What to tell a user of a command where many targets are repeated; None elsewhere."""
+        """Returns what a command says where many targets are repeated; None elsewhere."""
         return self.table.advice()
 
     def plot(self, path: str | Path) -> None:
-        """Draws the model beside the baselines, with 95% confidence intervals.
-
-        Args:
-            path: Of the picture; its ending decides the format, such as .png, .svg or .pdf.
-        """
+        """Draws the model beside the baselines; the ending of `path` decides the format."""
         notes = [*self.table.heading(), *self.table.notes()]
         draw(path, self.table.shown(self.metrics), self._series, self.intervals, notes[:2])
 
@@ -228,11 +217,7 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Returns the report that `to_json` wrote: it prints and plots, and holds no user.
-
-        Args:
-            text: JSON text.
-        """
+        """Returns the report that `to_json` wrote: it prints and plots, and holds no user."""
         return cls._of_content(json.loads(text))
 
     @classmethod
@@ -250,11 +235,7 @@ class Report:
         return cls(content["metrics"], content["baselines"], table, intervals=intervals, **more)
 
     def save(self, path: str | Path) -> None:
-        """Keeps the whole report, each user's values included, in one .npz file.
-
-        Args:
-            path: Of the file.
-        """
+        """Keeps the whole report, each user's values included, in one .npz file."""
         arrays: dict[str, Any] = dict(self.per_user)
         if self.user_ids is not None:
             arrays["user_ids"] = self.user_ids
@@ -263,11 +244,7 @@ class Report:
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Returns the report that `save` wrote.
-
-        Args:
-            path: Of the file.
-        """
+        """Returns the report that `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in arrays.files}
         content = json.loads(str(values.pop("report")))

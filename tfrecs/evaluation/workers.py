@@ -64,11 +64,9 @@ def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any
         except Exception as error:
             said, failure = {"error": f"{type(error).__name__}: {error}"}, error
     text = json.dumps(said).encode()
-    size = int(_of_the_first_replica(strategy, np.array([len(text)]))[0])
-    content = np.zeros(size, np.int32)
-    if is_chief(strategy):
-        content[:] = np.frombuffer(text, np.uint8)
-    heard = json.loads(_of_the_first_replica(strategy, content).astype(np.uint8).tobytes())
+    size = int(_gathered(strategy, [len(text)])[0, 0])  # All replicas gather equally many numbers.
+    content = np.frombuffer(text, np.uint8) if is_chief(strategy) else np.zeros(size)
+    heard = json.loads(_gathered(strategy, content)[0].astype(np.uint8).tobytes())
     if failure is not None:
         raise failure
     if "error" in heard:
@@ -81,30 +79,13 @@ def largest(strategy: tf.distribute.Strategy, number: int) -> int:
 
     A worker that is told to stop or save thus does it after the same step as all others.
     """
-    if num_workers(strategy) == 1:
-        return number
-    everywhere = _gather(strategy)(tf.constant(number, tf.int32))
-    return int(np.max(strategy.experimental_local_results(everywhere)[0]))
+    return number if num_workers(strategy) == 1 else int(_gathered(strategy, [number]).max())
 
 
-def _of_the_first_replica(strategy: tf.distribute.Strategy, numbers: np.ndarray) -> np.ndarray:
-    """Returns the first replica's numbers; every worker must give equally many."""
-    everywhere = _broadcast(strategy)(tf.constant(numbers, tf.int32))
+def _gathered(strategy: tf.distribute.Strategy, numbers: Any) -> np.ndarray:
+    """Returns the numbers of all replicas, a row each; the first replica is the chief's."""
+    everywhere = _gather(strategy)(tf.constant(numbers, tf.int32))
     return strategy.experimental_local_results(everywhere)[0].numpy()
-
-
-@functools.cache
-def _broadcast(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]:
-    def of_replica(mine: tf.Tensor) -> tf.Tensor:
-        context = tf.distribute.get_replica_context()
-        is_first = tf.equal(context.replica_id_in_sync_group, 0)
-        return context.all_reduce("SUM", tf.where(is_first, mine, 0))
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
-    def run(numbers: tf.Tensor) -> Any:
-        return strategy.run(of_replica, (numbers,))
-
-    return run
 
 
 @functools.cache
@@ -112,8 +93,8 @@ def _gather(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]:
     def of_replica(mine: tf.Tensor) -> tf.Tensor:
         return tf.distribute.get_replica_context().all_gather(mine[tf.newaxis], axis=0)
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
-    def run(number: tf.Tensor) -> Any:
-        return strategy.run(of_replica, (number,))
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def run(numbers: tf.Tensor) -> Any:
+        return strategy.run(of_replica, (numbers,))
 
     return run

@@ -1,14 +1,15 @@
 """The classes that a config may name. A file from a stranger is data: it runs no code.
 
-A config builds only classes on a list: the public classes of tfrecs, classes that the running
-program has registered itself, and harmless ones of Keras. No name in a file leads to an import. The
-whole config is checked, at every depth, before anything is built.
+A config builds only classes on a list: public classes of tfrecs, classes that the running program
+has registered itself, and harmless ones of Keras. No name in a file leads to an import. The whole
+config is checked, at every depth, before anything is built.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -23,7 +24,8 @@ from tfrecs._names import choose, public_classes
 
 # Rooms whose classes a spec may name.
 _ROOMS = (layers, losses, models, negatives, optimizers, tasks)
-# Of Keras: what a config may name in each of its rooms. Metrics that wrap a function are left out.
+# Keras's modules and the base of the classes that a config may name in each. Metrics that wrap a
+# function are left out.
 _KERAS_ROOMS = {
     "initializers": "Initializer",
     "regularizers": "Regularizer",
@@ -37,33 +39,33 @@ _LEFT_OUT = {"MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"}
 _FOREIGN = ("keras", "tf_keras", "tensorflow", "tensorflow_recommenders")
 _MOST_DEPTH = 64
 _LARGEST = 2**31
-# Settings by which the size of a model grows, and the most that they may be.
+# Settings by which the size of a model grows, and their largest value.
 _SIZES = re.compile(r"(dim|units|blocks|heads|length|layers|experts|negatives|trials)(\[\d+\])?$")
 _LARGEST_SIZE = 10**6
-# Settings that a class is given to. The parser of command lines imports what a string there names,
-# or reads it as a file.
-_SAMPLING = frozenset(("negatives", "candidates", "samplers", "known", "popularity", "frequency"))
-_CLASSES = _SAMPLING | {"model", "optimizer", "loss", "task"}
-# Settings alone, without vocabularies, are a few kilobytes.
+# Settings whose value is a class. The parser of command lines imports a string there, or reads it
+# as a file.
+_SAMPLING = ("negatives", "candidates", "samplers", "known", "popularity", "frequency")
+_CLASSES = frozenset(("model", "optimizer", "loss", "task", *_SAMPLING))
+# In bytes. Settings alone, without vocabularies, are a few kilobytes.
 _MOST_SETTINGS = 1 << 20
 _MOST_MODEL = 1 << 31
 
 
 class ConfigError(ValueError):
-    """A config that is refused before anything is built of it."""
+    """A config that is refused before anything is built from it."""
 
 
 def check_config(config: Any, where: str) -> None:
     """Refuses a config that names a class off the list, is nested too deep or holds absurd sizes.
 
     Args:
-        config: Plain data: specs (`class_path`), Keras configs (`class_name`), or both, anywhere.
-        where: What holds it, for errors.
+        config: Plain data with specs (`class_path`) or Keras configs (`class_name`) anywhere.
+        where: The name of its source, for errors.
 
     Raises:
-        ConfigError: At the first thing that is refused.
+        ConfigError: At the first fault.
     """
-    # Not by recursion: a config may be nested as deep as a stranger likes.
+    # Without recursion: a stranger's config may be nested very deep.
     pending: list[tuple[Any, str, int]] = [(config, "", 0)]
     while pending:
         value, name, depth = pending.pop()
@@ -90,11 +92,11 @@ def check_settings(settings: Any, where: str) -> None:
     """Refuses settings of a run that name a class off the list, also by a mere string.
 
     Args:
-        settings: What a config.yaml or a recipe holds.
-        where: What holds it, for errors.
+        settings: The content of a config.yaml or a recipe.
+        where: As in `check_config`.
 
     Raises:
-        ConfigError: At the first thing that is refused.
+        ConfigError: At the first fault.
     """
     check_config(settings, where)
     if not isinstance(settings, dict):
@@ -120,39 +122,25 @@ def check_settings(settings: Any, where: str) -> None:
 
 
 def check_model_settings(settings: Any, where: str) -> None:
-    """Refuses a part of settings, such as a model or its loss; see `check_settings`.
-
-    Args:
-        settings: A spec, or a string that names a class.
-        where: What holds it, for errors.
-
-    Raises:
-        ConfigError: At the first thing that is refused.
-    """
+    """Refuses a part of settings, a spec or a class's name; see `check_settings`."""
     check_settings({"model": settings}, where)
 
 
 def _names_more(value: str) -> bool:
-    """Whether a string is more than the plain name of a class: a path of one, or a file."""
+    """Returns whether a string is not a class's plain name, but a path of one, or a file."""
     return re.search(r"[./\\]", value) is not None or os.path.exists(value)
 
 
 def _imports(value: str) -> bool:
-    """Whether a string names something in a module that could be imported."""
+    """Returns whether a string names something in a module that could be imported."""
     top, dot, rest = value.partition(".")
     if not dot or not all(part.isidentifier() for part in (top, *rest.split("."))):
         return False
-    return importlib.util.find_spec(top) is not None  # Looks for a module, and runs nothing.
+    return importlib.util.find_spec(top) is not None  # It runs nothing.
 
 
 def find_class(class_path: Any) -> type:
-    """The class that a spec names.
-
-    Args:
-        class_path: Such as "tfrecs.models.SASRec" or "tf_keras.optimizers.SGD".
-
-    Returns:
-        The class.
+    """Returns the class of a path such as "tfrecs.models.SASRec" or "tf_keras.optimizers.SGD".
 
     Raises:
         ConfigError: If it is not on the list.
@@ -177,10 +165,7 @@ def find_class(class_path: Any) -> type:
 
 
 def read_settings(path: Path) -> Any:
-    """The content of a YAML file of settings, checked.
-
-    Args:
-        path: The file.
+    """Returns the content of a YAML file of settings, checked.
 
     Raises:
         ConfigError: If it is no YAML of settings, too large, uses aliases, or is refused by
@@ -193,15 +178,7 @@ def read_settings(path: Path) -> Any:
 
 
 def settings_of(text: str, where: str) -> Any:
-    """The values that YAML text stands for.
-
-    Args:
-        text: The text.
-        where: Where it is from, for errors.
-
-    Raises:
-        ConfigError: If it is no YAML, or uses aliases.
-    """
+    """Returns the values of YAML text; refuses other text, and aliases."""
     try:
         return yaml.load(text, _PlainLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -209,10 +186,7 @@ def settings_of(text: str, where: str) -> Any:
 
 
 def read_model_config(path: Path) -> Any:
-    """The content of a JSON file that describes a model, checked.
-
-    Args:
-        path: The file.
+    """Returns the content of a JSON file that describes a model, checked.
 
     Raises:
         ConfigError: If it is no JSON, too large, or is refused by `check_config`.
@@ -227,7 +201,7 @@ def read_model_config(path: Path) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them stand for billions of values."""
+    """Loads YAML without aliases: a few lines of them stand for billions of values."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuses an alias."""
@@ -256,7 +230,7 @@ def _first_line(error: BaseException) -> str:
 
 def _check_class(config: dict[Any, Any], place: str) -> None:
     """Refuses one dictionary that names a class off the list."""
-    # A column of data may have any of these names; what describes an object has a string there.
+    # A column of data may have these names too, but its value is no string.
     if isinstance(config.get("class_path"), str):
         try:
             find_class(config["class_path"])
@@ -282,33 +256,26 @@ def _check_class(config: dict[Any, Any], place: str) -> None:
 
 
 def _is_own(cls: Any) -> bool:
-    """Whether tfrecs or the running program registered it, and not TensorFlow, Keras or TFRS."""
+    """Returns whether tfrecs or the program registered it, and not TensorFlow, Keras or TFRS."""
     return isinstance(cls, type) and cls.__module__.split(".")[0] not in _FOREIGN
 
 
 @functools.cache
 def _keras_names() -> dict[str, frozenset[str]]:
-    """The names that a Keras config may have, by the module that it gives."""
+    """Returns the names that a Keras config may have, by the module that it gives."""
     names = {}
     for room, base_name in _KERAS_ROOMS.items():
         part = functools.reduce(getattr, room.split("."), keras)
         base = getattr(part, base_name)
-        names[f"keras.{room}"] = (
-            frozenset(
-                name
-                for name in dir(part)
-                if isinstance(getattr(part, name), type)
-                and issubclass(getattr(part, name), base)
-                and getattr(part, name) is not base
-            )
-            - _LEFT_OUT
-        )
+        classes = inspect.getmembers(part, inspect.isclass)
+        found = {name for name, cls in classes if issubclass(cls, base) and cls is not base}
+        names[f"keras.{room}"] = frozenset(found - _LEFT_OUT)
     return names
 
 
 @functools.cache
 def _by_path() -> dict[str, type]:
-    """The classes on the list by the path that a spec gives."""
+    """Returns the classes on the list by the path that a spec gives."""
     found: dict[str, type] = {}
     for room in _ROOMS:
         for cls in public_classes(room).values():
@@ -324,6 +291,6 @@ def _by_path() -> dict[str, type]:
 
 
 def _registered_by_path() -> dict[str, type]:
-    """The classes that the running program has registered, by their own path."""
+    """Returns the classes that the running program has registered, by their own path."""
     registered = keras.utils.get_custom_objects().values()
     return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in registered if _is_own(cls)}

@@ -36,9 +36,9 @@ class Position(NamedTuple):
 class Checkpoints:
     """A folder with a folder for each checkpoint: weights, optimizer, and the training's state.
 
-    A checkpoint is written beside its place and then renamed into it, so that a process killed at
-    any moment leaves it whole or not there. `state.json` holds a sha256 of each of its files,
-    which is checked before anything is read: TensorFlow itself overlooks some damage.
+    A checkpoint is written beside its place and then renamed, so that it is whole or absent
+    whenever the process is killed. `state.json` holds a sha256 of each file, which is checked
+    before anything is read: TensorFlow itself overlooks some damage.
 
     ```
     checkpoints/epoch-0007/                                 after 7 epochs
@@ -50,8 +50,8 @@ class Checkpoints:
     Args:
         folder: Where the checkpoints are; made when the first one is saved.
         model: A compiled Keras model whose variables exist. Its optimizer is saved with it.
-        run: What tells the run from others, such as a hash of its settings: a checkpoint of another
-            run is refused.
+        run: Identifies the run, such as a hash of its settings: a checkpoint of another run is
+            refused.
 
     Example:
         ```python
@@ -67,12 +67,12 @@ class Checkpoints:
         self.run = run
 
     def positions(self) -> list[Position]:
-        """Where in the training there is a checkpoint, in rising order."""
+        """Returns the places in the training that have a checkpoint, in rising order."""
         found = [_NAME.fullmatch(path.name) for path in self.folder.glob("epoch-*")]
         return sorted(Position(int(match[1]), int(match[2] or 0)) for match in found if match)
 
     def epochs(self) -> list[int]:
-        """The epochs at whose end there is a checkpoint, in rising order."""
+        """Returns the epochs with a checkpoint at their end, in rising order."""
         return [position.epoch for position in self.positions() if not position.batch]
 
     def path(self, epoch: int, batch: int = 0) -> Path:
@@ -83,9 +83,7 @@ class Checkpoints:
     def save(
         self, epoch: int, state: dict[str, Any], keep: Collection[int] = (), *, batch: int = 0
     ) -> None:
-        """Writes a checkpoint and then removes those that are no longer needed.
-
-        The newest checkpoint, the one before it and those named in `keep` stay.
+        """Writes a checkpoint, then removes all but it, the one before it and those in `keep`.
 
         Args:
             epoch: How many epochs are done.
@@ -99,9 +97,7 @@ class Checkpoints:
         """
         self._build_optimizer()
         self._check_finite()
-        # A run that was stopped while saving left these behind.
-        for rest in self.folder.glob(".*-tmp"):
-            shutil.rmtree(rest)
+        self._remove_temporary()  # A run that was stopped while saving left such folders.
         path = self.path(epoch, batch)
         new = self.folder / f".{path.name}-tmp"
         new.mkdir(parents=True)
@@ -114,28 +110,27 @@ class Checkpoints:
         for file in new.iterdir():
             _flush(file)
         if path.exists():
-            # One that was found to be damaged, and whose epoch has now been trained again.
+            # It was damaged, so its epoch has been trained again.
             path.rename(self.folder / f".{path.name}-old-tmp")
         new.rename(path)
         _flush(self.folder)
         now = Position(epoch, batch)
-        # Later ones are damaged: the training went on from before them.
+        # Later ones are damaged: the training went on from an earlier one.
         stay = [*map(Position, keep), *[p for p in self.positions() if p <= now][-2:]]
         for old in self.positions():
             if old not in stay:
                 shutil.rmtree(self.path(*old))
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
         for rest in self.folder.glob(".*-tmp"):
             shutil.rmtree(rest)
 
     def restore(self, epoch: int, batch: int = 0) -> dict[str, Any]:
-        """Gives the model, and its optimizer where it has one, the variables of a checkpoint back.
-
-        Args:
-            epoch: How many epochs were done.
-            batch: How many batches of the next one.
+        """Restores the variables of the model, and of its optimizer where it has one.
 
         Returns:
-            The state that was saved with it.
+            The state that was saved with them.
 
         Raises:
             CheckpointError: If the checkpoint is damaged or of another model. The model is then
@@ -155,13 +150,9 @@ class Checkpoints:
     def restore_latest(
         self, warn: Callable[[str], None] = print
     ) -> tuple[Position, dict[str, Any]]:
-        """Restores the newest checkpoint that is undamaged.
+        """Restores the newest checkpoint that is undamaged; returns its position and state.
 
-        Args:
-            warn: Called with a message for each damaged checkpoint that is passed over.
-
-        Returns:
-            Where in the training it is from, and its state.
+        `warn` is called with a message for each damaged one.
 
         Raises:
             CheckpointError: If there is none: training must not silently start over.
@@ -180,14 +171,7 @@ class Checkpoints:
         )
 
     def state(self, epoch: int, batch: int = 0) -> dict[str, Any]:
-        """The state saved with a checkpoint, after a check of every file of it.
-
-        Args:
-            epoch: How many epochs were done.
-            batch: How many batches of the next one.
-
-        Returns:
-            The state.
+        """Returns the state saved with a checkpoint, after a check of all its files.
 
         Raises:
             CheckpointError: If a file is missing or altered.
@@ -225,35 +209,30 @@ class Checkpoints:
         return about["state"]
 
     def _check_finite(self) -> None:
-        """Non-finite gradients are no danger, but a learning rate can be too large for numbers."""
+        """Raises an error if a variable is not finite, as with too high a learning rate."""
         optimizer = getattr(self.model, "optimizer", None)
-        # Not the weights that do not train: a feature that is missing is NaN in its table.
+        # Weights that do not train may be NaN: a missing feature is, in its table.
         variables = [*self.model.trainable_weights, *getattr(optimizer, "variables", ())]
         for variable in variables:
-            if variable.dtype.is_floating and not _is_finite(variable):
+            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
                 raise FloatingPointError(
                     f"{variable.name} is no longer finite, so this is not saved; the checkpoints "
                     f"before it stay in {self.folder}. Train again with a lower learning rate."
                 )
 
     def _build_optimizer(self) -> None:
-        # Keras makes an optimizer's variables in the first step; a checkpoint needs them before.
+        # Keras makes an optimizer's variables in the first step, which is too late to restore them.
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None and not getattr(optimizer, "_built", False):
             with self.model.distribute_strategy.scope():
                 optimizer.build(self.model.trainable_variables)
 
 
-def _is_finite(variable: Any) -> bool:
-    return bool(tf.reduce_all(tf.math.is_finite(variable)))
-
-
 def _sha256(what: Path | dict[str, Any]) -> str:
-    """The checksum of a file, or of what JSON can hold."""
-    digest = hashlib.sha256()
+    """Returns the checksum of a file, or of a dictionary as JSON."""
     if isinstance(what, dict):
-        digest.update(json.dumps(what, sort_keys=True).encode())
-        return digest.hexdigest()
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256()
     with what.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

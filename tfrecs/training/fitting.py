@@ -1,4 +1,4 @@
-"""`fit` in a run folder: from the start or from where it was stopped, until the end or a signal."""
+"""`fit` in a run folder: from the start or a checkpoint, until the end or a signal."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def fit(
     resume: bool,
     console: Console,
 ) -> None:
-    """Trains a compiled model in a run folder, from the start or from where it was stopped.
+    """Trains a compiled model in a run folder, from the start or from its newest checkpoint.
 
-    Afterwards the model has the weights of the best epoch. On Ctrl-C or SIGTERM the training ends
-    after the step it is in, once that is saved; a second Ctrl-C ends it at once.
+    Afterwards the model has the weights of the best epoch. On Ctrl-C or SIGTERM the training saves
+    and ends after the current step; a second Ctrl-C ends it at once.
 
     Args:
         recorder: Keeps the record of the run.
         model: The model, compiled.
-        validation: What each epoch is validated on.
+        validation: The part that each epoch is validated on.
         batches: Gives the training batches from an epoch, and a batch of it, on.
         epochs: The most epochs.
         targets: Targets an epoch, for the speed that is shown.
@@ -43,7 +43,7 @@ def fit(
     Raises:
         CheckpointError: If `resume` finds no usable checkpoint.
         FloatingPointError: If the weights are no longer finite.
-        Interrupted: On Ctrl-C or SIGTERM. What is done is written, and the model has the best
+        Interrupted: On Ctrl-C or SIGTERM. The record is written, and the model has the best
             weights so far.
         RunError: If the run's data have changed.
     """
@@ -59,7 +59,11 @@ def fit(
         recorder.save()
     try:
         if recorder.done < epochs and not best.stopped:
-            _train(recorder, model, validation, batches, epochs, targets, resumed, console)
+            dataset = batches(recorder.done, recorder.batch)
+            recorder.epochs, recorder.steps = epochs, dataset.num_batches
+            if resumed:
+                console.print(f"resuming {folder} {recorder.place}")
+            _train(recorder, model, dataset, validation, targets, console)
         elif finished:
             console.print(
                 f"{folder} is finished: it is only tested again. To train again, name another "
@@ -69,7 +73,7 @@ def fit(
             console.print(f"{folder} was stopped after its last epoch: only its test is left")
     finally:
         best.restore()
-        # The picture of a finished run is there, and its disk may not be written to any more.
+        # A finished run has its picture, and its disk may be read-only.
         if recorder.rows and not finished:
             plot_history(
                 folder / "training.png",
@@ -83,37 +87,30 @@ def fit(
 def _train(
     recorder: Recorder,
     model: Model,
+    dataset: tf.data.Dataset,
     validation: EvaluationSet | Rows,
-    batches: Callable[[int, int], tf.data.Dataset],
-    epochs: int,
     targets: int,
-    resumed: bool,
     console: Console,
 ) -> None:
     best = recorder.best
-    dataset = batches(recorder.done, recorder.batch)
-    recorder.epochs, recorder.steps = epochs, dataset.num_batches
-    if resumed:
-        console.print(f"resuming {recorder.run.folder} {recorder.place}")
     progress = EpochProgress(
-        epochs,
+        recorder.epochs,
         steps=recorder.steps,
         targets=targets,
         monitor=best.monitor,
         mode=best.mode,
         console=console,
     )
-    progress.best = best.best
-    progress.spent = recorder.spent
+    progress.best, progress.spent = best.best, recorder.spent
     board = keras.callbacks.TensorBoard(str(recorder.run.folder / "tensorboard"), write_graph=False)
     try:
         with recorder.stop:
             model.fit(
                 dataset,
-                epochs=epochs,
+                epochs=recorder.epochs,
                 initial_epoch=recorder.done,
                 validation_data=validation,
-                # Last the one that ends the training: the others have then seen the whole epoch.
+                # The recorder, which ends the training, is last: the others see the whole epoch.
                 callbacks=[progress, best, board, recorder],
                 verbose=0,
             )

@@ -1,4 +1,4 @@
-"""The course of a training: each epoch's numbers as a line, a table and a picture."""
+"""The history of a training: each epoch's numbers as a line, a table and a picture."""
 
 from __future__ import annotations
 
@@ -15,33 +15,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfrecs._keras import keras
+from tfrecs.training.stopping import is_better
 
 Row = dict[str, float]
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file that a reader finds either as it was or whole, never in part.
-
-    Args:
-        path: Where.
-        text: What.
-    """
+    """Writes a text file so that a reader finds the old file or the whole new one, never a part."""
     path = Path(path)
     beside = path.with_name(f".{path.name}-tmp")
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        # Or a machine that loses its power could leave the new name with nothing in it.
+        # Without this, a loss of power could leave the new name with an empty file.
         os.fsync(file.fileno())
     beside.replace(path)
 
 
 def write_history(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
-    """Writes one line an epoch, with a column for each value that any epoch has.
-
-    Args:
-        path: The CSV file.
-        rows: An epoch's values each; "epoch" comes first.
+    """Writes a CSV file with one line an epoch, and a column for each value that any epoch has.
 
     Example:
         ```python
@@ -68,8 +60,8 @@ def plot_history(
 
     Args:
         path: The picture; its ending tells the format.
-        rows: An epoch's values each, with "epoch", "loss" and `metric`.
-        metric: What is drawn beside the loss, where the rows have it.
+        rows: Each epoch's values, with "epoch", "loss" and `metric`.
+        metric: The metric to draw, where the rows have it.
         best_epoch: The epoch to mark; None marks none.
         title: Stands above the picture.
 
@@ -87,9 +79,8 @@ def plot_history(
     left = figure.subplots()
     right = left.twinx()
     epochs = [row["epoch"] for row in rows]
-    lines = left.plot(
-        epochs, [row["loss"] for row in rows], ".-", ms=3, color="tab:gray", label="training loss"
-    )
+    losses = [row["loss"] for row in rows]
+    lines = left.plot(epochs, losses, ".-", ms=3, color="tab:gray", label="training loss")
     left.set_xlabel("epoch")
     left.set_ylabel("training loss")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -97,30 +88,23 @@ def plot_history(
 
     measured = {row["epoch"]: row[metric] for row in rows if metric in row}
     name = metric.replace("val_", "validation ")
-    lines += right.plot(
-        list(measured), list(measured.values()), "o-", ms=3, color="tab:blue", label=name
-    )
+    values = list(measured.values())
+    lines += right.plot(list(measured), values, "o-", ms=3, color="tab:blue", label=name)
     right.set_ylabel(name, color="tab:blue")
     right.tick_params(axis="y", colors="tab:blue")
     right.set_ylim(bottom=0)
     if best_epoch in measured:
         value = measured[best_epoch]
+        label = f"best: {value:.4f} in epoch {best_epoch}"
         left.axvline(best_epoch, color="tab:orange", ls="--", lw=1)
-        lines += right.plot(
-            best_epoch,
-            value,
-            "*",
-            ms=14,
-            color="tab:orange",
-            label=f"best: {value:.4f} in epoch {best_epoch}",
-        )
+        lines += right.plot(best_epoch, value, "*", ms=14, color="tab:orange", label=label)
     left.set_title(title)
     left.legend(handles=lines, loc="center right")
     figure.savefig(path, dpi=120)
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """One line an epoch: loss, validation metrics, speed; in a terminal a bar as it runs.
+    """Prints one line an epoch: loss, validation metrics, speed; in a terminal a bar as it runs.
 
     Pass `verbose=0` to `fit` beside it. The epoch's logs get `seconds` (without the validation's)
     and, where `targets` is given, `targets_per_second`.
@@ -158,10 +142,10 @@ class EpochProgress(keras.callbacks.Callback):
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.mode = mode
         self.best: float | None = None
-        # Seconds that the first epoch had taken before, where it is a resumed one.
+        # Seconds that a resumed epoch had taken before it was stopped.
         self.spent = 0.0
         self._bar: Progress | None = None
-        # Batch ends cost nothing then: Keras does not turn every batch's loss into a number.
+        # Without this Keras would copy every batch's loss from the device.
         self._supports_tf_logs = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -194,31 +178,24 @@ class EpochProgress(keras.callbacks.Callback):
         seconds = max(self._finished - self._started, 1e-9)
         logs["seconds"] = seconds
         parts = [f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"]
-        if "loss" in logs:
-            parts.append(f"loss {float(logs['loss']):.4f}")
-        for name, value in logs.items():
-            if name.startswith("val_"):
-                parts.append(f"{name} {float(value):.4f}")
+        shown = [name for name in logs if name.startswith("val_")]
+        parts += [f"{n} {float(logs[n]):.4f}" for n in ("loss", *shown) if n in logs]
         if self.targets is not None:
             logs["targets_per_second"] = self.targets / seconds
             parts.append(f"{self.targets / seconds:,.0f} targets/s")
         parts.append(f"{seconds:.1f} s")
-        if self.monitor in logs and self._is_better(float(logs[self.monitor])):
-            self.best = float(logs[self.monitor])
+        value = float(logs.get(self.monitor, math.nan))
+        if is_better(value, self.best, self.mode):
+            self.best = value
             parts.append("*")
         self.console.print("  ".join(parts))
-
-    def _is_better(self, value: float) -> bool:
-        if self.best is None:
-            return not math.isnan(value)
-        return value > self.best if self.mode == "max" else value < self.best
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the bar away."""
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away, also after an exception, which Keras tells no callback of."""
+        """Takes the bar away; to call after an exception, of which Keras tells no callback."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 from rich.console import Console
 
-from tfrecs import __version__
 from tfrecs._keras import keras, tf
 from tfrecs.configured import bind
 from tfrecs.data import RowSplit, Schema, Split
@@ -18,21 +15,23 @@ from tfrecs.evaluation import evaluate
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
 from tfrecs.optimizers import Adam
-from tfrecs.training.arguments import (
+from tfrecs.training.checks import (
     check_data,
+    check_folder,
+    check_kind,
     check_numbers,
+    check_same,
+    locked_by_chief,
     model_class,
     portable,
     portable_args,
 )
-from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.fitting import fit
-from tfrecs.training.recorder import Recorder
-from tfrecs.training.resuming import check_folder, check_same, locked_by_chief
+from tfrecs.training.recorder import Recorder, known_facts
 from tfrecs.training.runs import Run, run_errors
-from tfrecs.training.sources import RunData, SplitName, fingerprint, left_out, load_source
+from tfrecs.training.sources import SplitName, fingerprint, left_out, load_source
 from tfrecs.training.specs import describe
-from tfrecs.training.stopping import Wish
+from tfrecs.training.stopping import BestWeights, Wish
 from tfrecs.training.strategies import (
     Precision,
     StrategyName,
@@ -43,8 +42,7 @@ from tfrecs.training.strategies import (
 )
 
 KS = (10, 20)
-ROW_SPLIT = "click_through"
-# Batches after which several workers ask each other whether to save or stop.
+# Several workers agree every so many batches whether to save or stop.
 _AGREE_EVERY = 10
 Windows = Literal["last", "all"]
 
@@ -78,11 +76,11 @@ def train(
     """Trains a model on a log, tests it once, and leaves a run folder.
 
     Training stops when validation NDCG@10 (for models of rows AUC, or RMSE, of their first head)
-    gets no better, and the weights of the best epoch are those that are tested and kept. Every
-    epoch leaves a checkpoint, and so does every `checkpoint_minutes` within one. The same call
-    again goes on with a run that was stopped, by Ctrl-C, SIGTERM or a crash, from its last
-    checkpoint, and ends with the very weights that it would have had without the stop. Of a run
-    that is finished it repeats the test alone, and it refuses one that has other settings.
+    gets no better, and the weights of the best epoch are tested and kept. Every epoch leaves a
+    checkpoint, and so do every `checkpoint_minutes` within one. The same call again resumes a run
+    that was stopped by Ctrl-C, SIGTERM or a crash: it goes on from the last checkpoint and ends
+    with the very weights of an uninterrupted run. It tests a finished run again, and refuses one
+    with other settings.
 
     Args:
         output: The run folder; new, empty, or holding a run with the same settings. See `Run` for
@@ -90,10 +88,10 @@ def train(
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: The class of the model, or its name, such as "sasrec"; its `from_split` makes it.
-        model_args: Arguments of the model, beside what the split gives. Layers among them, such as
-            losses, are rebuilt: untrained, and what they hold of training data (known items,
-            counts) is that of this run. Or a function that returns the arguments for a split, used
-            as they are; config.yaml does not say what it puts into such layers.
+        model_args: Arguments of the model, beside those that the split gives. Layers among them,
+            such as losses, are rebuilt untrained, with the training data (known items, counts) of
+            this run. Or a function that returns the arguments for a split; they are used
+            unchanged, and config.yaml does not say what it puts into such layers.
         data_args: Arguments of `tfrecs.data.read` for a path: the names of columns that are not
             user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
             format, the delimiter.
@@ -107,9 +105,8 @@ def train(
             and a target among them is a miss.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
-        batch_size: Histories (pairs of user and item, or rows, for models of these) a batch; the
-            default is the model's: 32 histories, 1,024 pairs or rows. It is that of all devices
-            together.
+        batch_size: Histories, pairs of user and item, or rows of a batch, over all devices; the
+            default is the model's: 32 histories, 1,024 pairs or rows.
         epochs: The most epochs.
         patience: Epochs without a better validation metric that end the training; None never
             ends it.
@@ -117,19 +114,18 @@ def train(
         learning_rate: The learning rate, at the start.
         schedule: "constant", or "linear" for a decay to zero over all epochs.
         seed: Seed of everything random: the same seed gives the same weights.
-        checkpoint_minutes: Minutes between checkpoints within an epoch; None leaves those at the
-            ends of epochs alone. A run may be resumed with another value.
+        checkpoint_minutes: Minutes between checkpoints within an epoch; None saves only at the ends
+            of epochs. A run may be resumed with another value.
         strategy: The devices: "none" for one; "mirrored" for all GPUs, or logical CPU devices, of
             this process; "multi-worker" for the processes that TF_CONFIG names, each of which calls
-            this. Or a strategy that has been made, see `make_strategy`. All give what one device
-            would, to rounding, for any number of replicas. The first worker writes `output`, which
-            all must see.
+            this. Or a strategy from `make_strategy`. All give the result of one device, to
+            rounding, for any number of replicas. The first worker writes `output`, which all must
+            see.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" for matrix products in 16 bits.
             Weights, scores and losses are float32 all the same.
         jit: Whether XLA compiles the training step. Batches then have one shape: histories are
-            padded to the full length, and of pairs and rows an epoch leaves out what does not fill
-            a batch.
-        resume: There must be a run in `output`; otherwise one is begun where there is none.
+            padded to the full length, and an epoch drops pairs and rows that do not fill a batch.
+        resume: Whether `output` must hold a run; otherwise a new one may begin.
         console: Where to show progress; None shows it on standard output (of workers, the first
             one's).
 
@@ -139,9 +135,9 @@ def train(
     Raises:
         RunError: If the data or the settings are not usable, `output` holds something else, or the
             run in `output` has other settings or other data, or is being trained.
-        CheckpointError: If a run is resumed of whose checkpoints none is usable.
+        CheckpointError: If no checkpoint of a resumed run is usable.
         FloatingPointError: If the weights are no longer finite, or an epoch had no finite gradient.
-        Interrupted: On Ctrl-C and SIGTERM, once what has been reached is written.
+        Interrupted: On Ctrl-C and SIGTERM, once a checkpoint is written.
 
     Example:
         ```python
@@ -159,24 +155,26 @@ def train(
     chief = is_chief(strategy)
     console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
-    # Before anybody looks: of two that begin in one folder, one must not see the other's half.
+    # Locked before anything is checked: of two jobs one must not see the other's half-made folder.
     with locked_by_chief(run, strategy):
         from_chief(strategy, lambda: check_folder(run, resume))
         with run_errors(), placed(strategy, precision):
             check_numbers(epochs, batch_size, learning_rate, checkpoint_minutes)
             rule = cast(SplitName, split or model.default_split)
-            _check_kind(model, rule)
+            check_kind(model, rule)
             source = load_source(
                 data, data_args, k_core, rule, split_args, recommend_known=recommend_known
             )
+            parts = source.parts
             console.print(source.description)
-            console.print(_describe_split(source.parts))
+            counts = [f"{n:,} {what.replace('_', ' ')}" for what, n in parts.counts.items() if n]
+            console.print(f"{parts.protocol}: {', '.join(counts)}")
             keras.utils.set_random_seed(seed)
-            network = _built(model, model_args, source.parts)
-            for line in left_out(source.parts):
+            network = _built(model, model_args, parts)
+            for line in left_out(parts):
                 console.print(line)
             best = BestWeights(network.monitor, patience, network.monitor_mode)
-            examples = network.examples(source.parts.train, windows)
+            examples = network.examples(parts.train, windows)
             size = batch_size or model.default_batch_size
 
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
@@ -190,6 +188,8 @@ def train(
                 rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
             network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
 
+        # Under mixed_float16 an optimizer that scales the loss holds the given one.
+        inner = getattr(network.optimizer, "inner_optimizer", network.optimizer)
         config = {
             "data": portable(data),
             "data_args": portable_args(data_args),
@@ -202,7 +202,7 @@ def train(
             "batch_size": size,
             "epochs": epochs,
             "patience": patience,
-            "optimizer": describe(_inner(network.optimizer), skip=("learning_rate",)),
+            "optimizer": describe(inner, skip=("learning_rate",)),
             "learning_rate": learning_rate,
             "schedule": schedule,
             "seed": seed,
@@ -222,8 +222,8 @@ def train(
             record,
             record.checkpoints(network),
             best,
-            _facts(network, config, source),
-            data=fingerprint(source.parts),
+            known_facts(network, config, source),
+            data=fingerprint(parts),
             checkpoint_minutes=checkpoint_minutes,
             agree=lambda wish: Wish(largest(strategy, wish)),
             agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,
@@ -232,15 +232,15 @@ def train(
         fit(
             recorder,
             network,
-            source.parts.validation,
+            parts.validation,
             batches_from,
             epochs=epochs,
             targets=examples.num_targets,
             resume=resume,
             console=console,
         )
-        # The others wait for the chief: the end of one worker is an error to the rest.
-        from_chief(strategy, lambda: _test(network, source.parts, run, recorder, console))
+        # The others wait for the chief: TensorFlow takes a worker that ends for an error.
+        from_chief(strategy, lambda: _test(network, parts, run, recorder, console))
         return run
 
 
@@ -249,7 +249,7 @@ def _built(
     model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None,
     parts: Split | RowSplit,
 ) -> Model:
-    """The model for a split, of arguments that are given as such or by a function of the split."""
+    """Returns the model for a split; its arguments are given, or a function of the split."""
     if callable(model_args):
         return model.from_split(parts, **model_args(parts))
     # Layers are rebuilt: they would remember an earlier training.
@@ -285,55 +285,6 @@ def _test(
         console.print(advice)
 
 
-def _inner(optimizer: Any) -> Any:
-    """The optimizer that was asked for, without what scales the loss under mixed_float16."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments, schemas among them, as YAML can hold them."""
+    """Returns arguments, schemas among them, as values that YAML can hold."""
     return {n: x.get_config() if isinstance(x, Schema) else x for n, x in arguments.items()}
-
-
-def _check_kind(model: type[Model], split: str) -> None:
-    """Refuses a split of rows for a model of histories, and the other way round."""
-    if (model.default_split == ROW_SPLIT) != (split == ROW_SPLIT):
-        kind = "rows with a label" if model.default_split == ROW_SPLIT else "users' histories"
-        raise ValueError(
-            f"{model.__name__} learns from {kind}: it needs --split {model.default_split}, "
-            f"not {split}."
-        )
-
-
-def _facts(model: Model, config: dict[str, Any], source: RunData) -> dict[str, Any]:
-    """Returns the entries of metrics.json that are known before the training."""
-    parts = source.parts
-    packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
-    return {
-        "model": type(model).__name__,
-        "data": source.name,
-        "protocol": parts.protocol,
-        "seed": config["seed"],
-        "recommend_known": config["recommend_known"],
-        "parameters": sum(int(weight.shape.num_elements()) for weight in model.trainable_weights),
-        "num_users": len(parts.users),
-        "num_items": len(parts.items),
-        "num_interactions": source.num_interactions,
-        "dropped": source.dropped,
-        "counts": parts.counts,
-        "versions": {name: _version(name) for name in packages}
-        | {"python": platform.python_version()},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        # The package is used from its checkout.
-        return __version__ if package == "tfrecs" else "unknown"
-
-
-def _describe_split(parts: Split | RowSplit) -> str:
-    counts = [f"{n:,} {name.replace('_', ' ')}" for name, n in parts.counts.items() if n]
-    return f"{parts.protocol}: {', '.join(counts)}"

@@ -1,7 +1,9 @@
-"""The record of a run: checkpoints, history, and what a resumed training takes up of them."""
+"""The record of a run: checkpoints and history, and what a resumed training takes up of them."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 import signal
 import time
 from collections.abc import Callable
@@ -10,41 +12,42 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tfrecs import __version__
 from tfrecs._keras import keras
 from tfrecs.models import Model
-from tfrecs.training.callbacks import BestWeights
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.history import Row, write_history
 from tfrecs.training.runs import Run, RunError
-from tfrecs.training.stopping import Interrupted, StopSignals, Wish
+from tfrecs.training.sources import RunData
+from tfrecs.training.stopping import BestWeights, Interrupted, StopSignals, Wish
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes what a run has reached: checkpoints, and at the end of each epoch history and metrics.
+    """Writes the record of a run: checkpoints, and after each epoch history and metrics.
 
     Args:
         run: Where to write.
         checkpoints: The checkpoints of the model.
         best: The callback that knows the best epoch; it comes before this one.
-        facts: What metrics.json says besides, known before the training.
-        data: Tells the training data from any others; a checkpoint of others is refused.
+        facts: Entries of metrics.json that are known before the training.
+        data: Identifies the training data; a checkpoint of other data is refused.
         checkpoint_minutes: Minutes between two checkpoints within an epoch; None leaves those at
             the ends of epochs alone.
         agree: Turns this process's wish into one for all processes that train together. Each calls
             it after the same steps.
         agree_every: Batches from one such call to the next, where it costs as much as a step.
-        folder: The folder that a resumed training names, where that is not the run's own.
+        folder: The folder that errors name, where it is not the run's.
 
     Attributes:
         rows: Each epoch's values.
-        batch: Batches of the next epoch that are done.
+        batch: How many batches of the next epoch are done.
         epochs: The most epochs.
         steps: Batches of an epoch.
         seconds: Time spent in epochs, validation included, over all resumptions.
         stop: The signals that end the training, once `fit` listens to them.
     """
 
-    # Reads no logs of batches: without this Keras would copy them from the device after each.
+    # It reads no logs of batches: without this Keras would copy them from the device each time.
     _supports_tf_logs = True
 
     def __init__(
@@ -77,7 +80,7 @@ class Recorder(keras.callbacks.Callback):
         self.seconds = 0.0
         self.stop = StopSignals()
         self._kept_for = 0
-        # Of an epoch that is resumed: what had been reached in it.
+        # What an epoch had reached when it was stopped.
         self._within: dict[str, Any] = {"seconds": 0.0}
         self._saved = Position(0)
 
@@ -95,11 +98,11 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def spent(self) -> float:
-        """Seconds that an epoch which is resumed had taken when it was stopped."""
+        """Seconds that a resumed epoch had taken when it was stopped."""
         return self._within["seconds"]
 
     def save(self) -> None:
-        """Writes a checkpoint of what is done."""
+        """Writes a checkpoint."""
         state = {
             "rows": self.rows,
             "seconds": self.seconds,
@@ -110,7 +113,7 @@ class Recorder(keras.callbacks.Callback):
         if self.batch:
             seconds = time.perf_counter() - self._started
             state["within"] = {"seconds": seconds, "sums": self.model.epoch_state()}
-        # Should this checkpoint get damaged, the one before it is taken up: its best epoch stays.
+        # If this checkpoint is damaged, the one before it is taken up: its best epoch stays.
         keep = {self.best.best_epoch, self._kept_for}
         self.checkpoints.save(self.done, state, keep, batch=self.batch)
         self._kept_for = self.best.best_epoch
@@ -118,11 +121,7 @@ class Recorder(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def resume(self, model: Model, warn: Callable[[str], None]) -> None:
-        """Takes up the newest usable checkpoint.
-
-        Args:
-            model: The model that is to have the checkpoint's weights.
-            warn: Called with a message for each damaged checkpoint.
+        """Gives a model the newest usable checkpoint; `warn` is called for each damaged one.
 
         Raises:
             CheckpointError: If none can be used.
@@ -136,7 +135,7 @@ class Recorder(keras.callbacks.Callback):
                 "data have changed. Train into another folder, or give the old data back."
             )
         self.rows, self.batch, self.seconds = state["rows"], position.batch, state["seconds"]
-        # A process that was killed may have saved an epoch and not written this.
+        # A process that was killed may have saved an epoch without writing this.
         if self.rows and not self.run.finished:
             write_history(self.run.folder / "history.csv", self.rows)
         if state.get("within"):
@@ -146,7 +145,7 @@ class Recorder(keras.callbacks.Callback):
         if best["best_epoch"]:
             weights = self._weights_of(model, best["best_epoch"], warn)
             if weights is None:
-                # The last one that is done takes its place or, were that lost too, the next one.
+                # The last done epoch becomes the best one or, if it is lost too, the next epoch.
                 best = {"best": None, "best_epoch": 0, "wait": 0}
                 weights = self._weights_of(model, self.done, warn)
                 if weights is not None:
@@ -162,7 +161,6 @@ class Recorder(keras.callbacks.Callback):
     def _weights_of(
         self, model: Model, epoch: int, warn: Callable[[str], None]
     ) -> list[np.ndarray] | None:
-        """The weights at the end of an epoch."""
         try:
             self.checkpoints.restore(epoch)
         except CheckpointError as error:
@@ -172,18 +170,14 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def place(self) -> str:
-        """Where in the training the last checkpoint is from, in words."""
+        """The place of the last checkpoint in the training, in words."""
         done, batch = self._saved
         if batch:
             return f"in epoch {done + 1} of {self.epochs}, after batch {batch} of {self.steps}"
         return f"{f'after epoch {done}' if done else 'before epoch 1'} of {self.epochs}"
 
     def metrics(self, **results: Any) -> dict[str, Any]:
-        """What metrics.json says.
-
-        Args:
-            **results: "validation", "test", "baselines" and "repeats", once they are known.
-        """
+        """Returns the content of metrics.json; the test's `results` go in once they are known."""
         best = self.best.best_epoch
         reached = self.rows[best - 1] if best else {}
         validation = {k.removeprefix("val_"): v for k, v in reached.items() if "val_" in k}
@@ -208,7 +202,7 @@ class Recorder(keras.callbacks.Callback):
         self._within = {"seconds": 0.0}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves within the epoch where it is time to, and stops where that is wished."""
+        """Saves within the epoch when that is due, and stops on a signal."""
         if batch + 1 == self.steps or (batch + 1) % self.agree_every:
             return  # The end of the epoch saves, and stops.
         wish = self.agree(self._wish())
@@ -219,12 +213,13 @@ class Recorder(keras.callbacks.Callback):
             self.end()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Records the epoch, and stops where that is wished."""
+        """Records the epoch, and stops on a signal."""
         self.seconds += time.perf_counter() - self._started
         rate = self.model.optimizer.learning_rate
         rate = rate(self.model.optimizer.iterations) if callable(rate) else rate
         row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": keras.backend.get_value(rate)}
-        self.rows.append({name: _number(value) for name, value in row.items()})
+        # Python's numbers: JSON and CSV hold no others.
+        self.rows.append({n: x if isinstance(x, int) else float(x) for n, x in row.items()})
         self.batch = 0
         self.save()
         write_history(self.run.folder / "history.csv", self.rows)
@@ -240,22 +235,42 @@ class Recorder(keras.callbacks.Callback):
         return Wish.SAVE if due else Wish.GO_ON
 
     def end(self) -> NoReturn:
-        """Ends the training with what is saved.
-
-        Raises:
-            Interrupted: Always.
-        """
-        # Where no signal came it came to another process, with which this one agreed.
+        """Ends the training by raising `Interrupted`; all is saved."""
+        # Without a signal here, another process got one, and all agreed to stop.
         raise Interrupted(self.stopped("Stopped"), self.stop.received or signal.SIGTERM)
 
     def stopped(self, how: str) -> str:
-        """Says what of a training that has ended early is kept, and how to go on with it."""
+        """Returns a message that tells what is kept of a stopped training, and how to resume it."""
         return (
             f"{how} {self.place}. Go on with it by the same command, or by: tfrecs train --resume "
             f"{self.folder}"
         )
 
 
-def _number(value: Any) -> float:
-    """A Python number: what JSON and CSV can hold."""
-    return value if isinstance(value, int) else float(value)
+def known_facts(model: Model, config: dict[str, Any], source: RunData) -> dict[str, Any]:
+    """Returns the entries of metrics.json that are known before the training."""
+    parts = source.parts
+    packages = ("tfrecs", "tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
+    return {
+        "model": type(model).__name__,
+        "data": source.name,
+        "protocol": parts.protocol,
+        "seed": config["seed"],
+        "recommend_known": config["recommend_known"],
+        "parameters": sum(int(weight.shape.num_elements()) for weight in model.trainable_weights),
+        "num_users": len(parts.users),
+        "num_items": len(parts.items),
+        "num_interactions": source.num_interactions,
+        "dropped": source.dropped,
+        "counts": parts.counts,
+        "versions": {name: _version(name) for name in packages}
+        | {"python": platform.python_version()},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        # tfrecs may be used from its checkout.
+        return __version__ if package == "tfrecs" else "unknown"

@@ -21,12 +21,11 @@ from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import DataError, fingerprint, load_source
 
-# Settings that may differ when a run is resumed: they have no part in what it ends with.
+# Settings that may differ when a run is resumed: they do not change its result.
 FREE = ("checkpoint_minutes",)
 
-
 _NONE = type(None)
-# What a config.yaml holds of what is read from it again; settings that are not there are None.
+# The types of settings that are read from a config.yaml again; an absent setting is None.
 _KINDS: dict[str, tuple[type, ...]] = {
     "data": (str,),
     "data_args": (dict, _NONE),
@@ -39,12 +38,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 class RunError(ValueError):
-    """A run that cannot be done as asked; the message says why in one line."""
+    """A run that cannot be done as asked; the message is one line."""
 
 
 @contextlib.contextmanager
 def run_errors() -> Iterator[None]:
-    """Takes what is wrong with a run's data and settings for a `RunError`."""
+    """Turns errors in a run's data and settings into a `RunError`."""
     try:
         yield
     except (RunError, DataError):
@@ -67,10 +66,7 @@ class Run:
     ```
 
     Args:
-        folder: The folder.
-
-    Attributes:
-        folder: The folder, a `Path`.
+        folder: The folder; the attribute is a `Path`.
 
     Example:
         ```python
@@ -94,11 +90,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All settings, as `train` and its command line take them.
-
-        Raises:
-            RunError: If the folder holds no run.
-        """
+        """All settings, as `train` and its command line take them."""
         path = self.folder / "config.yaml"
         if not self.folder.is_dir():
             raise RunError(f"There is no folder {self.folder}.")
@@ -120,11 +112,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds; empty before the first epoch is done.
-
-        Raises:
-            RunError: If it is damaged.
-        """
+        """The content of metrics.json; empty before the first epoch is done."""
         path = self.folder / "metrics.json"
         try:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -136,10 +124,10 @@ class Run:
 
     @property
     def is_free(self) -> bool:
-        """Whether there is no folder yet, or an empty one, or one whose run was never begun."""
+        """Whether the folder is absent, empty, or of a run that never began."""
         if not self.folder.exists():
             return True
-        # A process that was killed in `begin` leaves these.
+        # A process that was killed in `begin` leaves such files.
         left = {"model.json", ".model.json-tmp", ".config.yaml-tmp"}
         return self.folder.is_dir() and {path.name for path in self.folder.iterdir()} <= left
 
@@ -147,7 +135,7 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the folder; the lock of a dead one is gone.
 
-        The folder is made if it is not there, and removed again if nothing has come into it.
+        The folder is made if it is absent, and removed again if it stays empty.
 
         Raises:
             RunError: If another process holds the lock, or the folder is a file.
@@ -163,11 +151,11 @@ class Run:
             if descriptor is not None:
                 os.close(descriptor)
             for path in made:
-                with contextlib.suppress(OSError):  # It is not empty, or somebody else removed it.
+                with contextlib.suppress(OSError):  # It is not empty, or gone already.
                     path.rmdir()
 
     def _lock(self) -> int | None:
-        """The open folder, locked; None where there are no such locks."""
+        """Returns the open folder, locked; None where there are no such locks."""
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -185,19 +173,14 @@ class Run:
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.fstat(descriptor), self.folder.stat()):
                     return descriptor
-            os.close(descriptor)  # Its maker removed it, before it was locked.
+            os.close(descriptor)  # The process that made it removed it before the lock.
 
     def begin(self, config: dict[str, Any], model: Model) -> None:
-        """Makes the folder, with all that is needed to take the run up again.
-
-        Args:
-            config: All settings.
-            model: The model.
-        """
+        """Makes the folder, with the settings and the model, from which the run can be resumed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(model.description(), ensure_ascii=False)
         write_atomically(self.folder / "model.json", text + "\n")
-        # Written last: where it stands, the run has begun.
+        # Written last: with it the run has begun.
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         write_atomically(self.folder / "config.yaml", text)
 
@@ -207,28 +190,28 @@ class Run:
         write_atomically(self.folder / "metrics.json", text)
 
     def checkpoints(self, model: Model) -> Checkpoints:
-        """The checkpoints of the run, for a model built as its config says."""
+        """Returns the checkpoints of the run, for a model built as its config says."""
         return Checkpoints(self.folder / "checkpoints", model, self._identity())
 
     def _identity(self) -> str:
-        """A hash of what a checkpoint belongs to: the settings and the model.
+        """Returns a hash of the settings and the model that a checkpoint belongs to.
 
-        Not of where the data are, which may be moved: a checkpoint knows the data themselves.
+        It leaves out the path of the data, which may move: a checkpoint knows the data themselves.
         """
         config = {name: x for name, x in self.config.items() if name not in (*FREE, "data")}
         text = json.dumps([config, self._model_config()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load_items(self) -> Vocabulary:
-        """The vocabulary of items that the model was trained with."""
+        """Returns the vocabulary of items that the model was trained with."""
+        path = self.folder / "model.json"
         items = self._model_config()["config"].get("items")
-        with run_errors():
-            try:
-                vocabulary = built(items)
-            except (TypeError, ValueError) as error:
-                raise RunError(f"{self.folder / 'model.json'} names no items: {error}") from error
+        try:
+            vocabulary = built(items)
+        except (TypeError, ValueError, OSError) as error:
+            raise RunError(f"{path} names no items: {error}") from error
         if not isinstance(vocabulary, Vocabulary):
-            raise RunError(f"{self.folder / 'model.json'} names no items.")
+            raise RunError(f"{path} names no items.")
         return vocabulary
 
     def _model_config(self) -> dict[str, Any]:
@@ -242,14 +225,11 @@ class Run:
         return config
 
     def load_model(self) -> Model:
-        """The trained model, with the weights of its best epoch.
-
-        Returns:
-            The model, not compiled.
+        """Returns the trained model, not compiled, with the weights of its best epoch.
 
         Raises:
             RunError: If the folder holds no run, or one whose first epoch is not yet done.
-            CheckpointError: If the checkpoint is damaged, or there is none any more.
+            CheckpointError: If the checkpoint is damaged or missing.
         """
         with run_errors():
             try:
@@ -281,10 +261,7 @@ class Run:
         return model
 
     def load_split(self) -> Split | RowSplit:
-        """The split that the model was trained and tested on, made again from the data.
-
-        Returns:
-            The split.
+        """Returns the split that the model was trained and tested on, made again from the data.
 
         Raises:
             RunError: If the data are not there or have changed since.
@@ -314,12 +291,10 @@ class Run:
 
     @property
     def _trained_on(self) -> str | None:
-        """The fingerprint of the split that the newest checkpoint was trained on, if it tells."""
+        """The fingerprint of the newest checkpoint's training data, if it is known."""
         checkpoints = Checkpoints(self.folder / "checkpoints", None, self._identity())
         positions = checkpoints.positions()
-        if not positions:
-            return None
         try:
-            return checkpoints.state(*positions[-1]).get("data")
-        except CheckpointError:  # Whoever loads the model is told.
+            return checkpoints.state(*positions[-1]).get("data") if positions else None
+        except CheckpointError:  # `load_model` reports it.
             return None

@@ -17,16 +17,16 @@ from tfrecs.data import Interactions, Rows, RowSplit, Split
 SplitName = Literal[
     "leave_last_out", "global_time", "random_ratio", "users_held_out", "click_through", "read_ncf"
 ]
-# The rule of data that are a split already.
+# The "rule" that reads data which are a split already.
 READ = "read_ncf"
 
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """What a run learns from and is tested on.
+    """The data of a run.
 
     Attributes:
-        name: What reports call the data.
+        name: The name of the data in reports.
         parts: The split.
         num_interactions: How many interactions the data hold.
         dropped: Rows that were dropped as they were read, by reason.
@@ -53,19 +53,16 @@ def load_source(
     *,
     recommend_known: bool = False,
 ) -> RunData:
-    """Reads data and parts them.
+    """Reads data and splits them.
 
     Args:
         data: The name of a data set, or a path.
         data_args: Arguments of `tfrecs.data.read`.
-        k_core: Drops users and items with fewer interactions than this.
-        split: A function of `tfrecs.data`: a rule that parts a log, or "read_ncf", which reads a
-            published split from a folder.
+        k_core: Drops users and items with fewer interactions than this, until none is left.
+        split: A function of `tfrecs.data` that splits a log; or "read_ncf", which reads a published
+            split from a folder.
         split_args: Its arguments.
         recommend_known: Whether known items may be recommended; see `Split.with_recommend_known`.
-
-    Returns:
-        The split and what is known of the data.
 
     Raises:
         OSError: If there is neither such a file nor such a data set.
@@ -82,13 +79,9 @@ def load_source(
         _check(split_args, "split_args", data_room.read_ncf, given="folder")
         parts = data_room.read_ncf(os.fspath(data), **(split_args or {}))
         parts = parts.with_recommend_known(recommend_known)
-        rows: tuple[Any, ...] = (
-            parts.train.histories,
-            parts.validation.targets,
-            parts.test.targets,
-        )
-        if (split_args or {}).get("train_on_validation"):
-            rows = (rows[0], rows[2])
+        rows: list[Any] = [parts.train.histories, parts.test.targets]
+        if not (split_args or {}).get("train_on_validation"):
+            rows.append(parts.validation.targets)
         count = sum(len(part.values) for part in rows)
         name = parts.test.name.removesuffix(" test")
         text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
@@ -105,19 +98,7 @@ def load_log(
     options: Mapping[str, Any] | None = None,
     k_core: int | None = None,
 ) -> Interactions:
-    """Reads a log and filters it.
-
-    Args:
-        data: The name of a data set, or a path.
-        options: Arguments of `tfrecs.data.read`, such as the names of columns.
-        k_core: Drops users and items with fewer interactions than this, until none is left.
-
-    Returns:
-        The log.
-
-    Raises:
-        OSError: If there is neither such a file nor such a data set.
-        ValueError: If the file does not hold what it should, or there is no such argument.
+    """Reads a log and filters it; takes and raises what `load_source` does.
 
     Example:
         ```python
@@ -137,18 +118,10 @@ def load_log(
 def make_split(
     log: Interactions, split: SplitName = "leave_last_out", options: Mapping[str, Any] | None = None
 ) -> Split | RowSplit:
-    """Parts a log by the named rule.
-
-    Args:
-        log: The log.
-        split: A function of `tfrecs.data`.
-        options: Its arguments.
-
-    Returns:
-        The split.
+    """Splits a log by the named rule, a function of `tfrecs.data`, and its arguments.
 
     Raises:
-        ValueError: If there is no such rule, it takes no such argument, or it cannot part the log.
+        ValueError: If there is no such rule, it takes no such argument, or it cannot split the log.
 
     Example:
         ```python
@@ -167,16 +140,7 @@ def make_split(
 
 
 def fingerprint(parts: Split | RowSplit) -> str:
-    """Tells a split from any other: sha256 of its ids, histories, targets and rows.
-
-    Args:
-        parts: The split.
-
-    Example:
-        ```python
-        same = fingerprint(load_source("ml-100k").parts) == fingerprint(run.load_split())
-        ```
-    """
+    """Returns a sha256 of a split's ids, histories, targets and rows."""
     digest = hashlib.sha256(f"{parts.items.fingerprint()} {parts.users.fingerprint()}".encode())
     for part in (parts.train, parts.validation, parts.test):
         arrays = dict(part.columns) if isinstance(part, Rows) else {"users": part.user_ids}
@@ -207,17 +171,10 @@ def _check(
 
 
 def left_out(parts: Split | RowSplit) -> list[str]:
-    """What a model did not get of the features that it asked for, in words.
-
-    Args:
-        parts: The split that the model was made of.
-
-    Returns:
-        A line for each table that lost columns.
-    """
+    """Returns lines that name the features which the model asked for and did not get."""
     lines = []
     for whose, ids in (("user", parts.users), ("item", parts.items)):
-        # Of a `Split` they are encoded when a model asks for them, and then kept.
+        # A `Split` encodes its features when a model asks for them, and keeps them then.
         table = vars(parts).get(f"{whose}_features")
         if table is not None and table.schema.left_out:
             columns = ", ".join(f"{name} ({why})" for name, why in table.schema.left_out.items())

@@ -1,4 +1,4 @@
-"""Objects as plain data and back: what a run's config.yaml says of its model and optimizer.
+"""Objects as plain data and back, as config.yaml describes a run's model and optimizer.
 
 A spec is the form that command lines and YAML files use:
 
@@ -25,22 +25,18 @@ from tfrecs.training.allowed import find_class
 
 Spec = dict[str, Any]
 
-# What every Keras object takes and no run is described by.
+# Arguments of every Keras object that do not describe a run.
 KERAS_ARGUMENTS = frozenset(
     {"name", "trainable", "dtype", "dynamic", "inputs", "outputs", "mesh", "jit_compile"}
 )
 
 
 def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
-    """The spec of a Keras object, from its `get_config`.
+    """Returns the spec of a Keras object, from its `get_config`.
 
     Args:
         instance: A model, layer, loss or optimizer.
-        skip: Arguments that are given otherwise when it is built again.
-
-    Returns:
-        `{"class_path": .., "init_args": ..}` with the arguments of its constructor, objects among
-        them described in the same way.
+        skip: Arguments that come from elsewhere when it is built again.
 
     Example:
         >>> import tfrecs
@@ -57,16 +53,13 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
 
 
 def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) -> Any:
-    """The object that a spec describes.
+    """Returns a new object that a spec describes.
 
     Args:
         spec: `{"class_path": .., "init_args": ..}`; `init_args` may be missing.
-        *arguments: What its constructor takes first, beside the spec.
-        split: What is counted in layers that are made of training data; see `built_arguments`.
+        *arguments: First arguments of its constructor, before those of the spec.
+        split: The training data of layers that hold some; see `built_arguments`.
         **more: Further arguments by name.
-
-    Returns:
-        A new object.
 
     Raises:
         ConfigError: If there is no such class, or none that a config may name; see `allowed`.
@@ -82,26 +75,22 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
 
 
 def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:
-    """The arguments of a spec, objects among them built.
+    """Returns the arguments of a spec, with the objects among them built.
 
     Args:
         spec: As in `build`.
-        split: Where it is given, layers that hold something of the training data, such as
-            `negatives.KnownItems`, are filled from this split, and the spec need not name it.
+        split: Where it is given, layers that hold training data, such as `negatives.KnownItems`,
+            are filled from this split, and the spec need not name the data.
     """
     return {name: _built(value, split) for name, value in (spec.get("init_args") or {}).items()}
 
 
 def _built(value: Any, split: Split | None) -> Any:
-    if _is_spec(value):
+    if isinstance(value, dict) and isinstance(value.get("class_path"), str):
         return build(value, split=split)
     if isinstance(value, dict):
         return {name: _built(part, split) for name, part in value.items()}
     return [_built(part, split) for part in value] if isinstance(value, list) else value
-
-
-def _is_spec(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("class_path"), str)
 
 
 def _plain(value: Any) -> Any:
@@ -115,7 +104,7 @@ def _plain(value: Any) -> Any:
 
 
 def _arguments(cls: type) -> set[str]:
-    """The names that a constructor takes, those that it passes on with **kwargs among them."""
+    """Returns the names of a constructor's arguments, with those that **kwargs pass on."""
     names: set[str] = set()
     for base in cls.__mro__:
         if "__init__" not in vars(base):
@@ -128,7 +117,7 @@ def _arguments(cls: type) -> set[str]:
 
 
 def _class_path(cls: type) -> str:
-    """The shortest name that the class can be imported by: its room's, not its file's."""
+    """Returns the shortest name that the class can be imported by: its room's, not its file's."""
     parts = [part for part in cls.__module__.split(".") if part != "src"]
     for length in range(1, len(parts) + 1):
         module = ".".join(parts[:length])

@@ -1,4 +1,4 @@
-"""Where a job runs: devices and workers, precision, and which worker writes what."""
+"""The devices, workers and precision of a job, and the files that each worker writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from tfrecs._keras import keras, tf
 from tfrecs.evaluation.workers import from_chief, is_chief
@@ -19,7 +19,7 @@ from tfrecs.training.runs import Run, RunError
 StrategyName = Literal["none", "mirrored", "multi-worker"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
-_WORKER = "tfrecs-worker-"  # and the number of the process: its copy of the run.
+_WORKER = "tfrecs-worker-"  # With the process's number, the folder of its copy of the run.
 _START = "`tfrecs launch --workers 2 -- train ...` sets it and starts the workers of one machine."
 
 
@@ -28,9 +28,9 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
 
     Args:
         name: "none" for the one in force, usually one device; "mirrored" for all GPUs of this
-            process, or, where there is none, all its logical CPU devices; "multi-worker" for this
-            process and those that the environment variable TF_CONFIG names, with all GPUs of each.
-            The last one must be made before anything else of TensorFlow is used.
+            process, or, where there is none, all its logical CPU devices; "multi-worker" for all
+            GPUs of the processes that the environment variable TF_CONFIG names. The last one must
+            be made before anything else of TensorFlow is used.
 
     Raises:
         RunError: If the name is none of these; TF_CONFIG is missing or names no cluster; or
@@ -62,7 +62,7 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
 
 
 def strategy_name(strategy: tf.distribute.Strategy) -> str:
-    """Returns what `make_strategy` makes such a strategy from; "none" for all that it does not."""
+    """Returns the name that `make_strategy` knows a strategy by; "none" for all others."""
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return "multi-worker"
     return "mirrored" if isinstance(strategy, tf.distribute.MirroredStrategy) else "none"
@@ -86,17 +86,17 @@ def _check_cluster() -> None:
 
 @contextlib.contextmanager
 def placed(strategy: tf.distribute.Strategy, precision: Precision) -> Iterator[None]:
-    """Lets models be made for a strategy and with a precision, which are then as before.
+    """Makes models for a strategy and with a precision while it is entered.
 
     Args:
-        strategy: What holds their variables.
+        strategy: Holds their variables.
         precision: Keras's policy: "float32", or "mixed_bfloat16" or "mixed_float16" for products
             in 16 bits; weights, scores and losses stay float32.
 
     Raises:
         RunError: If there is no such precision.
     """
-    if precision not in ("float32", "mixed_bfloat16", "mixed_float16"):
+    if precision not in get_args(Precision):
         raise RunError(
             f"precision must be float32, mixed_bfloat16 or mixed_float16, not {precision!r}."
         )
@@ -110,10 +110,10 @@ def placed(strategy: tf.distribute.Strategy, precision: Precision) -> Iterator[N
 
 
 def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
-    """Returns the run that this worker writes: on the chief `run`, on others one that is removed.
+    """Returns the run that this worker writes: on the chief `run`, on others a temporary one.
 
-    All workers must write checkpoints, as variables are read by all together. What another worker
-    resumes from is a copy of what is there, so every worker must see the folder.
+    All workers must write checkpoints, because they read the variables together. Another worker
+    resumes from a copy of `run`, so every worker must see its folder.
 
     Args:
         run: The run.
@@ -128,7 +128,7 @@ def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
         if resume:
             logs = shutil.ignore_patterns("tensorboard")
             shutil.copytree(run.folder, record.folder, ignore=logs, dirs_exist_ok=True)
-    # Nobody goes on, and writes, before all have read.
+    # No worker goes on and writes before all have read.
     from_chief(strategy, lambda: None)
     return record
 
@@ -150,6 +150,6 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # It runs, as another user.
-        return True
+    except (OSError, OverflowError):  # Another user's process, which runs.
+        pass
     return True
