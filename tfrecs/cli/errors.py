@@ -1,4 +1,4 @@
-"""What a command writes to standard error: errors of its user in one line, no log of TensorFlow.
+"""Standard error of a command: a user's errors in one line, and no log of TensorFlow.
 
 Errors that a user can mend are one line: wrong arguments and files, a full disk, data that do not
 fit, a training that diverged. Any other error is a fault of the program and keeps its traceback.

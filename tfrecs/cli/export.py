@@ -20,7 +20,7 @@ def make_parser() -> ArgumentParser:
     parser = new_parser(
         "export",
         "Writes the model of a run folder, with the weights of its best epoch, as a "
-        "SavedModel: raw ids in, raw ids and scores out. TensorFlow Serving loads it as it is.",
+        "SavedModel: raw ids in, raw ids and scores out. TensorFlow Serving loads it unchanged.",
         EXAMPLE,
     )
     parser.add_argument("run", type=str, help="The run folder.")

@@ -32,7 +32,7 @@ DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder
 Settings come from --recipe, then --config, then the other flags, the later ones over the earlier.
 Arguments of the model, its loss and the optimizer are flags too:
   --model sasrec --model.dim 128 --model.loss sampled_softmax --model.loss.num_negatives 256
-and `--model.help sasrec` explains those of a model.
+and `--model.help sasrec` explains a model's.
 
 The same command again goes on with a run that was stopped. Ctrl-C and SIGTERM save before they stop
 it, with exit codes 130 and 143; a second Ctrl-C stops it at once."""
@@ -71,7 +71,7 @@ def make_parser() -> ArgumentParser:
         type=StrategyName,
         default="none",
         help="The devices: one; all GPUs of this machine, mirrored; or those of several workers, "
-        "see `tfrecs launch`. --batch_size is that of all together.",
+        "see `tfrecs launch`. --batch_size counts over all devices.",
     )
     parser.add_subclass_arguments(
         models.Model,

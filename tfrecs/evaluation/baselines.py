@@ -17,7 +17,7 @@ from tfrecs.evaluation.ranking import Ranks, ranks_of
 def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:
     """Returns the ranks of the targets among items ordered by their number in the training part.
 
-    They are the ranks of a model whose score is the count, ties against the target.
+    A model that scores items by their count gives the same ranks; ties count against the target.
 
     Args:
         pools: The targets and the items that they are ranked among.

@@ -219,15 +219,20 @@ class Evaluator:
         ranked = pools.ranked_targets.lengths
         for k in self.ks:
             expected = random_metrics(pools.sizes, pools.targets.lengths, k, ranked=ranked)
-            metrics.update({f"{name}@{k}": float(v.mean()) for name, v in expected.items()})
-            if self.pools.candidates is None:
-                lists = random_lists(self.pools, self.dataset.item_counts, k)
-                metrics.update({f"{name}@{k}": value for name, value in lists.items()})
+            metrics |= {f"{name}@{k}": float(values.mean()) for name, values in expected.items()}
+            if pools.candidates is None:
+                lists = random_lists(pools, self.dataset.item_counts, k)
+                metrics |= {f"{name}@{k}": value for name, value in lists.items()}
         return metrics
 
     def _protocol(self, model: ItemScorer) -> dict[str, Any]:
-        """Returns what was ranked and how, for the report."""
+        """Describes the ranking task for the report."""
         pools, sizes = self.pools, self.pools.sizes
+        # Equal for the same targets in the same pools, in the same order.
+        digest = hashlib.sha256(self.dataset.user_ids.tobytes())
+        for rows in (pools.targets, pools.seen, pools.candidates):
+            if rows is not None:
+                digest.update(rows.values.tobytes() + rows.offsets.tobytes())
         return {
             "model": type(model).__name__,
             "data": self.dataset.name,
@@ -240,14 +245,5 @@ class Evaluator:
             "ranked_items": [int(sizes.min()), float(sizes.mean()), int(sizes.max())],
             "ties": "against the target",
             "counts": {name: count for name, count in pools.counts.items() if count},
-            "fingerprint": self._fingerprint(),
+            "fingerprint": digest.hexdigest()[:16],
         }
-
-    def _fingerprint(self) -> str:
-        """Returns a hash that equal targets in equal pools have, in the same order."""
-        pools = self.pools
-        digest = hashlib.sha256(self.dataset.user_ids.tobytes())
-        for rows in (pools.targets, pools.seen, pools.candidates):
-            if rows is not None:
-                digest.update(rows.values.tobytes() + rows.offsets.tobytes())
-        return digest.hexdigest()[:16]

@@ -52,9 +52,7 @@ def ndcg(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.nda
 
     NDCG@k = DCG@k / IDCG@k, DCG@k = sum of 1 / log2(1 + rank) over targets with rank <= k, and
     IDCG@k = sum of 1 / log2(1 + i) for i = 1 .. min(k, number of targets).
-    Source: Järvelin and Kekäläinen, TOIS 2002, with relevance 0 or 1.
-
-    Takes, returns and raises what `hit_rate` does.
+    Source: Järvelin and Kekäläinen, TOIS 2002, with relevance 0 or 1. Arguments as in `hit_rate`.
 
     Example:
         1 / log2(1 + 3) = 0.5. With targets at 1 and 3: (1 + 0.5) / (1 + 0.6309) = 0.9197.
@@ -70,9 +68,7 @@ def ndcg(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.nda
 
 
 def mrr(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.ndarray:
-    """MRR@k: the reciprocal rank of the first target, 0 if the target is beyond k.
-
-    Takes, returns and raises what `hit_rate` does.
+    """MRR@k: the reciprocal rank of the first target, 0 beyond k. Arguments as in `hit_rate`.
 
     Example:
         >>> mrr(np.array([4, 12]), 10)
@@ -90,8 +86,7 @@ def average_precision(ranks: np.ndarray, k: int, offsets: np.ndarray | None = No
 
     AP@k = 1/m * sum over targets with rank r <= k of (targets with rank <= r) / r, for m targets;
     MAP@k is its mean. It divides by m as trec_eval and ranx do, not by min(m, k) as some do.
-
-    Takes, returns and raises what `hit_rate` does.
+    Arguments as in `hit_rate`.
 
     Example:
         Targets at 2, 4 and 30: (1/2 + 2/4) / 3 = 1/3.
@@ -107,9 +102,7 @@ def average_precision(ranks: np.ndarray, k: int, offsets: np.ndarray | None = No
 
 
 def recall(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.ndarray:
-    """Recall@k: the share of the targets among the first k.
-
-    Takes, returns and raises what `hit_rate` does.
+    """Recall@k: the share of the targets among the first k. Arguments as in `hit_rate`.
 
     Example:
         >>> recall(np.array([3, 12, 8, 40]), 10, offsets=np.array([0, 4]))
@@ -122,9 +115,8 @@ def recall(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.n
 def precision(ranks: np.ndarray, k: int, offsets: np.ndarray | None = None) -> np.ndarray:
     """Precision@k: the share of the first k that are targets.
 
-    It divides by k even for a user with fewer than k targets, who cannot reach 1.
-
-    Takes, returns and raises what `hit_rate` does.
+    It divides by k even for a user with fewer than k targets, who cannot reach 1. Arguments as in
+    `hit_rate`.
 
     Example:
         >>> precision(np.array([3, 12, 8, 40]), 10, offsets=np.array([0, 4]))
@@ -255,9 +247,7 @@ def novelty(top_items: np.ndarray, item_counts: np.ndarray) -> np.ndarray:
 
 
 def relative_popularity(item_counts: np.ndarray) -> np.ndarray:
-    """Returns the training count of each item over the mean count of the catalogue.
-
-    Takes and returns what `self_information` does.
+    """Returns each item's training count over the catalogue's mean; see `self_information`.
 
     Example:
         >>> relative_popularity(np.array([0, 6, 2, 1, 0]))
@@ -274,9 +264,7 @@ def popularity_bias(top_items: np.ndarray, item_counts: np.ndarray) -> np.ndarra
     The average recommendation popularity, ARP = 1/|U| * sum over users of the mean training count
     of their recommended items (Abdollahpouri, Burke and Mobasher, FLAIRS 2019), is divided by the
     mean training count of the catalogue, so that logs of different sizes compare. A recommender
-    that draws from the whole catalogue at random has 1.
-
-    Takes and returns what `novelty` does.
+    that draws from the whole catalogue at random has 1. Arguments as in `novelty`.
 
     Example:
         The catalogue's mean count is 3; the first list's mean is (6 + 2) / 2 = 4.

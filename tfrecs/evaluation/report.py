@@ -1,4 +1,4 @@
-"""What an evaluation found, to print, plot, compare and keep."""
+"""The report of an evaluation, to print, plot, compare and keep."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SAMPLES = 1000
 
 
 class Report:
-    """Metrics of one model on one part of a split, with what they are worth.
+    """Metrics of one model on one part of a split, with baselines and confidence intervals.
 
-    `print(report)` shows the model beside the baselines, 95% confidence intervals and what was
-    measured. The report's table says what that is: users' ranked lists, or labelled rows.
+    `print(report)` shows all of them and says what was measured: users' ranked lists or labelled
+    rows, as the report's table has it.
 
     Args:
         metrics: Means by name: "HR@10", "NDCG@10" and so on of ranked lists; "AUC" and "LogLoss" of
@@ -30,7 +30,7 @@ class Report:
         baselines: The same of simple predictors. Of lists "popularity" and "random", on the same
             ranking task. Of rows "rate" ("mean" of numbers), the mean of the label in training for
             every row, and "items", the smoothed mean of each item.
-        table: What was measured.
+        table: The ranked lists or labelled rows behind the metrics.
         per_user: Each user's value of every metric that is a mean over users.
         intervals: 95% confidence intervals of metrics that users cannot give.
         heads: The report of each head by name, of a model with several; None of ranked lists.
@@ -70,7 +70,7 @@ class Report:
 
     @property
     def protocol(self) -> Any:
-        """What was ranked and how: model, data, split, counts, ties; None for rows."""
+        """The ranking task: model, data, split, counts, ties; None for rows."""
         return self.table.protocol
 
     @property
@@ -85,7 +85,7 @@ class Report:
 
     @property
     def name(self) -> str:
-        """What the labels of rows are called; of ranked lists model and data."""
+        """Name of the labels; for ranked lists model and data."""
         return self.table.title
 
     @property
@@ -187,7 +187,7 @@ class Report:
         )
 
     def advice(self) -> str | None:
-        """Returns what a command says where many targets are repeated; None elsewhere."""
+        """Returns a command's advice where many targets are repeated; None elsewhere."""
         return self.table.advice()
 
     def plot(self, path: str | Path) -> None:

@@ -41,7 +41,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     Args:
         labels: `[rows]`, 1 or 0.
-        probabilities: `[rows]` of label 1; cut to what a float32 tells from 0 and 1.
+        probabilities: `[rows]` of label 1; clipped to what float32 can tell from 0 and 1.
     """
     return float(_row_losses(labels, probabilities).mean())
 

@@ -1,4 +1,4 @@
-"""How metrics beside those of baselines are shown: as a table of text, and as a picture."""
+"""Shows metrics of a model beside those of baselines: as a table of text, and as a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text_table(names: Sequence[str], series: Series, intervals: Intervals) -> li
 
     Args:
         names: The metrics to show.
-        series: Series by name: the model's first, then those of the baselines.
+        series: Name and metrics of the model, then of each baseline.
         intervals: The model's 95% confidence intervals, of the metrics that have one.
     """
     model, *baselines = (name for name, _ in series)

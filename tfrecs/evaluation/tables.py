@@ -71,7 +71,7 @@ class Repeats:
         return lines
 
     def advice(self, recommend_known: bool) -> str | None:
-        """Returns what a command says of a log with many repeats; None where they are few."""
+        """Returns a command's advice on many repeats; None where they are few."""
         if self.share <= _MANY:
             return None
         having = f"{self.share:.1%} of the targets are items that the user already had."
@@ -104,7 +104,7 @@ class RankedLists:
     """The table of a report on users' ranked lists.
 
     Attributes:
-        protocol: What was ranked and how: model, data, split, counts, ties.
+        protocol: The ranking task: model, data, split, counts, ties.
         user_ids: The users, int32 `[num_users]`.
         repeats: The share of repeated targets, and the metrics of new and repeated ones.
     """
@@ -117,12 +117,12 @@ class RankedLists:
 
     @property
     def model(self) -> str:
-        """What the model is called."""
+        """Name of the model."""
         return self.protocol["model"]
 
     @property
     def title(self) -> str:
-        """Model and data."""
+        """Names of model and data."""
         return f"{self.model}, {self.protocol['data']}"
 
     def shown(self, metrics: Iterable[str]) -> list[str]:
@@ -161,7 +161,7 @@ class RankedLists:
         return lines + self.repeats.lines(protocol["targets"], protocol["recommend_known"])
 
     def advice(self) -> str | None:
-        """Returns what a command says where many targets are repeated."""
+        """Returns a command's advice on many repeats; None where they are few."""
         return self.repeats.advice(self.protocol["recommend_known"])
 
     def as_dict(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class LabelledRows:
     """The table of a report on predicted labels.
 
     Attributes:
-        name: What was predicted.
+        name: Name of the labels.
         num_rows: Rows, n; of a head those that have its label.
         positives: Rows with label 1; None for a number, and for several heads together.
     """
@@ -188,7 +188,7 @@ class LabelledRows:
 
     @property
     def title(self) -> str:
-        """What was predicted."""
+        """Name of the labels."""
         return self.name
 
     def shown(self, metrics: Iterable[str]) -> list[str]:
@@ -196,7 +196,7 @@ class LabelledRows:
         return list(metrics)
 
     def heading(self) -> list[str]:
-        """Returns what was predicted of how many rows."""
+        """Returns the name of the labels, and the numbers of rows and positives."""
         positive = "" if self.positives is None else f", {self.positives:,} positive"
         return [f"{self.name}: {self.num_rows:,} rows{positive}"]
 

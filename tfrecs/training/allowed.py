@@ -112,23 +112,21 @@ def check_settings(settings: Any, where: str) -> None:
             pending += [(str(key), part) for key, part in value.items()]
         elif isinstance(value, list):
             pending += [(name, part) for part in value]
-        elif isinstance(value, str) and (
-            _imports(value) or (name.split(".")[-1] in _CLASSES and _names_more(value))
-        ):
-            try:
-                find_class(value)
-            except ConfigError as error:
-                raise ConfigError(f"{where}: {name}: {error}") from None
+        elif isinstance(value, str):
+            of_class = name.split(".")[-1] in _CLASSES
+            # The parser would import a path, and read a file.
+            if _imports(value) or (
+                of_class and (re.search(r"[./\\]", value) or os.path.exists(value))
+            ):
+                try:
+                    find_class(value)
+                except ConfigError as error:
+                    raise ConfigError(f"{where}: {name}: {error}") from None
 
 
 def check_model_settings(settings: Any, where: str) -> None:
     """Refuses a part of settings, a spec or a class's name; see `check_settings`."""
     check_settings({"model": settings}, where)
-
-
-def _names_more(value: str) -> bool:
-    """Returns whether a string is not a class's plain name, but a path of one, or a file."""
-    return re.search(r"[./\\]", value) is not None or os.path.exists(value)
 
 
 def _imports(value: str) -> bool:
@@ -149,19 +147,25 @@ def find_class(class_path: Any) -> type:
         >>> find_class("tfrecs.losses.BPR").__name__
         'BPR'
     """
+    # Keras goes by several names.
+    path = re.sub(r"^(tensorflow\.|tf\.)?keras\.", "tf_keras.", str(class_path))
     allowed = _by_path()
-    # Keras is one room under several names.
-    path = str(class_path)
-    for prefix in ("tensorflow.keras.", "tf.keras.", "keras."):
-        if path.startswith(prefix):
-            path = f"tf_keras.{path.removeprefix(prefix)}"
-    found = allowed.get(path) or _registered_by_path().get(path)
+    registered = keras.utils.get_custom_objects().values()
+    own = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in registered if _is_own(cls)}
+    found = allowed.get(path) or own.get(path)
     if found is None:
         names = [known for known in allowed if known.rpartition(".")[2] == path.rpartition(".")[2]]
         hint = choose(path, names) if names else "It must be one of tfrecs or Keras."
         shown = str(class_path)[:100]
         raise ConfigError(f"There is no class {shown!r} that a config may name. {hint}")
     return found
+
+
+def class_path(cls: type) -> str:
+    """Returns the shortest path by which `find_class` finds a class: its room's, not its file's."""
+    paths = [path for path, known in _by_path().items() if known is cls]
+    named = [path for path in paths if path.endswith(f".{cls.__name__}")]  # Keras has aliases.
+    return min(named, key=len, default=f"{cls.__module__}.{cls.__qualname__}")
 
 
 def read_settings(path: Path) -> Any:
@@ -288,9 +292,3 @@ def _by_path() -> dict[str, type]:
             found[f"tf_{room_name}.{name}"] = cls
             found[f"{cls.__module__}.{cls.__qualname__}"] = cls
     return found
-
-
-def _registered_by_path() -> dict[str, type]:
-    """Returns the classes that the running program has registered, by their own path."""
-    registered = keras.utils.get_custom_objects().values()
-    return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in registered if _is_own(cls)}

@@ -18,7 +18,7 @@ _NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be used; the message says which one and what is wrong with it."""
+    """A checkpoint that cannot be used; the message names it and the fault."""
 
 
 class Position(NamedTuple):
@@ -87,7 +87,7 @@ class Checkpoints:
 
         Args:
             epoch: How many epochs are done.
-            state: What the training must know to go on; anything JSON can hold.
+            state: The state from which the training goes on; anything JSON can hold.
             keep: Epochs at whose end the checkpoint stays, such as the best one.
             batch: How many batches of the next epoch are done.
 

@@ -47,7 +47,7 @@ def model_class(model: Any) -> type[Model]:
 
 
 def check_data(data: Any) -> None:
-    """Refuses data that a run folder could not name, and so not read again to resume or to test."""
+    """Refuses data that config.yaml cannot name, so that a run could not read them again."""
     if isinstance(data, str | os.PathLike):
         return
     raise RunError(

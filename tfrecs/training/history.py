@@ -195,7 +195,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away; to call after an exception, of which Keras tells no callback."""
+        """Takes the bar away. Keras tells no callback of an exception: call this then."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

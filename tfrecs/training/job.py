@@ -77,7 +77,7 @@ def train(
 
     Training stops when validation NDCG@10 (for models of rows AUC, or RMSE, of their first head)
     gets no better, and the weights of the best epoch are tested and kept. Every epoch leaves a
-    checkpoint, and so do every `checkpoint_minutes` within one. The same call again resumes a run
+    checkpoint, and every `checkpoint_minutes` another. The same call again resumes a run
     that was stopped by Ctrl-C, SIGTERM or a crash: it goes on from the last checkpoint and ends
     with the very weights of an uninterrupted run. It tests a finished run again, and refuses one
     with other settings.
@@ -195,7 +195,11 @@ def train(
             "data_args": portable_args(data_args),
             "k_core": k_core,
             "split": rule,
-            "split_args": _plain(split_args) if split_args else None,
+            "split_args": {
+                name: value.get_config() if isinstance(value, Schema) else value
+                for name, value in (split_args or {}).items()
+            }
+            or None,
             "model": describe(network, skip=network.split_arguments),
             "recommend_known": recommend_known,
             "windows": windows,
@@ -283,8 +287,3 @@ def _test(
     console.print(str(test))
     if advice := test.advice():
         console.print(advice)
-
-
-def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns arguments, schemas among them, as values that YAML can hold."""
-    return {n: x.get_config() if isinstance(x, Schema) else x for n, x in arguments.items()}

@@ -1,4 +1,4 @@
-"""The record of a run: checkpoints and history, and what a resumed training takes up of them."""
+"""The record of a run: checkpoints, history and metrics, from which a training is resumed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Recorder(keras.callbacks.Callback):
         self.seconds = 0.0
         self.stop = StopSignals()
         self._kept_for = 0
-        # What an epoch had reached when it was stopped.
+        # The time and the running sums of an epoch when it was stopped.
         self._within: dict[str, Any] = {"seconds": 0.0}
         self._saved = Position(0)
 
@@ -240,7 +240,7 @@ class Recorder(keras.callbacks.Callback):
         raise Interrupted(self.stopped("Stopped"), self.stop.received or signal.SIGTERM)
 
     def stopped(self, how: str) -> str:
-        """Returns a message that tells what is kept of a stopped training, and how to resume it."""
+        """Returns a message that says where a training stopped, and how to resume it."""
         return (
             f"{how} {self.place}. Go on with it by the same command, or by: tfrecs train --resume "
             f"{self.folder}"

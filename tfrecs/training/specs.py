@@ -14,14 +14,13 @@ init_args:
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import Any
 
 from tfrecs._keras import keras
 from tfrecs.configured import made
 from tfrecs.data import Split
-from tfrecs.training.allowed import find_class
+from tfrecs.training.allowed import class_path, find_class
 
 Spec = dict[str, Any]
 
@@ -47,7 +46,7 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
     arguments -= set(getattr(instance, "data_arguments", ()))
     config = instance.get_config()
     return {
-        "class_path": _class_path(type(instance)),
+        "class_path": class_path(type(instance)),
         "init_args": {name: _plain(value) for name, value in config.items() if name in arguments},
     }
 
@@ -114,17 +113,3 @@ def _arguments(cls: type) -> set[str]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return names - {"self"}
-
-
-def _class_path(cls: type) -> str:
-    """Returns the shortest name that the class can be imported by: its room's, not its file's."""
-    parts = [part for part in cls.__module__.split(".") if part != "src"]
-    for length in range(1, len(parts) + 1):
-        module = ".".join(parts[:length])
-        try:
-            found = getattr(importlib.import_module(module), cls.__name__, None)
-        except ImportError:
-            continue
-        if found is cls:
-            return f"{module}.{cls.__name__}"
-    return f"{cls.__module__}.{cls.__qualname__}"

@@ -22,7 +22,7 @@ _NOTICE = {
 
 
 class Wish(enum.IntEnum):
-    """What a process would do after a step; of several processes the largest wish counts."""
+    """A process's wish after a step; of several processes the largest counts."""
 
     GO_ON = 0
     SAVE = 1

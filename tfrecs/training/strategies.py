@@ -139,17 +139,11 @@ def _remove_leftovers() -> None:
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{_WORKER}*"):
         owner = folder.name.removeprefix(_WORKER).partition("-")[0]
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OverflowError):  # As where another user's process runs.
             mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-            if mine and owner.isdecimal() and not _runs(int(owner)):
+            if not mine or not owner.isdecimal():
+                continue
+            try:
+                os.kill(int(owner), 0)  # It only asks whether the process runs.
+            except ProcessLookupError:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # Another user's process, which runs.
-        pass
-    return True
