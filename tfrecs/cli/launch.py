@@ -54,12 +54,7 @@ def make_parser() -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs `tfrecs launch`.
-
-    Returns:
-        0, or the exit code of the first worker that failed: 128 and the number of the signal where
-        a signal ended it.
-    """
+    """Runs `tfrecs launch`; returns 0, or the exit code of the first worker that failed."""
     words = list(argv)
     split = words.index("--") if "--" in words else len(words)
     settings = parse(make_parser(), words[:split])
@@ -111,13 +106,7 @@ def free_addresses(count: int) -> list[str]:
 
 
 def worker_variables(index: int, addresses: Sequence[str], threads: int) -> dict[str, str]:
-    """Returns the environment variables of a worker.
-
-    Args:
-        index: Its number.
-        addresses: All workers', `host:port`.
-        threads: Processor cores that it uses.
-    """
+    """Returns the environment variables of worker `index` of those at `addresses`."""
     cluster = {"worker": list(addresses)}
     return {
         "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),

@@ -25,13 +25,7 @@ class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 def new_parser(command: str, description: str, example: str) -> ArgumentParser:
-    """Returns a parser for a command, whose errors `parse` turns into one line.
-
-    Args:
-        command: Its name.
-        description: What it does.
-        example: Command lines, one a line.
-    """
+    """Returns a parser for a command, whose errors `parse` turns into one line."""
     return ArgumentParser(
         prog=f"tfrecs {command}",
         description=description,
@@ -61,12 +55,7 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
 
 
 def class_names(*rooms: ModuleType, base: type | None = None) -> dict[str, str]:
-    """Returns the import paths of the public classes of some modules, by simplified name.
-
-    Args:
-        *rooms: The modules.
-        base: Only classes derived from this one, itself left out.
-    """
+    """Returns the import path of each of the rooms' `public_classes`, by simplified name."""
     return {
         name: f"{room.__name__}.{cls.__name__}"
         for room in rooms
@@ -77,13 +66,8 @@ def class_names(*rooms: ModuleType, base: type | None = None) -> dict[str, str]:
 def with_class_paths(argv: Sequence[str], options: dict[str, dict[str, str]]) -> list[str]:
     """Replaces class names as a person writes them by import paths.
 
-    Args:
-        argv: The arguments.
-        options: For each option that takes a class, by the last part of its name: the classes, as
-            `class_names` gives them.
-
-    Raises:
-        UserError: If there is no such class.
+    `options` has the result of `class_names` for each option that takes a class, by the last part
+    of its name.
     """
     replaced = []
     expected: str | None = None

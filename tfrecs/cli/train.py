@@ -158,9 +158,7 @@ def _expanded(argv: Sequence[str]) -> list[str]:
 def _check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
     """Refuses classes that a config may not name: the parser would import them.
 
-    Args:
-        argv: The arguments, class names replaced by paths.
-        kinds: The last parts of the names of options that take a class.
+    `kinds` are the last parts of the names of options that take a class.
     """
     words = list(argv)
     while words:

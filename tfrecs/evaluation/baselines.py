@@ -106,8 +106,8 @@ def random_metrics(
 def random_lists(pools: Pools, item_counts: np.ndarray, k: int) -> dict[str, float]:
     """Returns the expected coverage, novelty and popularity bias of random lists.
 
-    An item of a user's pool of C is in the list with probability min(k, C) / C. It is recommended
-    to nobody with the product of the complements over the users.
+    An item of a user's pool of C is in the list with probability min(k, C) / C. The product of the
+    complements over the users is the probability that nobody gets the item.
 
     Args:
         pools: The items that may be recommended; full ranking only.

@@ -125,10 +125,7 @@ def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> n
 
 
 def bounds(means: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lower and upper ends between which a share `level` of each column lies.
-
-    Raises:
-        ValueError: If `level` is not between 0 and 1.
+    """Returns the ends between which a share `level` of each column's values lies.
 
     Example:
         >>> low, high = bounds(np.arange(101.0)[:, None], 0.5)

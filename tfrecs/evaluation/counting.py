@@ -31,16 +31,7 @@ class RankCounter:
 
     Their signatures leave every size open, so that each is traced once for a model. They read the
     model's variables at each call, but do not see that a layer was replaced, as Keras's `predict`.
-
-    Args:
-        model: An `ItemScorer`. A weak reference holds it: ranking does not keep a model alive.
-
-    Example:
-        ```python
-        counter = counter_of(model)
-        vectors = counter.item_vectors()
-        ranks, top_items, bad = counter.in_catalogue(features, vectors, targets, seen, 10)
-        ```
+    A weak reference holds the model: ranking does not keep it alive.
     """
 
     def __init__(self, model: Any) -> None:
@@ -73,7 +64,7 @@ class RankCounter:
 
         Args:
             features: Features of B users.
-            vectors: What `item_vectors` returned.
+            vectors: All item vectors, empty where the score is not a product.
             targets: int32 `[B, T]`, padded with 0 on the right, rows with more targets first.
             seen: int32 `[B, S]`, distinct items, none of them a target, 0 is padding.
             k: Length of the recommended lists; 0 for none.
@@ -103,15 +94,9 @@ class RankCounter:
     def _in_candidates(
         self, features: dict[str, tf.Tensor], targets: tf.Tensor, candidates: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ranks targets among the candidates and targets of each row.
+        """Ranks targets among themselves and `candidates`, distinct other items `[B, C]`.
 
-        Args:
-            features: As in `_in_catalogue`.
-            targets: As in `_in_catalogue`.
-            candidates: int32 `[B, C]`, distinct items without the targets, 0 is padding.
-
-        Returns:
-            The ranks and the number of scores that are not finite, as in `_in_catalogue`.
+        Takes and returns what `_in_catalogue` does, without seen and recommended items.
         """
         items = tf.concat([targets, candidates], axis=1)
         # A model need not score padding: a real item of the row, or item 1, stands there instead.

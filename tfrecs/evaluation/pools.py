@@ -37,7 +37,7 @@ class Pools:
             candidates are given.
         candidates: Distinct given candidates without the targets, rising ids; None for full
             ranking.
-        counts: What the rules removed, by name.
+        counts: How many items the rules removed, by name.
     """
 
     num_items: int
@@ -57,8 +57,8 @@ class Pools:
             recommend_known: Whether known items stay in the pools; None as the set says.
 
         Raises:
-            ValueError: If there is no user, a target is not an item of the catalogue, or a
-                candidate is neither an item nor padding.
+            ValueError: If there is no user, a target is no item of the catalogue, or a candidate is
+                neither an item nor padding.
         """
         if recommend_known is None:
             recommend_known = dataset.recommend_known

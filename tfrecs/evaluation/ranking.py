@@ -49,7 +49,7 @@ def rank_targets(
     Users with histories of about the same length are scored together, so that little is padding.
 
     Args:
-        model: What scores the items.
+        model: Scores the items.
         dataset: The users.
         pools: The pools of the same set.
         top: How many recommended items to return a user; 0 for none. Full ranking only.
@@ -103,11 +103,8 @@ def rank_targets(
 def ranks_of(counts: np.ndarray, pools: Pools, top_items: np.ndarray | None = None) -> Ranks:
     """Returns the ranks of all targets; `NEVER` or close to it for those outside their pool.
 
-    Args:
-        counts: int64 `[num_ranked]`, how many items score at least as high as each target of
-            `pools.ranked_targets`.
-        pools: The pools of the targets.
-        top_items: The recommended items, where they were asked for.
+    `counts`, int64 `[num_ranked]`, tells how many items score at least as high as each target of
+    `pools.ranked_targets`.
     """
     every = np.full(len(pools.targets.values), NEVER)
     every[pools.ranked] = counts
@@ -117,12 +114,8 @@ def ranks_of(counts: np.ndarray, pools: Pools, top_items: np.ndarray | None = No
 def settle_ties(counts: np.ndarray, targets: Histories) -> np.ndarray:
     """Returns ranks that all differ for a user, from counts that are equal for equal scores.
 
-    A count is how many items score at least as high. t targets with one score have the same count
-    c; the worst order puts them behind everything else of that score: at c - t + 1 .. c.
-
-    Args:
-        counts: int64 `[num_targets]`.
-        targets: The targets, a row a user.
+    A count tells how many items score at least as high as a target. t targets with one score have
+    the same count c; the worst order puts them last among that score, at c - t + 1 .. c.
 
     Example:
         >>> settle_ties(np.array([5, 2, 5, 5]), Histories.from_lists([[1, 2, 3], [4]]))

@@ -32,8 +32,8 @@ class Report:
             every row, and "items", the smoothed mean of each item.
         table: The ranked lists or labelled rows behind the metrics.
         per_user: Each user's value of every metric that is a mean over users.
-        intervals: 95% confidence intervals of metrics that users cannot give.
-        heads: The report of each head by name, of a model with several; None of ranked lists.
+        intervals: 95% confidence intervals, where `per_user` cannot give them.
+        heads: The report of each head by name, for a model with several; None for ranked lists.
 
     All arguments but `intervals` are attributes. `per_user` is empty for rows, and for a report
     that was read without its users.
@@ -90,7 +90,7 @@ class Report:
 
     @property
     def num_rows(self) -> int | None:
-        """Rows, n; of a head those that have its label. None for ranked lists."""
+        """Number of rows that have the label; None for ranked lists."""
         return self.table.num_rows
 
     @property
@@ -102,8 +102,8 @@ class Report:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95% confidence intervals by metric.
 
-        Of lists a bootstrap over users; of labels DeLong's variance for AUC, and the standard error
-        of the mean for the log loss, MAE, and the square of the RMSE.
+        For lists they come from a bootstrap over users. For labels they come from DeLong's variance
+        of AUC, and the standard error of the mean of log loss, MAE and squared RMSE.
         """
         return {name: self.interval(name) for name in self.per_user} or self._intervals
 

@@ -130,17 +130,6 @@ def evaluate_rows(
     )
 
 
-def row_metrics(model: RowModel, rows: Rows, batch_size: int = 4096) -> Values:
-    """Returns the metrics alone, which validation needs each epoch; see `evaluate_rows`."""
-    kinds = _kinds(model, rows)
-    predicted, several = _predict(model, rows, kinds, batch_size)
-    values = {}
-    for head, kind in kinds.items():
-        labels, known = _known(rows, head)
-        values[head] = _measure(kind, labels, predicted[head][known])
-    return _joined(values) if several else next(iter(values.values()))
-
-
 def _kinds(model: RowModel, rows: Rows) -> dict[str, str]:
     """Returns the kind of each label that the model predicts, by name."""
     kinds: Mapping[str, str] = {} if rows.label is None else {rows.label: "binary"}

@@ -21,10 +21,8 @@ _TITLES = {
 def text_table(names: Sequence[str], series: Series, intervals: Intervals) -> list[str]:
     """Returns the lines of a table with a row for each metric.
 
-    Args:
-        names: The metrics to show.
-        series: Name and metrics of the model, then of each baseline.
-        intervals: The model's 95% confidence intervals, of the metrics that have one.
+    `series` has the name and metrics of the model, then of each baseline; `intervals` are the
+    model's 95% confidence intervals, of the metrics that have one.
     """
     model, *baselines = (name for name, _ in series)
     rows = [["", model, "95% interval", *baselines]]
@@ -49,14 +47,9 @@ def draw(
     intervals: Intervals,
     notes: Sequence[str],
 ) -> None:
-    """Draws the model beside the baselines; each metric with another scale gets its own panel.
+    """Draws the table of `text_table`, with lines of text below.
 
-    Args:
-        path: The picture; its ending decides the format.
-        names: As in `text_table`.
-        series: As in `text_table`.
-        intervals: As in `text_table`.
-        notes: Lines of text below the picture.
+    Each metric with another scale gets its own panel. The ending of `path` decides the format.
     """
     # Without pyplot: no window system is asked for, and no backend of the caller's is changed.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -175,7 +175,7 @@ class LabelledRows:
 
     Attributes:
         name: Name of the labels.
-        num_rows: Rows, n; of a head those that have its label.
+        num_rows: Number of rows; for one of several heads, of rows that have its label.
         positives: Rows with label 1; None for a number, and for several heads together.
     """
 
@@ -205,7 +205,7 @@ class LabelledRows:
         return []
 
     def advice(self) -> None:
-        """Returns None: a command has nothing to add."""
+        """A command has nothing to add."""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; `LabelledRows(**values)` reads them."""

@@ -9,7 +9,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.evaluation.evaluator import Evaluator
 from tfrecs.evaluation.metrics import check_metrics
-from tfrecs.evaluation.rows import row_metrics
+from tfrecs.evaluation.rows import evaluate_rows
 from tfrecs.evaluation.workers import from_chief
 
 
@@ -29,7 +29,7 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         dataset: The users, or the rows with labels, to validate on.
-        ks: Lengths of the recommended lists; users only, as what follows `prefix`.
+        ks: Lengths of the recommended lists; like `metrics` and `recommend_known` for users only.
         every: Run on epochs `every`, 2 `every`, ..., counted from 1.
         prefix: Beginning of the names in the logs.
         metrics: Of "HR", "NDCG", "MRR", "MAP", "Recall", "Precision".
@@ -64,8 +64,8 @@ class Validation(keras.callbacks.Callback):
         check_metrics(metrics)
         self._measure: Callable[[Any], dict[str, float]]
         if isinstance(dataset, Rows):
-            rows = dataset
-            self._measure = lambda model: row_metrics(model, rows, batch_size or 4096)
+            rows, size = dataset, batch_size or 4096
+            self._measure = lambda model: evaluate_rows(model, rows, batch_size=size).metrics
         else:
             evaluator = Evaluator(
                 dataset, ks, recommend_known=recommend_known, batch_size=batch_size

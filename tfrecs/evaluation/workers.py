@@ -48,11 +48,6 @@ def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any
 
     Raises:
         ChiefError: On the other workers, if `make` raised an error on the chief.
-
-    Example:
-        ```python
-        metrics = from_chief(model.distribute_strategy, lambda: evaluator.metrics(model))
-        ```
     """
     if num_workers(strategy) == 1:
         return make()
@@ -65,7 +60,7 @@ def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any
             said, failure = {"error": f"{type(error).__name__}: {error}"}, error
     text = json.dumps(said).encode()
     size = int(_gathered(strategy, [len(text)])[0, 0])  # All replicas gather equally many numbers.
-    content = np.frombuffer(text, np.uint8) if is_chief(strategy) else np.zeros(size)
+    content = np.frombuffer(text, np.uint8) if is_chief(strategy) else np.zeros(size, np.int32)
     heard = json.loads(_gathered(strategy, content)[0].astype(np.uint8).tobytes())
     if failure is not None:
         raise failure

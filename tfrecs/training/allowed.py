@@ -89,15 +89,7 @@ def check_config(config: Any, where: str) -> None:
 
 
 def check_settings(settings: Any, where: str) -> None:
-    """Refuses settings of a run that name a class off the list, also by a mere string.
-
-    Args:
-        settings: The content of a config.yaml or a recipe.
-        where: As in `check_config`.
-
-    Raises:
-        ConfigError: At the first fault.
-    """
+    """Refuses settings of a run that name a class off the list, also by a mere string."""
     check_config(settings, where)
     if not isinstance(settings, dict):
         return
@@ -169,13 +161,7 @@ def class_path(cls: type) -> str:
 
 
 def read_settings(path: Path) -> Any:
-    """Returns the content of a YAML file of settings, checked.
-
-    Raises:
-        ConfigError: If it is no YAML of settings, too large, uses aliases, or is refused by
-            `check_settings`.
-        OSError: If it cannot be read.
-    """
+    """Returns the settings in a YAML file, once `check_settings` has passed them."""
     config = settings_of(_text(path, _MOST_SETTINGS), str(path))
     check_settings(config, str(path))
     return config
@@ -190,12 +176,7 @@ def settings_of(text: str, where: str) -> Any:
 
 
 def read_model_config(path: Path) -> Any:
-    """Returns the content of a JSON file that describes a model, checked.
-
-    Raises:
-        ConfigError: If it is no JSON, too large, or is refused by `check_config`.
-        OSError: If it cannot be read.
-    """
+    """Returns the description of a model in a JSON file, once `check_config` has passed it."""
     try:
         config = json.loads(_text(path, _MOST_MODEL))
     except (ValueError, RecursionError) as error:

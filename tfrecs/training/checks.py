@@ -22,10 +22,7 @@ ROW_SPLIT = "click_through"
 
 
 def model_class(model: Any) -> type[Model]:
-    """Returns the class of a model, given as such or by its name, such as "sasrec".
-
-    Raises:
-        RunError: If there is no such model.
+    """Returns the class of a model, given as such or by its name.
 
     Example:
         >>> model_class("two-tower").__name__
@@ -98,11 +95,7 @@ def portable_args(data_args: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def locked_by_chief(run: Run, strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Holds the lock of a run's folder on the chief; the other workers learn of its failure.
-
-    Raises:
-        RunError: If another process is training in the folder.
-    """
+    """Holds the lock of a run's folder on the chief; the other workers learn of its failure."""
     with contextlib.ExitStack() as stack:
         from_chief(strategy, lambda: stack.enter_context(run.locked()))
         yield
@@ -119,16 +112,7 @@ def check_folder(run: Run, resume: bool) -> None:
 
 
 def check_same(run: Run, config: dict[str, Any], model: Model) -> None:
-    """Refuses settings that differ: a resumed run ends as the uninterrupted one would.
-
-    Args:
-        run: A run that was begun.
-        config: The settings now.
-        model: The model that they make.
-
-    Raises:
-        RunError: If a setting differs, or the items do. The message names it.
-    """
+    """Refuses settings or items other than the run's: it must end as the uninterrupted one."""
     before, now = (
         {name: value for name, value in settings.items() if name not in FREE}
         # Written to YAML and read again, as the run's were: that makes lists of tuples.

@@ -140,10 +140,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def reset(self) -> None:
         """Forgets the best epoch of an earlier training."""
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.wait = 0
-        self._weights: list[np.ndarray] | None = None
+        self.set_state({"best": None, "best_epoch": 0, "wait": 0}, None)
         self._resumed = False
 
     @property
@@ -162,9 +159,9 @@ class BestWeights(keras.callbacks.Callback):
             state: The dictionary that `get_state` returned.
             weights: The model's weights of the best epoch; None where there is no best epoch yet.
         """
-        self.best = state["best"]
-        self.best_epoch = state["best_epoch"]
-        self.wait = state["wait"]
+        self.best: float | None = state["best"]
+        self.best_epoch: int = state["best_epoch"]
+        self.wait: int = state["wait"]
         self._weights = weights
         self._resumed = True
 

@@ -86,16 +86,7 @@ def _check_cluster() -> None:
 
 @contextlib.contextmanager
 def placed(strategy: tf.distribute.Strategy, precision: Precision) -> Iterator[None]:
-    """Makes models for a strategy and with a precision while it is entered.
-
-    Args:
-        strategy: Holds their variables.
-        precision: Keras's policy: "float32", or "mixed_bfloat16" or "mixed_float16" for products
-            in 16 bits; weights, scores and losses stay float32.
-
-    Raises:
-        RunError: If there is no such precision.
-    """
+    """Makes models for a strategy and with one of Keras's precisions while it is entered."""
     if precision not in get_args(Precision):
         raise RunError(
             f"precision must be float32, mixed_bfloat16 or mixed_float16, not {precision!r}."
@@ -114,11 +105,6 @@ def own_record(run: Run, strategy: tf.distribute.Strategy, resume: bool) -> Run:
 
     All workers must write checkpoints, because they read the variables together. Another worker
     resumes from a copy of `run`, so every worker must see its folder.
-
-    Args:
-        run: The run.
-        strategy: The strategy of the job.
-        resume: Whether the run is there already.
     """
     record = run
     _remove_leftovers()
