@@ -19,7 +19,7 @@ from tfrecs.evaluation import (
     random_lists,
     random_metrics,
 )
-from tfrecs.evaluation.pools import NEVER
+from tfrecs.evaluation.ranking import NEVER
 
 N = 8
 

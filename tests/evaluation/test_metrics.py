@@ -35,7 +35,7 @@ RANX = {
 
 @pytest.mark.parametrize(
     "module",
-    ["metrics", "baselines", "ranking", "comparison", "pools"],
+    ["metrics", "baselines", "ranking", "comparison"],
 )
 def test_the_examples_in_the_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(f"tfrecs.evaluation.{module}"))

@@ -11,8 +11,7 @@ from tfrecs._keras import tf
 from tfrecs.data import Histories, Vocabulary
 from tfrecs.evaluation import Evaluator, evaluate
 from tfrecs.evaluation.counting import counter_of
-from tfrecs.evaluation.pools import NEVER
-from tfrecs.evaluation.ranking import settle_ties
+from tfrecs.evaluation.ranking import NEVER, settle_ties
 
 N = 9
 MISS = 10**9  # Stands for every rank of a target that is never recommended.

@@ -6,7 +6,7 @@ import pytest
 from tests.serving.public_models import MODELS, known_items
 from tfrecs.data import EvaluationSet, Histories
 from tfrecs.evaluation import Evaluator
-from tfrecs.evaluation.pools import NEVER
+from tfrecs.evaluation.ranking import NEVER
 from tfrecs.models import RetrieveThenRank
 from tfrecs.serving import Recommender, export
 

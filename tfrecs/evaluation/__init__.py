@@ -17,8 +17,7 @@ from tfrecs.evaluation.metrics import (
     precision,
     recall,
 )
-from tfrecs.evaluation.pools import Pools
-from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.ranking import Pools, Ranks, rank_targets
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.rows import auc, evaluate_rows, log_loss, mae, rmse
 from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats

@@ -10,8 +10,7 @@ import numpy as np
 
 from tfrecs.data import Histories
 from tfrecs.evaluation.metrics import check_k, ideal_dcg, relative_popularity, self_information
-from tfrecs.evaluation.pools import Pools
-from tfrecs.evaluation.ranking import Ranks, ranks_of
+from tfrecs.evaluation.ranking import Pools, Ranks, ranks_of
 
 
 def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:

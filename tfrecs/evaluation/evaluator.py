@@ -20,8 +20,7 @@ from tfrecs.evaluation.metrics import (
     novelty,
     popularity_bias,
 )
-from tfrecs.evaluation.pools import Pools
-from tfrecs.evaluation.ranking import Ranks, rank_targets
+from tfrecs.evaluation.ranking import Pools, Ranks, rank_targets
 from tfrecs.evaluation.report import Report
 from tfrecs.evaluation.rows import evaluate_rows
 from tfrecs.evaluation.tables import RankedLists, Repeats
@@ -40,7 +39,7 @@ def evaluate(
     """Evaluates a model on a part of a split: users to recommend to, or rows with labels.
 
     For users, every item of the catalogue is ranked, or the set's own candidates where it has them
-    (`EvaluationSet.with_candidates`); `tfrecs.evaluation.pools` states the rules. Ties count
+    (`EvaluationSet.with_candidates`); `tfrecs.evaluation.ranking` states the rules. Ties count
     against the target. The report compares the model with the recommender by training popularity
     and the random one, on the same ranking task. For rows, see `evaluate_rows`.
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs.evaluation.metrics import RANK_METRICS
-from tfrecs.evaluation.pools import Pools
-from tfrecs.evaluation.ranking import Ranks
+from tfrecs.evaluation.ranking import Pools, Ranks
 
 # From this share of repeated targets on, a command tells the user which setting fits.
 _MANY = 0.05
