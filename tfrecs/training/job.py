@@ -76,15 +76,14 @@ def train(
     """Trains a model on a log, tests it once, and leaves a run folder.
 
     Training stops when validation NDCG@10 (for models of rows AUC, or RMSE, of their first head)
-    gets no better, and the weights of the best epoch are tested and kept. Every epoch leaves a
-    checkpoint, and every `checkpoint_minutes` another. The same call again resumes a run
+    gets no better, and the weights of the best epoch are tested and kept. A checkpoint is written
+    after every epoch, and every `checkpoint_minutes` within one. The same call again resumes a run
     that was stopped by Ctrl-C, SIGTERM or a crash: it goes on from the last checkpoint and ends
     with the very weights of an uninterrupted run. It tests a finished run again, and refuses one
     with other settings.
 
     Args:
-        output: The run folder; new, empty, or holding a run with the same settings. See `Run` for
-            what it holds.
+        output: The run folder (see `Run`): new, empty, or with a run of the same settings.
         data: The name of a data set, such as ml-100k, or the path of a log. A path is also looked
             for in the folder that the environment variable TFRECS_DATA names.
         model: The class of the model, or its name, such as "sasrec"; its `from_split` makes it.
@@ -96,9 +95,9 @@ def train(
             user_id, item_id and timestamp (`{"user": .., "item": .., "timestamp": ..}`), the
             format, the delimiter.
         k_core: Drop users and items with fewer interactions than this, until none is left.
-        split: The rule that parts the log, a function of `tfrecs.data`. The default is the model's:
-            leave_last_out, or click_through for models that predict the label of a row. read_ncf
-            takes a folder with a published split as it is.
+        split: The rule that splits the log, a function of `tfrecs.data`. The default is the
+            model's: leave_last_out, or click_through for models that predict the label of a row.
+            read_ncf reads a published split from a folder.
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         recommend_known: Whether items that a user already has may be recommended, as where people
             buy or play them again. If not, validation, test, baselines and exports leave them out,
@@ -107,7 +106,7 @@ def train(
             several windows, from all of them.
         batch_size: Histories, pairs of user and item, or rows of a batch, over all devices; the
             default is the model's: 32 histories, 1,024 pairs or rows.
-        epochs: The most epochs.
+        epochs: The largest number of epochs.
         patience: Epochs without a better validation metric that end the training; None never
             ends it.
         optimizer: Makes the optimizer from the learning rate: a class, or a function.
@@ -122,12 +121,11 @@ def train(
             rounding, for any number of replicas. The first worker writes `output`, which all must
             see.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" for matrix products in 16 bits.
-            Weights, scores and losses are float32 all the same.
+            Weights, scores and losses stay float32.
         jit: Whether XLA compiles the training step. Batches then have one shape: histories are
             padded to the full length, and an epoch drops pairs and rows that do not fill a batch.
         resume: Whether `output` must hold a run; otherwise a new one may begin.
-        console: Where to show progress; None shows it on standard output (of workers, the first
-            one's).
+        console: Where to show progress; None for standard output, of the first worker alone.
 
     Returns:
         The run.
