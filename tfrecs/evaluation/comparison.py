@@ -62,6 +62,9 @@ class Comparison:
             level: Level of the confidence intervals (paired bootstrap, 1,000 draws).
             samples: Sign flips of the randomization test.
             seed: The same seed gives the same numbers.
+
+        Raises:
+            ValueError: If they have no metric in common.
         """
         names = [name for name in first if name in second]
         if not names:

@@ -35,7 +35,7 @@ def fit(
         model: The model, compiled.
         validation: The part that each epoch is validated on.
         batches: Gives the training batches from an epoch, and a batch of it, on.
-        epochs: The most epochs.
+        epochs: The largest number of epochs.
         targets: Targets an epoch, for the speed that is shown.
         resume: Whether to go on from the newest checkpoint.
         console: Where to show progress.

@@ -31,17 +31,17 @@ class Recorder(keras.callbacks.Callback):
         best: The callback that knows the best epoch; it comes before this one.
         facts: Entries of metrics.json that are known before the training.
         data: Identifies the training data; a checkpoint of other data is refused.
-        checkpoint_minutes: Minutes between two checkpoints within an epoch; None leaves those at
-            the ends of epochs alone.
+        checkpoint_minutes: Minutes between two checkpoints within an epoch; None saves only at the
+            ends of epochs.
         agree: Turns this process's wish into one for all processes that train together. Each calls
             it after the same steps.
-        agree_every: Batches from one such call to the next, where it costs as much as a step.
+        agree_every: Batches between such calls, where a call costs as much as a step.
         folder: The folder that errors name, where it is not the run's.
 
     Attributes:
         rows: Each epoch's values.
         batch: How many batches of the next epoch are done.
-        epochs: The most epochs.
+        epochs: The largest number of epochs.
         steps: Batches of an epoch.
         seconds: Time spent in epochs, validation included, over all resumptions.
         stop: The signals that end the training, once `fit` listens to them.

@@ -90,7 +90,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All settings, as `train` and its command line take them."""
+        """All settings, as `train` takes them; a `RunError` if the folder holds no run."""
         path = self.folder / "config.yaml"
         if not self.folder.is_dir():
             raise RunError(f"There is no folder {self.folder}.")
@@ -112,7 +112,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The content of metrics.json; empty before the first epoch is done."""
+        """The content of metrics.json, empty before epoch 1 ends; a `RunError` if it is damaged."""
         path = self.folder / "metrics.json"
         try:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
