@@ -1,7 +1,5 @@
 """Input at scale: 10 million interactions from Parquet to batches, in seconds and memory."""
 
-import resource
-import sys
 import tempfile
 import time
 
@@ -12,9 +10,11 @@ import pyarrow.parquet
 from benchmarks.harness import Command
 from benchmarks.machine import call
 from benchmarks.report import fill, publish, table
+from benchmarks.worker import peak_memory
 
 _LENGTH, _BATCH = 50, 128
 _STEPS = ("import", "read", "split", "one epoch of batches")
+_TOTALS = ("all, s", "all, CPU s", "targets of the epoch", "peak memory, GB")
 
 
 def make_log(path: str, rows: int, users: int, items: int, seed: int = 0) -> None:
@@ -44,15 +44,12 @@ def run(path: str, kind: str) -> dict[str, float]:
     del log
     clock.append(time.perf_counter())
     if kind == "sequences":
-        batches = split.train.sequences(_LENGTH, windows="all").batch(_BATCH)
+        batches, key = split.train.sequences(_LENGTH, windows="all").batch(_BATCH), "target"
     else:
-        batches = split.train.pairs().batch(4096)
-    key = "target" if kind == "sequences" else "item_id"
+        batches, key = split.train.pairs().batch(4096), "item_id"
     targets = sum(int(np.count_nonzero(batch[key])) for batch in batches)
     clock.append(time.perf_counter())
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    figures = {"targets": targets, "cpu": used.ru_utime + used.ru_stime, "peak": peak}
+    figures = {"targets": targets, "cpu": time.process_time(), "peak": peak_memory() * 2**20}
     return figures | dict(zip(_STEPS, np.diff(clock).tolist(), strict=True))
 
 
@@ -61,21 +58,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--items", type=int, default=100_000)
-    options = parser.read(None, "rows", "users", "items")
+    options = parser.read(None)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/log.parquet"
         make_log(path, options.rows, options.users, options.items)
         found = {kind: call("benchmarks.data:run", path, kind) for kind in ("sequences", "pairs")}
-    cells = {f"{step}, s": lambda r, step=step: f"{r[step]:.1f}" for step in _STEPS}
-    cells |= {
-        "all, s": lambda r: f"**{sum(r[step] for step in _STEPS):.1f}**",
-        "all, CPU s": lambda r: f"{r['cpu']:.1f}",
-        "targets of the epoch": lambda r: f"{r['targets']:,.0f}",
-        "peak memory, GB": lambda r: f"**{r['peak'] / 1e9:.2f}**",
-    }
-    rows = [
-        {"step": step, **{k: cell(r) for k, r in found.items()}} for step, cell in cells.items()
-    ]
+    columns = {"step": [*(f"{step}, s" for step in _STEPS), *_TOTALS]}
+    for kind, r in found.items():
+        columns[kind] = [f"{r[step]:.1f}" for step in _STEPS]
+        columns[kind] += [f"**{sum(r[step] for step in _STEPS):.1f}**", f"{r['cpu']:.1f}"]
+        columns[kind] += [f"{r['targets']:,.0f}", f"**{r['peak'] / 1e9:.2f}**"]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     given = {**vars(options), "length": _LENGTH, "batch": _BATCH}
     publish("data", fill("data", **given, table=table(rows)), options.output)
 

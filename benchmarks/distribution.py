@@ -48,7 +48,6 @@ def train(settings: Settings, worker: Worker) -> None:
     sequences = model.examples(split.train)
     batches = sequences.batch(BATCH_SIZE, seed=0)
     steps = min(len(batches), settings.steps or len(batches))
-    # The targets of a whole epoch, or, of a short one, its share.
     targets = sequences.num_targets * steps / len(batches)
     worker.ready(["tfrecs", *TENSORFLOW], targets)
 
@@ -69,7 +68,7 @@ def start(record: Record, log: Path) -> Process:
         addresses = free_addresses(2)
         variables = [worker_variables(index, addresses, 1) for index in range(2)]
     common = {**machine.CPU_ONLY, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return Process(record, sys.executable, log, *({**common, **more} for more in variables))
+    return Process(record, sys.executable, log, *(common | more for more in variables))
 
 
 def section(options: argparse.Namespace, outcome: Outcome) -> str:
@@ -79,9 +78,7 @@ def section(options: argparse.Namespace, outcome: Outcome) -> str:
             "targets/s": count(record.rate),
             "slowest, fastest turn": spread(record, ", "),
             "of one process": f"**{record.rate / outcome.records[0].rate:.2f}**",
-            "loss of the last turn": (
-                f"{record.epochs[-1]['loss']:.4f}" if record.epochs else NONE
-            ),
+            "loss of the last turn": f"{record.epochs[-1]['loss']:.4f}" if record.epochs else NONE,
         }
         for record in outcome.records
     ]
@@ -96,12 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", type=Path, help="a log that tfrecs reads (ml-1m-sequences.txt.gz in TFRECS_DATA)")
     add("--turns", type=int, default=TURNS, help="turns that count (%(default)s)")
-    add("--quick", action="store_true", help="a few steps a turn, to see it run")
-    options = parser.read(arguments, "quick", "turns")
+    add("--quick", action="store_true", help="two turns of a few steps, to see it run")
+    options = parser.read(arguments)
     name = "ml-1m-sequences.txt.gz"
     data = str(options.data or parser.folder(None, name) / name)
-    options.steps = 5 if options.quick else None
-    options.turns = min(options.turns, 2) if options.quick else options.turns
+    options.steps, options.turns = (5, 2) if options.quick else (None, options.turns)
     records = [
         Record(strategy, label, TRAIN, Settings(strategy, data, options.steps))
         for label, strategy in STRATEGIES.items()

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _KS = (1, 5, 10, 50, 100)  # Its default.
 
 
 class Ready:
-    """A model whose vectors are there already, so that ranking is all that is timed."""
+    """A model that has its vectors, so that ranking alone is timed."""
 
     items, max_history, is_product = None, None, True
 
@@ -34,23 +35,13 @@ class Ready:
         return self._items
 
 
-def query_vectors(model: tfrecs.models.SASRec, dataset: EvaluationSet) -> np.ndarray:
-    """Returns the vectors of all users by user id."""
-    vectors = np.zeros((int(dataset.user_ids.max()) + 1, model.dim), np.float32)
-    encode = tf.function(lambda batch: model.query_vectors({"history": batch}))
-    for rows in np.array_split(np.arange(len(dataset)), 50):
-        history = dataset.history.padded(rows, model.max_history)
-        vectors[dataset.user_ids[rows]] = encode(tf.constant(history)).numpy()
-    return vectors
-
-
 def factorized_top_k(
     queries: np.ndarray, items: np.ndarray, dataset: EvaluationSet, index: str | int, *ks: int
 ) -> Callable[[], float]:
-    """Returns a run of TFRS's metric, as `tfrs.tasks.Retrieval` calls it, from ready vectors.
+    """Returns a run of TFRS's metric, called as `tfrs.tasks.Retrieval` does, from ready vectors.
 
-    `index` is "brute force", or the batch size of the items that Streaming is given; `ks` are the
-    lengths of the lists, 10 if none. The run returns HR@10, or HR of the one length.
+    `index` is "brute force", or Streaming's batch size of items. The run returns HR@10, or HR of
+    the one length in `ks`.
     """
     ks, layers = ks or (10,), tfrs.layers.factorized_top_k
     if index == "brute force":
@@ -62,9 +53,7 @@ def factorized_top_k(
     pairs = (queries[dataset.user_ids], items[dataset.targets.values - 1])
     batches = tf.data.Dataset.from_tensor_slices(pairs).batch(_QUERIES)
 
-    @tf.function
-    def update(batch: tf.Tensor, true: tf.Tensor) -> None:
-        metric.update_state(batch, true)
+    update = tf.function(lambda batch, true: metric.update_state(batch, true))
 
     def run() -> float:
         metric.reset_states()
@@ -78,11 +67,15 @@ def factorized_top_k(
 def main() -> None:
     parser = Command("evaluation", __doc__, data=True)
     parser.add_argument("--times", type=int, default=3, help="timed runs of each (%(default)s)")
-    options = parser.read(None, "times")
+    options = parser.read(None)
     split = tfrecs.data.leave_last_out(tfrecs.data.read(parser.folder(options.data, _FILE) / _FILE))
     test = split.test
     model = tfrecs.models.SASRec(split.items, dim=64, max_length=50, seed=0)
-    vectors = (query_vectors(model, test), model.item_vectors().numpy())
+    queries = np.zeros((int(test.user_ids.max()) + 1, model.dim), np.float32)  # By user id.
+    for rows in np.array_split(np.arange(len(test)), 50):
+        history = tf.constant(test.history.padded(rows, model.max_history))
+        queries[test.user_ids[rows]] = model.query_vectors({"history": history}).numpy()
+    vectors = (queries, model.item_vectors().numpy())
     ready = Ready(*vectors)
 
     # Both must find the same before their speeds mean anything; TFRS cannot mask seen items.
@@ -92,30 +85,27 @@ def main() -> None:
     if abs(found - expected) > 3 / len(test):
         raise SystemExit(f"HR@{k} differs: {found} by tfrecs, {expected} by TFRS.")
 
-    ours = "tfrecs `Evaluator(test).metrics`"
-    whole, alone = "histories encoded by SASRec, seen masked", "vectors ready, seen masked"
+    ours, top_k = "tfrecs `Evaluator(test).metrics`", partial(factorized_top_k, *vectors, test)
+    whole, alone = f"{ours}, histories encoded by SASRec", f"{ours}, vectors ready, seen masked"
     report = "tfrecs `evaluate`: the same with lists, 9 metrics, 2 baselines"
-    tutorial = factorized_top_k(*vectors, test, 128, *_KS)
-    streaming = "the same with `Streaming`, k = 10, {} items a batch"
-    brute = factorized_top_k(*vectors, test, "brute force")
     runs = {
-        f"{ours}, {whole}": lambda: Evaluator(test).metrics(model)["HR@10"],
+        f"{whole}, seen masked": lambda: Evaluator(test).metrics(model)["HR@10"],
         report: lambda: tfrecs.evaluate(model, test).metrics["HR@10"],
-        f"{ours}, {alone}": lambda: Evaluator(test).metrics(ready)["HR@10"],
-        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": tutorial,
-        streaming.format("128"): factorized_top_k(*vectors, test, 128),
-        streaming.format("4,096"): factorized_top_k(*vectors, test, 4096),
-        "the same with `BruteForce`, k = 10": brute,
+        alone: lambda: Evaluator(test).metrics(ready)["HR@10"],
+        "TFRS `FactorizedTopK(items.batch(128))`, vectors ready": top_k(128, *_KS),
+        "the same with `Streaming`, k = 10, 128 items a batch": top_k(128),
+        "the same with `Streaming`, k = 10, 4,096 items a batch": top_k(4096),
+        "the same with `BruteForce`, k = 10": top_k("brute force"),
     }
     seconds = in_turns(runs, options.times)
-    medians = {name: statistics.median(turns[:, 0]) for name, turns in seconds.items()}
+    median = {name: statistics.median(turns[:, 0]) for name, turns in seconds.items()}
     rows = [
         {
             "evaluation": name,
-            "median, s": f"**{medians[name]:.2f}**",
+            "median, s": f"**{median[name]:.2f}**",
             "all, s": ", ".join(f"{elapsed:.2f}" for elapsed in turns[:, 0]),
             "least CPU, s": f"{turns[:, 1].min():.2f}",
-            "of tfrecs, vectors ready": f"{medians[name] / medians[f'{ours}, {alone}']:.1f} x",
+            "of tfrecs, vectors ready": f"{median[name] / median[alone]:.1f} x",
         }
         for name, turns in seconds.items()
     ]

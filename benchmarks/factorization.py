@@ -49,23 +49,21 @@ def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[
         return Record(name, label, trainer, Settings(data, loss, threads=threads, **given, **more))
 
     bpr, hardest = "tfrecs, BPR, 4 negatives", "tfrecs, BPR, the 2 hardest of 8 negatives"
-    of_8 = {"num_negatives": 2, "num_drawn": 8}
-    ours = [
+    of_8, warp = {"num_negatives": 2, "num_drawn": 8}, "tfrecs, WARP, 20 trials"
+    records = [
         one("tfrecs-bpr", bpr, TFRECS, "bpr", 5e-3, 5e-3, num_negatives=4),
         one("tfrecs-bpr-hard", hardest, TFRECS, "bpr", 5e-3, 8e-3, **of_8),
-        one("tfrecs-warp", "tfrecs, WARP, 20 trials", TFRECS, "warp", 5e-3, 0.1, num_negatives=20),
+        one("tfrecs-warp", warp, TFRECS, "warp", 5e-3, 0.1, num_negatives=20),
         one("tfrecs-softmax", "tfrecs, full softmax", TFRECS, "softmax", 5e-3, 0.02),
-    ]
-    peers = [
         one("implicit-bpr", "implicit, BPR", IMPLICIT, "bpr", 0.05, 0.01),
         one("implicit-als", "implicit, ALS", IMPLICIT, "als", 0.05, 0.1),
         one("lightfm-warp", "LightFM, WARP", LIGHTFM, "warp", 0.05, 0.0),
     ]
-    return select({"all": [*ours, *peers]}, only)
+    return select({"all": records}, only)
 
 
 def pairs(split: protocol.Split) -> tuple[np.ndarray, np.ndarray]:
-    """Returns users from 0 and items from 0 of all training interactions."""
+    """Returns users and items, both numbered from 0, of all training interactions."""
     users = np.repeat(np.arange(len(split.train)), [len(row) for row in split.train])
     return users, np.concatenate(split.train) - 1
 
@@ -145,8 +143,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_turns(minutes=4, quick=quick, environment="factorization")
     text = "epochs without a better one (%(default)s)"
     parser.add_argument("--patience", type=int, default=8, help=text)
-    told = ("minutes", "turn", "patience", "quick", "only", "threads")
-    options = parser.read(arguments, *told)
+    options = parser.read(arguments)
     folder = parser.folder(options.data, DATA)
     options.groups = parser.checked(plan, folder, options.threads, options.only)
     return options

@@ -2,9 +2,9 @@
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import json
+import math
 import os
 import re
 import statistics
@@ -45,7 +45,7 @@ class Record:
     @property
     def rate(self) -> float:
         """The median targets a second of the warm turns; NaN if there are none."""
-        return statistics.median(self.rates) if self.rates else float("nan")
+        return statistics.median(self.rates) if self.rates else math.nan
 
     @property
     def seconds(self) -> float:
@@ -53,7 +53,7 @@ class Record:
 
     @property
     def seconds_per_epoch(self) -> float:
-        return self.ready["targets_per_epoch"] / self.rate if self.rates else float("nan")
+        return self.ready["targets_per_epoch"] / self.rate if self.rates else math.nan
 
     @property
     def last_epoch(self) -> int:
@@ -67,8 +67,7 @@ class Record:
 
     def seconds_to(self, ndcg: float) -> float | None:
         """Returns the seconds of training until validation NDCG@10 first reached a value."""
-        judged = (epoch for epoch in self.epochs if "validation" in epoch)
-        reached = (e["seconds"] for e in judged if e["validation"]["NDCG@10"] >= ndcg)
+        reached = (e["seconds"] for e in self.epochs if e["validation"]["NDCG@10"] >= ndcg)
         return next(reached, None)
 
 
@@ -96,10 +95,9 @@ class Limits:
 
 
 class Process:
-    """A worker: a process, or several that train one model together and take turns as one.
+    """A worker: one process for each set of environment variables, all training one model.
 
-    The first process's events are kept in the record, standard errors in the log. Each of
-    `variables` starts a process with these environment variables.
+    The first process's events are kept in the record, standard errors in the log.
     """
 
     def __init__(self, record: Record, python: str, log: Path, *variables: dict[str, str]):
@@ -149,8 +147,7 @@ class Process:
         """Keeps the first process's events up to one of that kind; a turn lasts as its slowest."""
         for process in self._processes:
             first = process is self._processes[0]
-            for line in process.stdout:
-                message = json.loads(line)
+            for message in map(json.loads, process.stdout):
                 event = message.pop("event")
                 if event == "turn" and not first:
                     turn = self.record.turns[-1]
@@ -190,9 +187,9 @@ def alternate(
                 if not record.failure:
                     rate = record.turns[-1]["targets"] / record.turns[-1]["seconds"]
                     text = f"{record.seconds:.0f} s, {rate:,.0f} targets/s"
-                    text += f", epoch {record.last_epoch}" if record.epochs else ""
-                    best = record.best and record.best["validation"]["NDCG@10"]
-                    text += f", best validation NDCG@10 {best:.4f}" if record.best else ""
+                    if best := record.best:
+                        ndcg = best["validation"]["NDCG@10"]
+                        text += f", epoch {record.last_epoch}, best validation NDCG@10 {ndcg:.4f}"
                     say(f"{record.name}: {text}")
                 if record.failure or limits.reached(record):
                     process.stop()
@@ -230,8 +227,8 @@ def compare(
 ) -> Outcome:
     """Trains each group in turns until `options.limits`, one group after the other.
 
-    `start` starts a worker that logs into a file; its default does so in its peer's environment.
-    `peaks` measures the machine's peak before each group and at the end.
+    `start` starts a worker that logs into a file, in its peer's environment by default. `peaks`
+    measures the machine's peak before each group and at the end.
     """
     outcome, pythons = Outcome(groups, {}, "", 0.0), {None: sys.executable}
     for name in {machine.environment_of(record.trainer) for record in outcome.records} - {None}:
@@ -263,19 +260,15 @@ def compare(
 
 def conclude(name: str, options: argparse.Namespace, outcome: Outcome, text: str) -> None:
     """Publishes the section, unless only a part was run; exits with 1 if a trainer failed."""
-    given = {"quick": False, "only": None, "json": None, **vars(options)}
-    if given["json"]:
-        everything = [*map(dataclasses.asdict, outcome.records), {"peaks": outcome.peaks}]
-        given["json"].write_text(json.dumps(everything, indent=1))
-    whole = not (given["quick"] or given["only"])
-    report.publish(name, text, options.output or (report.RESULTS if whole else None))
+    part = getattr(options, "quick", False) or getattr(options, "only", None)
+    report.publish(name, text, options.output or (None if part else report.RESULTS))
     if any(record.failure for record in outcome.records):
         sys.exit(1)
 
 
 def select(groups: dict[str, list[Record]], only: str | None) -> dict[str, list[Record]]:
     """Returns the records whose names begin with a part of `only`, commas between; all if None."""
-    parts = ("",) if only is None else tuple(part.strip() for part in only.split(","))
+    parts = tuple(part.strip() for part in (only or "").split(","))
     names = [record.name for group in groups.values() for record in group]
     for part in parts:
         if not any(name.startswith(part) for name in names):
@@ -285,10 +278,7 @@ def select(groups: dict[str, list[Record]], only: str | None) -> dict[str, list[
 
 
 class Command(argparse.ArgumentParser):
-    """The command line of `python -m benchmarks.NAME`.
-
-    `output` adds the file of the section, `data` the folder of the data.
-    """
+    """The command line of `python -m benchmarks.NAME`."""
 
     def __init__(self, name: str, description: str, output: bool = True, data: bool = False):
         super().__init__(prog=f"python -m benchmarks.{name}", description=description)
@@ -306,7 +296,6 @@ class Command(argparse.ArgumentParser):
         add("--turn", type=float, default=10, help="seconds of a turn (%(default)s)")
         add("--quick", action="store_true", help="a few seconds a trainer; writes nothing")
         add("--only", metavar="NAMES", help="beginnings of names, such as tfrecs; writes nothing")
-        add("--json", type=Path, help="file to write every turn and epoch to")
         self.set_defaults(output=None, quick_limits=quick)
         self.add_peers(environment)
 
@@ -315,25 +304,26 @@ class Command(argparse.ArgumentParser):
         add("--threads", type=int, default=2, help="processors of each trainer (%(default)s)")
         text = "the peers' virtual environment (in tfrecs's cache folder)"
         add("--peers-venv", type=Path, dest=f"{environment}_venv", metavar="FOLDER", help=text)
-        add("--peers-python", help="the Python to make environments with (found on the PATH)")
+        add("--peers-python", type=Path, help="the Python to make environments with")
 
-    def read(self, arguments: Sequence[str] | None, *told: str, always: Any = ()) -> Any:
-        """Parses the command line.
+    def read(self, arguments: Sequence[str] | None, *always: str) -> Any:
+        """Parses the command line; `command` of the result is what RESULTS.md names.
 
-        The result's `command` names the flags in `told` that are in `always` or not their defaults:
-        what is measured, without this machine's paths.
+        It has the flags in `always`, and those that are not defaults nor paths of this machine.
         """
         options = self.parse_args(arguments)
         words = [self.prog]
-        for name in told:
+        for name in (action.dest for action in self._actions if action.dest in options):
             value = getattr(options, name)
-            if value != self.get_default(name) or name in always:
+            changed = value != self.get_default(name) and not isinstance(value, Path)
+            if changed or name in always:
                 given = [] if value is True else value if isinstance(value, list) else [value]
                 given = [f"{each:g}" if isinstance(each, float) else str(each) for each in given]
                 words += [f"--{name}", *given]
-        options.command, given = " ".join(words), vars(options)
-        if "quick_limits" in given:
-            full = Limits(60 * options.minutes, options.turn, patience=given.get("patience", 3))
+        options.command = " ".join(words)
+        if hasattr(options, "quick_limits"):
+            patience = getattr(options, "patience", Limits.patience)
+            full = Limits(60 * options.minutes, options.turn, patience=patience)
             options.limits = options.quick_limits if options.quick else full
         return options
 
@@ -347,9 +337,9 @@ class Command(argparse.ArgumentParser):
     def folder(self, given: Path | None, *files: str) -> Path:
         """Returns the folder of the data; ends with an error if it or one of `files` is missing."""
         folder = given or os.environ.get("TFRECS_DATA")
-        missing = [name for name in files if folder is None or not Path(folder, name).exists()]
-        if folder is None or missing or not Path(folder).is_dir():
-            what = ", ".join(missing or ["the data"])
+        missing = [name for name in files or [""] if not folder or not Path(folder, name).exists()]
+        if missing:
+            what = ", ".join(filter(None, missing)) or "the data"
             self.error(f"{what} not found in {folder}: set TFRECS_DATA or give --data")
         return Path(folder)
 
@@ -357,17 +347,14 @@ class Command(argparse.ArgumentParser):
 def in_turns(runs: dict[str, Callable], times: int, once: Any = ()) -> dict[str, np.ndarray]:
     """Times runs in turns in this process, after a first turn that also compiles.
 
-    Those in `once` are too slow for more than one. Returns elapsed and processor seconds of each,
-    `[times, 2]`.
+    Runs in `once` have one turn. Returns elapsed and processor seconds of each run, `[times, 2]`.
     """
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in runs}
     for turn in range(times + 1):
-        for name, run in runs.items():
-            if name in once and turn != 1:
-                continue
-            start, worked = time.perf_counter(), time.process_time()
-            value = run()
-            took = (time.perf_counter() - start, time.process_time() - worked)
+        for name in (name for name in runs if turn == 1 or name not in once):
+            begun = np.array([time.perf_counter(), time.process_time()])
+            value = runs[name]()
+            took = np.array([time.perf_counter(), time.process_time()]) - begun
             if turn:
                 seconds[name].append(took)
             found = f", {value:.5f}" if isinstance(value, float) else ""
@@ -378,7 +365,7 @@ def in_turns(runs: dict[str, Callable], times: int, once: Any = ()) -> dict[str,
 def fit_best(
     model: Any, batches: Any, split: Any, epochs: int, patience: int | None, *callbacks: Any
 ) -> tuple[int, float]:
-    """Trains a model, leaves it the weights of its best epoch; returns that epoch, and seconds."""
+    """Trains a model to its best epoch on validation; returns that epoch, and seconds."""
     from tfrecs.training import BestWeights
 
     best, begun = BestWeights("val_NDCG@10", patience=patience), time.perf_counter()

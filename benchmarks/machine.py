@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -57,12 +57,12 @@ def matmul_rates(seconds: float = 1.0) -> dict[str, float]:
         left, right = tf.random.normal([rows, inner]), tf.random.normal([inner, columns])
         product = tf.function(tf.matmul, autograph=False)
         product(left, right)
-        best, tries, stop = float("inf"), 0, time.perf_counter() + seconds
-        while tries < 5 or time.perf_counter() < stop:
+        took, stop = [], time.perf_counter() + seconds
+        while len(took) < 5 or time.perf_counter() < stop:
             start = time.perf_counter()
             product(left, right)
-            best, tries = min(best, time.perf_counter() - start), tries + 1
-        rates[shape] = 2 * rows * inner * columns / best / 1e9
+            took.append(time.perf_counter() - start)
+        rates[shape] = 2 * rows * inner * columns / min(took) / 1e9
     return rates
 
 
@@ -72,22 +72,17 @@ class OtherLoad:
     def __init__(self) -> None:
         self._start = self._now()
 
-    def _now(self) -> tuple[float, float, float] | None:
-        try:
-            fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
-        except OSError:  # Not Linux.
-            return None
-        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
-        usage = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        own = sum(part.ru_utime + part.ru_stime for part in usage)
-        return sum(ticks) - ticks[3] - ticks[4], sum(ticks), own
+    def _now(self) -> tuple[float, float, float]:
+        stat = Path("/proc/stat")
+        if not stat.exists():  # Not Linux.
+            return math.nan, math.nan, math.nan
+        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in stat.read_text().split()[1:9]]
+        return sum(ticks) - ticks[3] - ticks[4], sum(ticks), sum(os.times()[:4])
 
     def share(self) -> float:
         """Returns the share so far, NaN if unknown; children count once they have ended."""
-        end = self._now()
-        if self._start is None or end is None:
-            return float("nan")
-        busy, total, own = (after - before for after, before in zip(end, self._start, strict=True))
+        ends = zip(self._now(), self._start, strict=True)
+        busy, total, own = (after - before for after, before in ends)
         return max(busy - own, 0) / total if total else 0.0
 
 
@@ -98,16 +93,12 @@ def environment_of(trainer: str) -> str | None:
 
 def variables_of(environment: str | None, threads: int) -> dict[str, str]:
     """Returns what a trainer's process gets: peers get as many threads, TensorFlow chooses."""
-    limit = str(threads)
-    variables = {
-        "peers": {"OMP_NUM_THREADS": limit, "MKL_NUM_THREADS": limit},
-        # implicit starts its own threads, which those of the linear algebra would slow down.
-        "factorization": {"OMP_NUM_THREADS": limit, "OPENBLAS_NUM_THREADS": "1"},
-        "serving": {"OMP_NUM_THREADS": limit},
-        # DeepCTR needs Keras 2, as TFRS does.
-        "deepctr": {"TF_USE_LEGACY_KERAS": "1"},
-    }
-    return CPU_ONLY | variables.get(environment or "", {})
+    if environment == "deepctr":  # DeepCTR needs Keras 2, as TFRS does.
+        return {**CPU_ONLY, "TF_USE_LEGACY_KERAS": "1"}
+    # implicit starts its own threads, which those of the linear algebra would slow down.
+    blas = {"OPENBLAS_NUM_THREADS": "1"} if environment == "factorization" else {}
+    limited = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    return CPU_ONLY | blas | (limited if environment else {})
 
 
 def requirements(environment: str) -> list[Path]:
@@ -135,19 +126,17 @@ def is_current(folder: Path, wanted: str) -> bool:
 
 def find_python() -> str:
     """Returns a Python that the peers have wheels for; raises a RuntimeError if there is none."""
-    if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
-        return sys.executable
-    for version in PYTHONS:
-        if found := shutil.which(f"python{version}"):
-            return found
-    needed = f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH"
-    raise RuntimeError(f"{needed}: install one, or name it with --peers-python.")
+    found = next(filter(None, (shutil.which(f"python{version}") for version in PYTHONS)), None)
+    if found is None:
+        needed = f"The peers need Python {' or '.join(PYTHONS)}, and none is on the PATH"
+        raise RuntimeError(f"{needed}: install one, or name it with --peers-python.")
+    return found
 
 
-def ensure(environment: str, folder: Path | None = None, python: str | None = None) -> str:
-    """Makes a peers' environment, or finds it complete, and returns its interpreter.
+def ensure(environment: str, folder: Path | None = None, python: Path | None = None) -> str:
+    """Returns the interpreter of a peers' environment, which `python` makes in `folder` if needed.
 
-    `folder` is made or brought up to date (in tfrecs's cache folder if None), by that Python.
+    The folder is in tfrecs's cache by default.
     """
     if folder is None:
         from tfrecs.data import cache_folder

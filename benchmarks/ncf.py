@@ -31,14 +31,14 @@ PUBLISHED = {
 }
 METRICS = ("HR@10", "NDCG@10")
 SIZES = (16, 32, 64, 96, 128, 192)
-# The curves of the figure: the recipe, and what makes the widths of its layers follow the size.
+# The curves of the figure: the recipe, and flags by which its layers follow the size.
 LINES: dict[str, tuple[str, list[str]]] = {
     "dot product (MF)": ("mf-ml-1m-ncf", []),
     "MLP": ("mlp-ml-1m-ncf", ["--model.hidden_units", "null"]),
 }
 # Metrics of runs by model and size of its vectors.
 Curves = Mapping[str, Mapping[int, Mapping[str, Any]]]
-# Of the run that goes on from the two: SGD, as in the paper, as there are no moments to go on from.
+# Of the pretrained model, which continues with SGD as in the paper.
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 1024, 0.5
 
 
@@ -46,7 +46,7 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     """Trains NeuMF on from two finished runs, unless that is done, and returns its metrics."""
     path = folder / "metrics.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text())
     split = gmf.load_split()
     keras.utils.set_random_seed(seed)
     parts = [run.load_model() for run in (gmf, mlp)]
@@ -58,17 +58,14 @@ def pretrained(gmf: Run, mlp: Run, seed: int, folder: Path) -> dict[str, Any]:
     steps = EPOCHS * -(-pairs.num_targets // BATCH_SIZE)
     rate = keras.optimizers.schedules.PolynomialDecay(LEARNING_RATE, steps, 0.0)
     model.compile(tfrecs.optimizers.SGD(rate))
-    batches = pairs.batch(BATCH_SIZE, seed=seed)
-    epoch, seconds = fit_best(model, batches, split, EPOCHS, None)
-    reports = {p: evaluate(model, getattr(split, p), (10, 20)) for p in ("validation", "test")}
+    _, seconds = fit_best(model, pairs.batch(BATCH_SIZE, seed=seed), split, EPOCHS, None)
     metrics = {
         "epochs": EPOCHS,
-        "best_epoch": epoch,
         "train_seconds": sum(run.metrics["train_seconds"] for run in (gmf, mlp)) + seconds,
-        **{part: report.metrics for part, report in reports.items()},
+        "test": evaluate(model, split.test, (10, 20)).metrics,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(metrics), encoding="utf-8")
+    path.write_text(json.dumps(metrics))
     return metrics
 
 
@@ -94,10 +91,7 @@ def section(
 
 
 def curve(label: str, sizes: Sequence[int], seed: int, folder: Path) -> dict[int, dict[str, Any]]:
-    """Trains a model of `LINES` once for each size of its vectors; returns the metrics by size.
-
-    Its own size is a run of the table.
-    """
+    """Trains a model of `LINES` for each size of its vectors; the recipe's size is in the table."""
     name, more = LINES[label]
     own = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
     found = {}
@@ -152,7 +146,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--sizes", type=int, nargs="+", default=SIZES, help="of the figure (%(default)s)")
     add("--runs", type=Path, default=Path("runs/recipes"), help="where runs are kept (%(default)s)")
     options = parser.parse_args(arguments)
-    # It goes on from the other two.
     if {"GMF", "MLP"} & {*options.once} and PRETRAINED not in options.once:
         parser.error(f"--once: {PRETRAINED} needs GMF and MLP of every seed")
     if options.plot:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -40,24 +41,21 @@ def sets_loop(users: np.ndarray, k: int, known: dict[int, set[int]], num_items: 
 def calls(
     negatives: Negatives, users: np.ndarray, items: np.ndarray, num_items: int, rows: int, jit: bool
 ) -> Callable[[], object]:
-    """Returns what draws for all users in batches of `rows`."""
+    """Returns a function that draws for all users in batches of `rows`."""
 
     @tf.function(jit_compile=jit)
     def draw(positives: tf.Tensor, user_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         sample = negatives(positives, num_items, user_ids=user_ids)
         return sample.ids, sample.log_probability
 
-    batches = [
-        (tf.constant(items[i : i + rows]), tf.constant(users[i : i + rows]))
-        for i in range(0, len(users), rows)
-    ]
+    batches = [*tf.data.Dataset.from_tensor_slices((items, users)).batch(rows)]
     return lambda: [draw(*batch) for batch in batches][-1][0].numpy()
 
 
 def main() -> None:
     parser = Command("negatives", __doc__, data=True)
     parser.add_argument("--times", type=int, default=5, help="timed runs of each (%(default)s)")
-    options = parser.read(None, "times")
+    options = parser.read(None)
     split = tfrecs.data.leave_last_out(tfrecs.data.read(parser.folder(options.data, _FILE) / _FILE))
     train, n = split.train, split.train.num_items
     known = KnownItems.from_split(split)
@@ -69,16 +67,17 @@ def main() -> None:
     for k, rows in ((10, 10_000), (1000, 1000)):
         place = order[: _TOTAL // k]
         users, items = pairs.user_id[place], pairs.item_id[place]
-        common = {"shared": False, "seed": 1}
-        samplers: dict[str, Negatives] = {
-            "`Uniform`, nothing left out": Uniform(k, **common),
-            "`Uniform(known=...)`": Uniform(k, **common, known=known),
-            "`Popularity`, nothing left out": Popularity.from_split(split, k, **common),
-            "`Popularity(known=...)`": Popularity.from_split(split, k, **common, known=known),
+        uniform = partial(Uniform, k, shared=False, seed=1)
+        popularity = partial(Popularity.from_split, split, k, shared=False, seed=1)
+        samplers = {
+            "`Uniform`, nothing left out": uniform(),
+            "`Uniform(known=...)`": uniform(known=known),
+            "`Popularity`, nothing left out": popularity(),
+            "`Popularity(known=...)`": popularity(known=known),
         }
         runs: dict[str, Callable[[], object]] = {
-            SETS: lambda u=users, k=k: sets_loop(u, k, sets, n),
-            LOOP: lambda u=users, k=k: loop(u, k, arrays, n),
+            SETS: partial(sets_loop, users, k, sets, n),
+            LOOP: partial(loop, users, k, arrays, n),
         }
         for name, sampler in samplers.items():
             runs[name] = calls(sampler, users, items, n, rows, False)
@@ -88,17 +87,15 @@ def main() -> None:
         lines = []
         for name, turns in times.items():
             plain = name.replace("(known=...)`", "`, nothing left out")
-            lines.append(
-                {
-                    "1,000,000 negatives": name,
-                    "median, ms": f"{1000 * statistics.median(turns[:, 0]):.1f}",
-                    "least, ms": f"{1000 * least[name]:.1f}",
-                    "numpy's time": f"{least[LOOP] / least[name]:.1f} x",
-                    "of nothing left out": (
-                        f"{least[name] / least[plain]:.2f} x" if plain != name else ""
-                    ),
-                }
-            )
+            share = f"{least[name] / least[plain]:.2f} x" if plain != name else ""
+            line = {
+                "1,000,000 negatives": name,
+                "median, ms": f"{1000 * statistics.median(turns[:, 0]):.1f}",
+                "least, ms": f"{1000 * least[name]:.1f}",
+                "numpy's time": f"{least[LOOP] / least[name]:.1f} x",
+                "of nothing left out": share,
+            }
+            lines.append(line)
         tables.append(table(lines))
     given = {"command": options.command, "items": n, "known": known.num_known}
     text = fill("negatives", **given, times=options.times, few=tables[0], many=tables[1])

@@ -4,6 +4,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,35 +34,25 @@ FIRST = f"uniform, {K} each"
 
 def kinds(split: Split, seed: int) -> dict[str, Any]:
     """Returns a sampler of each kind; None where the loss is over all items."""
-    users, items = len(split.users), len(split.items)
-
-    def known() -> KnownItems:
-        return KnownItems.from_split(split)
-
-    def uniform(k: int = K, **more: Any) -> Uniform:
-        return Uniform(k, False, seed, **more)
-
+    known, frequency = KnownItems.from_split(split), ItemFrequency.from_split(split)
+    given = {"seed": seed, "known": known}
+    popularity = partial(Popularity.from_split, split, K, shared=False, seed=seed)
+    mined = negatives.Mined(K, len(split.users), len(split.items), num_easy=4, **given)
+    genres = negatives.SameValue.from_split(split, K // 2, "genres", seed=seed)
+    half_batch = [InBatch(8 * K, frequency, seed), Uniform(8 * K, True, seed + 1)]
+    hardest = negatives.Hardest(K, Uniform(4 * K, False, **given), num_easy=4)
+    same_genres = negatives.Mixed([genres, Uniform(K // 2, False, seed)])
     return {
-        FIRST: uniform(),
-        "the same, known items left out": uniform(known=known()),
+        FIRST: Uniform(K, False, seed),
+        "the same, known items left out": Uniform(K, False, **given),
         f"uniform, {16 * K} shared": Uniform(16 * K, True, seed),
-        f"popularity^0.75, {K} each": Popularity.from_split(split, K, shared=False, seed=seed),
-        f"popularity, {K} each": Popularity.from_split(
-            split, K, alpha=1.0, smoothing=1.0, shared=False, seed=seed
-        ),
-        f"of the batch, {16 * K} shared": InBatch(16 * K, ItemFrequency.from_split(split), seed),
-        f"mixed: {8 * K} of the batch, {8 * K} uniform": negatives.Mixed(
-            [InBatch(8 * K, ItemFrequency.from_split(split), seed), Uniform(8 * K, True, seed + 1)]
-        ),
-        f"hardest {K - 4} of {4 * K}, 4 easy": negatives.Hardest(
-            K, uniform(4 * K, known=known()), num_easy=4
-        ),
-        f"mined: {K - 4} of the model's best 100, 4 easy": negatives.Mined(
-            K, users, items, num_easy=4, seed=seed, known=known()
-        ),
-        f"same genres, {K // 2}, and {K // 2} uniform": negatives.Mixed(
-            [negatives.SameValue.from_split(split, K // 2, "genres", seed=seed), uniform(K // 2)]
-        ),
+        f"popularity^0.75, {K} each": popularity(),
+        f"popularity, {K} each": popularity(alpha=1.0, smoothing=1.0),
+        f"of the batch, {16 * K} shared": InBatch(16 * K, frequency, seed),
+        f"mixed: {8 * K} of the batch, {8 * K} uniform": negatives.Mixed(half_batch),
+        f"hardest {K - 4} of {4 * K}, 4 easy": hardest,
+        f"mined: {K - 4} of the model's best 100, 4 easy": mined,
+        f"same genres, {K // 2}, and {K // 2} uniform": same_genres,
         "all items, no sampling": None,
     }
 
@@ -75,42 +66,33 @@ def trained(
     loss = losses.FullSoftmax() if sampler is None else losses.SampledSoftmax(negatives=sampler)
     model = MODELS[name](split, loss, seed)
     model.compile(tfrecs.optimizers.Adam(LEARNING_RATES[name]))
-    clock = _Clock()
-    mining = (
-        [negatives.HardNegativeMining(sampler, split.train)]
-        if isinstance(sampler, negatives.Mined)
-        else []
-    )
+    # Mining, which follows the clock, counts as part of an epoch, and validation does not.
+    callbacks: list[Any] = [clock := _Clock()]
+    if isinstance(sampler, negatives.Mined):
+        callbacks.append(negatives.HardNegativeMining(sampler, split.train))
     batches = model.examples(split.train).batch(BATCH_SIZES[name], seed=seed)
-    given = (split, options.epochs, options.patience, clock, *mining)
-    epoch, _ = fit_best(model, batches, *given)
+    epoch, _ = fit_best(model, batches, split, options.epochs, options.patience, *callbacks)
     report = tfrecs.evaluate(model, split.test, ks=(10,), baselines=False)
     # The first epoch compiles.
     return report, statistics.median(clock.seconds[1:] or clock.seconds), epoch
 
 
 class _Clock(keras.callbacks.Callback):
-    """Seconds of each epoch's steps, and of what callbacks after this one do at its beginning."""
+    """Keeps the seconds from each epoch's beginning to its last step."""
 
     _supports_tf_logs = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
+    seconds: list[float]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.seconds = [*getattr(self, "seconds", []), 0.0]
         self._begun = time.perf_counter()
-        self._last = self._begun
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._last = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds.append(self._last - self._begun)
+        self.seconds[-1] = time.perf_counter() - self._begun
 
 
 def row(kind: str, runs: list[tuple], first: list[tuple]) -> dict[str, str]:
-    """Returns a row of a model's table: means of the seeds, and the difference to `first`."""
+    """Returns a row of means over seeds and of the difference to `first`."""
     reports, seconds, epochs = zip(*runs, strict=True)
     low, mean, high = difference(reports, [report for report, _, _ in first])
     change = "" if kind == FIRST else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
@@ -140,31 +122,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
     add("--epochs", type=int, default=40, help="most epochs (%(default)s)")
     add("--patience", type=int, default=6, help="epochs without a better one (%(default)s)")
-    add("--only", help="the beginning of one kind's name; writes nothing")
-    told = ("data", "seeds", "epochs", "patience")
-    options = parser.read(arguments, *told, always=told)
+    options = parser.read(arguments, "data", "seeds", "epochs", "patience")
     split = leave_last_out(tfrecs.data.load(options.data))
     tables = {}
     for name in MODELS:
         found: dict[str, list[tuple[Report, float, int]]] = {}
         for seed in options.seeds:
             for kind, sampler in kinds(split, seed).items():
-                if options.only and not kind.startswith(options.only):
-                    continue
-                run = trained(name, split, sampler, seed, options)
-                found.setdefault(kind, []).append(run)
-                print(
-                    f"{name}, {kind}, seed {seed}: NDCG@10 {run[0].metrics['NDCG@10']:.4f}, "
-                    f"{run[1]:.2f} s an epoch, best {run[2]}",
-                    flush=True,
-                )
-        if not options.only:
-            rows = [row(kind, runs, found[FIRST]) for kind, runs in found.items()]
-            tables[name] = table(rows)
-    if not options.only:
-        given = {"rates": LEARNING_RATES, "batches": BATCH_SIZES, **tables}
-        text = fill("negatives-effect", command=options.command, **given)
-        publish("negatives-effect", text, options.output)
+                report, seconds, epoch = trained(name, split, sampler, seed, options)
+                found.setdefault(kind, []).append((report, seconds, epoch))
+                quality = f"NDCG@10 {report.metrics['NDCG@10']:.4f}"
+                speed = f"{seconds:.2f} s an epoch, best {epoch}"
+                print(f"{name}, {kind}, seed {seed}: {quality}, {speed}", flush=True)
+        tables[name] = table([row(kind, runs, found[FIRST]) for kind, runs in found.items()])
+    given = {"rates": LEARNING_RATES, "batches": BATCH_SIZES, **tables}
+    text = fill("negatives-effect", command=options.command, **given)
+    publish("negatives-effect", text, options.output)
 
 
 if __name__ == "__main__":

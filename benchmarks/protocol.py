@@ -21,7 +21,7 @@ class Split:
     Item ids are `1..num_items`, in the order of the raw ids.
     """
 
-    items: np.ndarray  # The raw id of item `i + 1` at place `i`, over the whole log.
+    items: np.ndarray  # The raw id of item `i + 1` at place `i`.
     train: list[np.ndarray]  # One row a user, in time order.
     validation: np.ndarray  # One target a user; its history is the row.
     test: np.ndarray  # One target a user; its history is the row and the validation target.
@@ -43,18 +43,15 @@ def read(path: str | Path) -> Split:
 
 
 def read_rows(path: str | Path) -> list[np.ndarray]:
-    """Reads a log in time order, gzipped or not: raw item ids of each user, in order of first line.
+    """Reads raw item ids of each user in time order; lines are `user item` or `user item item ..`.
 
-    Its lines are `user item item ...`, or `user item` if every line has two fields.
+    The file may be gzipped. Users are in the order of their first line.
     """
     unzip = gzip.open if str(path).endswith(".gz") else open
-    with unzip(path, "rt", encoding="utf-8") as lines:
-        fields = [line.split() for line in lines if line.strip()]
-    if any(len(row) != 2 for row in fields):
-        return [np.array(row[1:], np.int64) for row in fields]
     rows: dict[str, list[str]] = {}
-    for user, item in fields:
-        rows.setdefault(user, []).append(item)
+    with unzip(path, "rt", encoding="utf-8") as lines:
+        for user, *items in filter(None, map(str.split, lines)):
+            rows.setdefault(user, []).extend(items)
     return [np.array(row, np.int64) for row in rows.values()]
 
 
@@ -73,9 +70,7 @@ def padded(histories: Histories, length: int, padding: int = 0) -> np.ndarray:
     """Returns histories as int64 `[rows, length]`, padded left, their most recent items kept."""
     table = np.full((len(histories), length), padding, np.int64)
     for row, history in zip(table, histories, strict=True):
-        kept = history[-length:]
-        if len(kept):
-            row[-len(kept) :] = kept
+        row[max(length - len(history), 0) :] = history[-length:]
     return table
 
 
@@ -84,13 +79,8 @@ def ranks(
 ) -> np.ndarray:
     """Ranks each user's target, from 1, among all items that the user has not seen.
 
-    Args:
-        states: `[users, dim]`.
-        vectors: `[num_items, dim]`, row `i` for item `i + 1`. A row of NaN is an item that
-            the trainer cannot score: it comes last.
-        seen: Item ids that are no candidates, a row a user; a target always is one.
-        targets: One item id a user. A tie counts against it.
-        batch_size: Users scored at a time.
+    A tie counts against the target, which is a candidate even if seen. Row `i` of `vectors` is of
+    item `i + 1`; a row of NaN is an item that the trainer cannot score, and comes last.
     """
     if not np.isfinite(states).all():
         raise ValueError("a state vector is not finite: the training diverged")

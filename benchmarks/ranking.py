@@ -28,7 +28,7 @@ TUTORIAL, DEEPCTR = "benchmarks.peers.tfrs:train", "benchmarks.peers.deepctr:tra
 RECBOLE = "benchmarks.peers.recbole:train_dcn"
 IDS = {"1m": 1_000_000, "10m": 10_000_000}
 QUICK_IDS = {"1m": 10_000, "10m": 100_000}
-QUICK_ROWS = 2**15
+ROWS, QUICK_ROWS = 2**18, 2**15
 # What must be reached: useful FLOP/s over the peak; samples/s over the tutorial, by group, and over
 # RecBole and DeepCTR.
 UTILISATION, OVER_TUTORIAL, PEERS = 0.65, {"1m": 1.3, "10m": 2.5}, 2.0
@@ -45,7 +45,7 @@ NUMBER_NAMES = tuple(f"I{place + 1}" for place in range(13))
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
     ids: int  # Sum of the vocabularies' sizes.
-    rows: int = 2**18
+    rows: int = ROWS
     optimizer: str = "LazyAdam"  # Of tfrecs.
     numbers: int = len(NUMBER_NAMES)  # How many numeric columns RecBole gets.
     parquet: bool = False  # Whether rows are read from a Parquet file, not from memory.
@@ -67,7 +67,7 @@ class Settings(WorkerSettings):
         return {name: values[order] for name, values in self.table().items()}
 
     def fit(self, worker: Worker, packages: Sequence[str], model: Any, batches: Any) -> None:
-        """Trains by Keras's loop; numbers enter as one each."""
+        """Trains by Keras's loop; every number is one column."""
         targets = self.epoch_steps * self.batch_size
         width = self.dim * len(CATEGORY_NAMES) + len(NUMBER_NAMES)
         worker.ready(packages, targets, width=width)
@@ -84,18 +84,16 @@ def vocabulary_sizes(total: int) -> np.ndarray:
 
 
 def make_table(rows: int, total: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Makes rows whose vocabularies' sizes sum to `total`; returns their columns by name.
+    """Returns columns of random rows by name; the vocabularies' sizes sum to `total`.
 
-    Categories are int32 ids from 1 by Zipf's law with exponent 1. Numbers are float32, standard
-    normal, as after a logarithm and standardisation. About a quarter of the labels are 1: their
-    log-odds are a sum of an effect of each category, which follows from its id, of the numbers, and
-    of a product of two categories' effects. The effects are the same for any seed.
+    Categories are int32 ids from 1 by Zipf's law, numbers are standard normal. About a quarter of
+    the labels are 1. Their log-odds sum the numbers, an effect of each category, and the product
+    of two such effects. Effects do not depend on the seed.
     """
     rng = np.random.default_rng(seed)
     sizes = vocabulary_sizes(total)
     # The inverse of the distribution function log(1 + id) / log(1 + size).
-    uniform = rng.random((rows, len(sizes)))
-    ids = np.floor(np.exp(uniform * np.log1p(sizes))).astype(np.int32)
+    ids = np.exp(rng.random((rows, len(sizes))) * np.log1p(sizes)).astype(np.int32)
     ids = np.minimum(ids, sizes.astype(np.int32))
     numbers = rng.standard_normal((rows, len(NUMBER_NAMES)), np.float32)
     rules = np.random.default_rng(2014)
@@ -111,11 +109,11 @@ def make_table(rows: int, total: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def raw_ids(ids: np.ndarray, strings: bool) -> np.ndarray:
-    """Returns categories as a log has them: numbers, or, as Criteo, eight hexadecimal digits."""
+    """Returns categories as a log has them: numbers, or Criteo's eight hexadecimal digits."""
     if not strings:
         return ids.astype(np.int64)
     # An odd multiplier modulo 2^32 renumbers one to one.
-    hashes = ids.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32)
+    hashes = ids.astype(np.uint32) * np.uint32(2654435761)
     return np.array([f"{value:08x}" for value in hashes.tolist()], object)
 
 
@@ -131,10 +129,7 @@ def write_parquet(path: str, table: dict, strings: bool, group: int = 2**16) -> 
 def plan(
     totals: dict[str, int], threads: int, only: str | None = None, **common: Any
 ) -> dict[str, list[Record]]:
-    """Returns the records to fill: a group for each total, and "input" on the first of them.
-
-    The total is the sum of the vocabularies' sizes.
-    """
+    """Returns the records to fill: a group for each total of ids, and "input" on the first."""
 
     def one(name: str, label: str, trainer: str, **more: Any) -> Record:
         return Record(name, label, trainer, Settings(threads=threads, **common, **more))
@@ -152,18 +147,17 @@ def plan(
         for group, ids in totals.items()
     }
     first = {"ids": next(iter(totals.values()))}
-    integers, strings = {**first, "parquet": True}, {**first, "parquet": True, "strings": True}
+    file, strings = {**first, "parquet": True}, "Parquet, strings, input alone"
     groups["input"] = [
         one("input-memory", "rows in memory, input alone", INPUT, **first),
-        one("input-parquet", "Parquet, integers, input alone", INPUT, **integers),
-        one("input-parquet-strings", "Parquet, strings, input alone", INPUT, **strings),
-        one("tfrecs-parquet", f"{lazy}, trained from Parquet, integers", TRAIN, **integers),
+        one("input-parquet", "Parquet, integers, input alone", INPUT, **file),
+        one("input-parquet-strings", strings, INPUT, **file, strings=True),
+        one("tfrecs-parquet", f"{lazy}, trained from Parquet, integers", TRAIN, **file),
     ]
     return select(groups, only)
 
 
 def make_schema(ids: int, strings: bool = False) -> Any:
-    """Returns the columns as tfrecs knows them: numbers enter as one each, squashed."""
     from tfrecs.data import Categorical, Label, Numeric, Schema, Vocabulary
 
     columns = {
@@ -175,7 +169,7 @@ def make_schema(ids: int, strings: bool = False) -> Any:
 
 
 def read_rows(settings: Settings, schema: Any) -> Any:
-    """Returns rows from a Parquet file, which it writes first, or in memory."""
+    """Returns rows in memory, or from a Parquet file that it writes first."""
     from tfrecs.data import ParquetRows, Rows
 
     if not settings.parquet:
@@ -205,7 +199,6 @@ def train(settings: Settings, worker: Worker) -> None:
 
 
 def read(settings: Settings, worker: Worker) -> None:
-    """Reads batches and does nothing with them."""
     rows = read_rows(settings, make_schema(settings.ids, settings.strings))
     batches = rows.batch(settings.batch_size, seed=settings.seed)
     metered = MeteredBatches(batches, worker, lambda batch: len(batch["label"]))
@@ -214,12 +207,9 @@ def read(settings: Settings, worker: Worker) -> None:
 
 
 def flops_per_row(width: int, cross_layers: int, deep_units: Sequence[int]) -> int:
-    """Returns the useful floating point operations of a training step of DCN-V2, parallel, per row.
+    """Returns the useful operations of a training step of DCN-V2 per row of width w.
 
-        6 (L w^2 + w h_1 + h_1 h_2 + .. + w + h_last)
-
-    Counted are the products of the L full-rank crosses of a row of width w, of the deep layers of
-    h_1, h_2, .. units, and the output.
+    6 (L w^2 + w h_1 + h_1 h_2 + .. + w + h_last)    L crosses; deep layers of h_1, h_2, .. units
     """
     widths = [width, *deep_units]
     deep = sum(before * after for before, after in itertools.pairwise(widths))
@@ -233,7 +223,6 @@ def speed(record: Record) -> float:
 
 
 def training(record: Record, peak: float) -> dict[str, Any]:
-    """Returns speed, work and memory of a trainer: a row of the table of the same data."""
     work = 1e3 * speed(record) / record.rate
     return {
         "trainer": record.label,
@@ -248,25 +237,24 @@ def training(record: Record, peak: float) -> dict[str, Any]:
 
 
 def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float, float]]:
-    """Returns what is measured, what it is, and what it must be; only what has run."""
+    """Returns what is measured, its value, and its aim, of trainers that have run."""
     result = []
     ran = {r.name: r for group in groups.values() for r in group if r.rates}
     for group, over_tutorial in OVER_TUTORIAL.items():
         if (ours := ran.get(f"tfrecs-lazy-{group}")) is None:
             continue
-        ids = f"{ours.settings.ids:,} ids"
+        ids, label = f"{ours.settings.ids:,} ids", ours.label
         if group == "1m":
-            text = f"{ids}: useful FLOP/s of {ours.label}, over the peak"
+            text = f"{ids}: useful FLOP/s of {label}, over the peak"
             result.append((text, speed(ours) / peak, UTILISATION))
         recbole = fastest([r for name, r in ran.items() if re.match(f"recbole.*-{group}$", name)])
         tutorial, deepctr = ran.get(f"tutorial-{group}"), ran.get(f"deepctr-{group}")
         for theirs, aim in ((tutorial, over_tutorial), (recbole, PEERS), (deepctr, PEERS)):
             if theirs is not None:
-                text = f"{ids}: samples/s of {ours.label}, over {theirs.label}"
+                text = f"{ids}: samples/s of {label}, over {theirs.label}"
                 result.append((text, ours.rate / theirs.rate, aim))
-    trained = ran.get("tfrecs-lazy-1m")
     for name in ("input-parquet", "input-parquet-strings"):
-        if name in ran and trained is not None:
+        if name in ran and (trained := ran.get("tfrecs-lazy-1m")):
             text = f"rows/s of {ran[name].label}, over samples/s of {trained.label}"
             result.append((text, ran[name].rate / trained.rate, 1.0))
     return result
@@ -275,21 +263,18 @@ def aims(groups: dict[str, list[Record]], peak: float) -> list[tuple[str, float,
 def section(options: argparse.Namespace, outcome: Outcome) -> str:
     groups, peak = outcome.groups, max(outcome.peaks.values())
     parts = []
-    for group in OVER_TUTORIAL:
-        if records := groups.get(group):
-            parts.append(f"### Vocabularies of {records[0].settings.ids:,} ids together")
-            parts.append(table([training(record, peak) for record in records], right=True))
-    tables = {
-        "input": [
-            {"what": record.label, "rows/s (slowest–fastest turn)": rate(record)}
-            for record in groups["input"]
-        ],
-        "aims": [
-            {"what": text, "is": f"{value:.2f}", "at least": f"{aim:g}"}
-            for text, value, aim in aims(groups, peak)
-        ],
-    }
-    given = {name: table(rows, right=True) for name, rows in tables.items()}
+    for records in filter(None, map(groups.get, OVER_TUTORIAL)):
+        parts.append(f"### Vocabularies of {records[0].settings.ids:,} ids together")
+        parts.append(table([training(record, peak) for record in records], right=True))
+    read_rates = [
+        {"what": record.label, "rows/s (slowest–fastest turn)": rate(record)}
+        for record in groups["input"]
+    ]
+    aimed = [
+        {"what": text, "is": f"{value:.2f}", "at least": f"{aim:g}"}
+        for text, value, aim in aims(groups, peak)
+    ]
+    given = {"input": table(read_rates, right=True), "aims": table(aimed, right=True)}
     ids = groups["input"][0].settings.ids if groups["input"] else 0
     given |= {"training": "\n\n".join(parts), "ids": ids, "peaks": peak_words(outcome.peaks)}
     settings = outcome.records[0].settings
@@ -300,9 +285,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = Command("ranking", __doc__)
     parser.add_turns(minutes=2, quick=Limits(seconds=10, turn=2, timed_turns=2))
     parser.add_argument("--deepctr-venv", type=Path, help="DeepCTR's, as --peers-venv")
-    options = parser.read(arguments, "minutes", "turn", "quick", "only", "threads")
-    ids, less = (QUICK_IDS, {"rows": QUICK_ROWS}) if options.quick else (IDS, {})
-    make = functools.partial(plan, **less)
+    options = parser.read(arguments)
+    ids, rows = (QUICK_IDS, QUICK_ROWS) if options.quick else (IDS, ROWS)
+    make = functools.partial(plan, rows=rows)
     options.groups = parser.checked(make, ids, options.threads, options.only)
     return options
 

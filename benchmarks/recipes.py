@@ -56,10 +56,10 @@ def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[
 def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> str:
     what = " ".join(["tfrecs train", *JOBS.get(name, ["--recipe", name])])
     first = runs[0]
-    lists = LISTS[0] in first["test"]
-    metrics = LISTS if lists else ROWS
-    ranked = ", ties against the target" if lists else ""
-    if lists and "candidates" not in first["protocol"]:
+    metrics, ranked = (
+        (LISTS, ", ties against the target") if "HR@10" in first["test"] else (ROWS, "")
+    )
+    if ranked and "candidates" not in first["protocol"]:
         ranked = f", full ranking, seen items masked{ranked}"
 
     def values(found: dict[str, float]) -> dict[str, str]:
@@ -83,10 +83,8 @@ def section(name: str, seeds: Sequence[int], runs: Sequence[dict[str, Any]]) -> 
     rows += [{"seed": baseline, **values(found)} for baseline, found in first["baselines"].items()]
     given = {"name": "the main job" if name == "ml-100k" else name, "ranked": ranked}
     given |= {"job": what, "first": first, "aim": AIMS[name], "table": table(rows)}
-    seeds_given = " ".join(map(str, seeds))
-    return fill(
-        "recipe", command=f"python -m benchmarks.recipes {name} --seeds {seeds_given}", **given
-    )
+    command = f"python -m benchmarks.recipes {name} --seeds {' '.join(map(str, seeds))}"
+    return fill("recipe", command=command, **given)
 
 
 def main() -> None:

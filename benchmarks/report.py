@@ -38,14 +38,11 @@ def publish(name: str, text: str, path: Path | None = RESULTS) -> None:
     if path is None:
         return
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    section = f"{begin}\n{text}\n{end}\n"
     old = path.read_text(encoding="utf-8") if path.exists() else f"# Results\n\n{_WHO}\n"
-    if begin in old and end in old:
-        before, rest = old.split(begin, 1)
-        new = before + section + rest.split(end, 1)[1].removeprefix("\n")
-    else:
-        new = f"{old.rstrip()}\n\n{section}"
-    path.write_text(new, encoding="utf-8")
+    if begin not in old:
+        old = f"{old.rstrip()}\n\n{begin}\n{end}\n"
+    before, after = old.split(begin)[0], old.split(end)[1]
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def environment() -> str:
@@ -69,10 +66,8 @@ def environment() -> str:
 def ending(records: Sequence[Any], machine: str, others: float) -> str:
     """Returns a section's last paragraphs: what failed, machine and versions, the others' load."""
     failures = [f"{record.name} failed: {record.failure}." for record in records if record.failure]
-    versions: dict[str, str] = {}
-    for record in records:
-        versions |= record.ready.get("versions", {})
-    known = [f"{package} {version}" for package, version in versions.items()]
+    used = [item for record in records for item in record.ready.get("versions", {}).items()]
+    known = [f"{package} {version}" for package, version in dict(used).items()]
     last = f"{machine} Trainers: {', '.join(name for name in known if name not in machine)}."
     if not math.isnan(others):
         last += f" Other processes took {100 * others:.0f}% of the processors' time meanwhile"
@@ -99,9 +94,9 @@ def count(value: float) -> str:
 
 def short(value: float) -> str:
     """Returns about three digits, or a dash."""
-    if math.isnan(value):
-        return NONE
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    if value < 100:
+        return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return count(value)
 
 
 def share(value: float) -> str:
@@ -110,7 +105,6 @@ def share(value: float) -> str:
 
 
 def pair(metrics: Mapping[str, float], names: Iterable[str] = ("HR@10", "NDCG@10")) -> str:
-    """Returns metrics with a slash between."""
     return " / ".join(f"{metrics[name]:.4f}" for name in names)
 
 
@@ -135,7 +129,6 @@ def rate(record: Any) -> str:
 
 
 def epochs(record: Any, none: str = NONE) -> str:
-    """Returns which epoch was the best of how many."""
     return f"{record.best['epoch']} of {record.last_epoch}" if record.best else none
 
 
@@ -148,7 +141,6 @@ def time_to(record: Any, ndcg: float) -> str:
 
 
 def peak_words(peaks: Mapping[str, float]) -> str:
-    """Returns the peak and the rate of every shape."""
     shapes = ", ".join(f"{shape} {speed:.0f}" for shape, speed in peaks.items())
     words = f"Peak: the best float32 matrix product of this run, {max(peaks.values()):.0f} GFLOP/s"
     return f"{words}; by shape: {shapes}."

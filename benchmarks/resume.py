@@ -67,8 +67,7 @@ def main() -> None:
     add("--epochs", type=int, default=12, help="(%(default)s)")
     add("--seed", type=int, default=0, help="of the moments of the kills (%(default)s)")
     add("--output", type=Path, default=Path("runs/resume"), help="where runs are kept")
-    told = ("kills", "epochs", "seed")
-    options = parser.read(None, *told, always=told)
+    options = parser.read(None, "kills", "epochs", "seed")
     whole, killed = options.output / "whole", options.output / "killed"
     for folder in (whole, killed):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,21 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import protocol
+from benchmarks import protocol, report
 from benchmarks.harness import Command, Limits, Outcome, Record, compare, conclude, select
-from benchmarks.report import (
-    NONE,
-    count,
-    epochs,
-    fill,
-    peak_words,
-    quality,
-    rate,
-    share,
-    short,
-    table,
-    time_to,
-)
+from benchmarks.report import NONE, count, fill, peak_words, quality, rate, share, short, table
 from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 
 TFRECS, KERAS = "benchmarks.sequential:train", "benchmarks.peers.plain_keras:train"
@@ -58,18 +46,18 @@ def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[
     ml_1m = {"data": str((folder / "ml-1m-sequences.txt.gz").resolve())}
     one, long = partial(record, beauty), {**ml_1m, "max_length": 200, "evaluate": False}
     wide = partial(record, {**beauty, "dim": 256, "batch_size": 256, "evaluate": False})
+    few = partial(one, loss="sampled")
     full, negatives = "tfrecs, full softmax", "tfrecs, 256 shared negatives"
-    few, lazy = {"loss": "sampled"}, {"loss": "sampled", "optimizer": "LazyAdam"}
-    replay, bucketed = "RePlay, CESampled, 256 shared", {"bucketed": True}
+    replay, lazy = "RePlay, CESampled, 256 shared", f"{negatives}, LazyAdam"
     groups = {
         "beauty": [
             one("tfrecs-full", full, TFRECS),
-            one("tfrecs-sampled", negatives, TFRECS, **few),
-            one("tfrecs-sampled-lazy", f"{negatives}, LazyAdam", TFRECS, **lazy),
-            one("replay-sampled", replay, REPLAY, **few),
-            one("replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, **few, **bucketed),
+            few("tfrecs-sampled", negatives, TFRECS),
+            few("tfrecs-sampled-lazy", lazy, TFRECS, optimizer="LazyAdam"),
+            few("replay-sampled", replay, REPLAY),
+            few("replay-sampled-bucketed", f"{replay}, length buckets", REPLAY, bucketed=True),
             one("replay-full", "RePlay, CE", REPLAY),
-            one("rectools-sampled", "RecTools, sampled_softmax, 256 a position", RECTOOLS, **few),
+            few("rectools-sampled", "RecTools, sampled_softmax, 256 a position", RECTOOLS),
             one("rectools-full", "RecTools, softmax", RECTOOLS),
             one("recbole-full", "RecBole, CE", RECBOLE),
         ],
@@ -93,8 +81,7 @@ def in_batches(states: Callable[[Any], Any], length: int) -> protocol.Encoder:
 
     def encode(rows: protocol.Histories) -> np.ndarray:
         table = protocol.padded(rows, length).astype(np.int32)
-        parts = [graph(table[at : at + 512]).numpy() for at in range(0, len(table), 512)]
-        return np.concatenate(parts)
+        return np.concatenate([graph(table[i : i + 512]) for i in range(0, len(table), 512)])
 
     return encode
 
@@ -133,26 +120,24 @@ def train(settings: Settings, worker: Worker) -> None:
 def flops_per_target(num_items: int, dim: int, num_blocks: int, hidden_dim: int = 0) -> int:
     """Returns the useful floating point operations of a training step, per target.
 
-    A product of a row with an m x n matrix takes 2 m n, and as much twice more for the gradients of
-    both factors. Counted are the scores of V items and the dense layers of the blocks (four of
-    attention, two of the feed-forward network, of width `hidden_dim` or d), at positions with a
-    target alone: padding, attention weights, norms, dropout and the optimizer are not useful.
+    A product of a row with an m x n matrix takes 2 m n operations, and its two gradients take 4 m n
+    more. Useful are the scores of all items and the dense layers of the blocks (four of attention,
+    two of the feed-forward network), at positions with a target.
     """
     blocks = num_blocks * 6 * (4 * dim**2 + 2 * dim * (hidden_dim or dim))
     return 6 * num_items * dim + blocks
 
 
 def comparison(record: Record, ndcg: float) -> dict[str, str]:
-    """Returns speed, memory and quality of a trainer: a row of the table of the same data."""
     done, ready, best = record.done, record.ready, record.best or {}
     memory = f"{count(done['peak_memory'])} ({count(ready['base_memory'])})" if done else NONE
     return {
         "trainer": record.label,
         "targets/s (slowest–fastest turn)": rate(record),
-        "s an epoch": short(record.seconds_per_epoch) if ready else NONE,
-        f"s to validation NDCG@10 {ndcg:g}": time_to(record, ndcg),
+        "s an epoch": short(record.seconds_per_epoch),
+        f"s to validation NDCG@10 {ndcg:g}": report.time_to(record, ndcg),
         "peak memory, MB (before training)": memory,
-        "epochs, best of": epochs(record, "less than 1"),
+        "epochs, best of": report.epochs(record, "less than 1"),
         "validation HR@10 / NDCG@10": quality(best.get("validation")),
         "test HR@10 / NDCG@10": quality(best.get("test")),
     }
@@ -164,7 +149,7 @@ def fastest(records: Sequence[Record]) -> Record | None:
 
 
 def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
-    """Returns what is compared, how many times faster, and the aim; only pairs that have run."""
+    """Returns what is compared, how many times faster, and the aim, of pairs that have run."""
     ran = {r.name: r for group in groups.values() for r in group if r.rates}
     peers = [r for r in groups["beauty"] if r.rates and not r.name.startswith("tfrecs")]
     full = fastest([peer for peer in peers if peer.settings.loss == "full"])
@@ -184,7 +169,7 @@ def ratios(groups: dict[str, list[Record]]) -> list[tuple[str, float, float]]:
 
 
 def utilisation(record: Record, peak: float) -> dict[str, str]:
-    """Returns a trainer's useful operations a second, over the peak: a row of the table."""
+    """Returns a trainer's useful operations a second, and their share of the peak."""
     settings = record.settings
     flops = flops_per_target(record.ready["num_items"], settings.dim, settings.num_blocks)
     speed, aim = flops * record.rate / 1e9, {64: ".38", 256: ".60"}.get(settings.dim, NONE)
@@ -232,7 +217,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_turns(minutes=2, quick=Limits(seconds=20, turn=5, timed_turns=2))
     text = "the NDCG@10 whose time is told (%(default)s)"
     parser.add_argument("--ndcg", type=float, default=0.03, help=text)
-    options = parser.read(arguments, "minutes", "turn", "quick", "only", "ndcg", "threads")
+    options = parser.read(arguments)
     folder = parser.folder(options.data)
     options.groups = parser.checked(plan, folder, options.threads, options.only)
     return options

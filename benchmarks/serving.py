@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,15 @@ SEARCHES = (
 # Items, width and history of the export, as Amazon Beauty has them.
 _ITEMS, _DIM, _HISTORY, _K = 12_101, 64, 50, 100
 QUIET = {**machine.CPU_ONLY, "TF_CPP_MIN_LOG_LEVEL": "2"}
-# Before the first request that counts: threads start, memory is found.
-_WARM_SECONDS = 1.0
+_WARM_SECONDS = 1.0  # Before the first request that counts: threads start, memory is found.
 
 
 @dataclass(frozen=True)
 class Settings(WorkerSettings):
-    vectors: str  # A file of numpy's, `[n, dim]`.
-    queries: str  # Another, `[rows, dim]`, of which the first are a batch.
-    batch_size: int = 64  # Queries at once.
-    k: int = _K  # How many are found.
+    vectors: str  # A numpy file, `[n, dim]`.
+    queries: str  # A numpy file, `[batch_size or more, dim]`.
+    batch_size: int = 64
+    k: int = _K  # Vectors found for each query.
     threads: int = 2  # Of a peer.
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +43,7 @@ class Settings(WorkerSettings):
 
 
 def search_again(settings: Settings, worker: Worker, find: Callable, packages: list[str]) -> None:
-    """Calls `find`, which returns the rows found, `[batch, k]`, again and again."""
+    """Calls `find`, which returns the found rows `[batch, k]`, until the worker is stopped."""
     worker.ready(packages, settings.batch_size, found=np.asarray(find()).tolist())
 
     def forever() -> None:
@@ -88,7 +87,7 @@ def plan(options: argparse.Namespace, folder: str) -> dict[str, list[Record]]:
 
 
 def export_sasrec(folder: str) -> str:
-    """Exports an untrained SASRec; runs in a process whose TensorFlow ends with it."""
+    """Exports an untrained SASRec."""
     import tfrecs
 
     items = tfrecs.data.Vocabulary(range(_ITEMS))
@@ -110,30 +109,27 @@ def requests(manifest: dict, count: int) -> list[dict[str, np.ndarray]]:
 
 
 def latencies(model: Any, asked: list, callers: int, seconds: float) -> list[float]:
-    """Returns milliseconds of each request while so many callers ask one after another.
+    """Returns milliseconds of each request while so many callers ask at once.
 
-    They ask `model.run(signature, inputs)` for so long, after a second that does not count.
+    Each caller asks again and again; its first second does not count.
     """
-    measured: list[list[float]] = [[] for _ in range(callers)]
     start = time.perf_counter() + _WARM_SECONDS
 
-    def call(caller: int) -> None:
-        turn = caller * len(asked) // callers
+    def call(caller: int) -> list[float]:
+        measured, turn = [], caller * len(asked) // callers
         while (begun := time.perf_counter()) < start + seconds:
             model.run("serving_default", asked[turn % len(asked)])
             if begun >= start:
-                measured[caller].append(1000 * (time.perf_counter() - begun))
+                measured.append(1000 * (time.perf_counter() - begun))
             turn += 1
+        return measured
 
-    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(callers)]
-    for act in (threading.Thread.start, threading.Thread.join):
-        for thread in threads:
-            act(thread)
-    return [value for each in measured for value in each]
+    with ThreadPoolExecutor(callers) as pool:
+        return [value for each in pool.map(call, range(callers)) for value in each]
 
 
 def request_latencies(export: str, callers: int, seconds: float) -> list[float]:
-    """Asks an export through the C API; runs in a process that imports no Python of TensorFlow."""
+    """Asks an export through the C API, without TensorFlow's Python."""
     # The tests' own loader: what answers there is what is timed here.
     from tests.serving.capi import SavedModel
 
@@ -145,7 +141,7 @@ def request_latencies(export: str, callers: int, seconds: float) -> list[float]:
 
 
 def search_row(record: Record, ours: Record, aim: float | None) -> dict[str, Any]:
-    """Returns a search beside tfrecs's at the same batch size: a row of the table."""
+    """Returns the row of a search beside tfrecs's at the same batch size."""
     size, failed = record.settings.batch_size, bool(record.failure)
     times = [1000 * size / rate for rate in record.rates]
     found = [each.ready.get("found", []) for each in (record, ours)]
@@ -184,8 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--turns", type=int, default=7, help="turns of each, the first not counted (%(default)s)")
     add("--seconds", type=float, default=20, help="of requests through the export (%(default)s)")
     parser.add_peers("serving")
-    told = ("items", "dim", "batches", "turn", "turns", "seconds", "threads")
-    options = parser.read(arguments, *told)
+    options = parser.read(arguments)
     options.limits = Limits(3600, options.turn, timed_turns=options.turns)
     with tempfile.TemporaryDirectory(prefix="benchmarks-serving-") as folder:
         groups = plan(options, folder)

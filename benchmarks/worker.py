@@ -17,6 +17,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import pkgutil
 import resource
 import sys
 import time
@@ -44,7 +45,6 @@ class WorkerSettings:
     evaluate = False  # Whether quality is measured after each epoch.
 
     def take(self, *names: str) -> dict[str, Any]:
-        """Returns settings by name."""
         return {name: getattr(self, name) for name in names}
 
     def command(self, trainer: str, python: str) -> list[str]:
@@ -53,16 +53,15 @@ class WorkerSettings:
 
 
 def main(function: str, given: str) -> None:
-    """Calls a function "module:name" in this process, with what is given as JSON.
+    """Calls a function "module:name" with arguments given as JSON.
 
-    A trainer is given its settings, whose class its annotation names, and a `Worker`; any other
-    function is given a list of arguments, and its result is printed as JSON.
+    An object holds a trainer's settings, whose class the trainer's annotation names. A list holds
+    the arguments of any other function, whose result is printed as JSON.
     """
     arguments = json.loads(given)
     # The worker takes standard output before any library can print.
     worker = Worker() if isinstance(arguments, dict) else None
-    module, _, name = function.partition(":")
-    called = getattr(importlib.import_module(module), name)
+    called = pkgutil.resolve_name(function)
     if worker is None:
         print(json.dumps(called(*arguments)))
     else:
@@ -83,15 +82,13 @@ def peak_memory() -> float:
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes.
 
 
 class Worker:
-    """Times a training loop in the turns that the harness gives.
+    """Times a training loop, which calls `begin_epoch`, `step` after each step, and `end_epoch`.
 
-    The loop calls `begin_epoch`, after each step `step` (unless it hides its batches), and
-    `end_epoch`. Any of them may raise `Finished`.
+    A loop that hides its batches calls no `step`. Any of these methods may raise `Finished`.
     """
 
     def __init__(self) -> None:
@@ -102,12 +99,10 @@ class Worker:
         self._allotted: float | None = None
         self._clock = self._cpu = self._trained = 0.0
         self._turn = {"targets": 0, "steps": 0, "seconds": 0.0}
-        self._epochs = 0
-        self._best = -1.0
+        self._epochs, self._best = 0, -1.0
 
     def __deepcopy__(self, memo: dict) -> "Worker":
-        # RecTools copies its trainer, and with it the callback that holds this.
-        return self
+        return self  # RecTools copies its trainer, and with it the callback that holds this.
 
     def set_model(self, split: Split, encode: Encoder, vectors: Callable, evaluate=True) -> None:
         """Tells how to score: histories to states, and all item vectors, as `protocol.ranks`."""
@@ -127,7 +122,7 @@ class Worker:
         self._clock = time.perf_counter()
 
     def step(self, targets: int) -> None:
-        """Counts a step with so many targets; its time began at the end of the one before."""
+        """Counts a step, which began when the one before ended."""
         self._count(targets, 1)
         if self._turn["seconds"] >= self._allotted:
             self._end_turn()
@@ -160,28 +155,22 @@ class Worker:
     def fit(self, model: Any, batches: Any, targets: int, **more: Any) -> None:
         """Trains by `model.fit` of Keras 2; it tells of whole epochs, so no step gets slower."""
         # A peer's environment has Keras but not tfrecs.
-        from tf_keras.callbacks import Callback
+        from tf_keras.callbacks import LambdaCallback
 
-        worker, counted = self, 0
+        steps = [0]
 
-        class Turns(Callback):
-            def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-                worker.begin_epoch()
+        def end(epoch: int, logs: dict | None) -> None:
+            steps.append(int(model.optimizer.iterations))
+            self.end_epoch(targets, steps[-1] - steps[-2])
 
-            def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-                nonlocal counted
-                before, counted = counted, int(model.optimizer.iterations)
-                worker.end_epoch(targets, counted - before)
-
-        self.run(lambda: model.fit(batches, epochs=10**6, callbacks=[Turns()], **more))
+        turns = LambdaCallback(on_epoch_begin=lambda *_: self.begin_epoch(), on_epoch_end=end)
+        self.run(lambda: model.fit(batches, epochs=10**6, callbacks=[turns], **more))
 
     def _count(self, targets: int, steps: int) -> None:
-        now = time.perf_counter()
-        seconds, self._clock = now - self._clock, now
-        self._turn["targets"] += targets
-        self._turn["steps"] += steps
-        self._turn["seconds"] += seconds
-        self._trained += seconds
+        begun, self._clock = self._clock, time.perf_counter()
+        self._trained += self._clock - begun
+        counts = {"targets": targets, "steps": steps, "seconds": self._clock - begun}
+        self._turn = {name: value + counts[name] for name, value in self._turn.items()}
 
     def _end_turn(self) -> None:
         self._say("turn", **self._turn, cpu_seconds=time.process_time() - self._cpu)
@@ -189,8 +178,7 @@ class Worker:
         self._allotted = None
 
     def _wait(self) -> None:
-        line = sys.stdin.readline()
-        order = json.loads(line) if line else {"stop": True}
+        order = json.loads(sys.stdin.readline() or '{"stop": true}')
         if "stop" in order:
             raise Finished
         self._allotted = order["train"]
@@ -201,10 +189,7 @@ class Worker:
 
 
 class MeteredBatches:
-    """A data loader that tells a `Worker` about every batch, for loops without callbacks.
-
-    It stands in for `loader`, whose other attributes it has; `count` returns a batch's targets.
-    """
+    """Wraps a data loader to tell a `Worker` about every batch, for loops without callbacks."""
 
     def __init__(self, loader: Any, worker: Worker, count: Callable[[Any], int]):
         self._loader, self._worker, self._count = loader, worker, count

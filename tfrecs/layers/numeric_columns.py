@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs.data import Numeric
-from tfrecs.layers.numeric import (
-    Discretization,
-    PeriodicEncoding,
-    Squashing,
-)
+from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding
 from tfrecs.layers.standardization import Standardization
 

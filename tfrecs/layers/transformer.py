@@ -89,11 +89,7 @@ class SelfAttention(Configured, keras.layers.Layer):
         super().build(input_shape)
 
     def call(
-        self,
-        inputs: tf.Tensor,
-        memory: tf.Tensor,
-        mask: tf.Tensor,
-        training: bool | None = None,
+        self, inputs: tf.Tensor, memory: tf.Tensor, mask: tf.Tensor, training: bool | None = None
     ) -> tf.Tensor:
         """Attends from `inputs` to `memory`.
 
