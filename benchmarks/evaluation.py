@@ -53,7 +53,9 @@ def factorized_top_k(
     pairs = (queries[dataset.user_ids], items[dataset.targets.values - 1])
     batches = tf.data.Dataset.from_tensor_slices(pairs).batch(_QUERIES)
 
-    update = tf.function(lambda batch, true: metric.update_state(batch, true))
+    @tf.function
+    def update(batch: tf.Tensor, true: tf.Tensor) -> None:
+        metric.update_state(batch, true)
 
     def run() -> float:
         metric.reset_states()
