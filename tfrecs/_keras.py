@@ -69,10 +69,9 @@ def _choose_keras_2() -> ModuleType:
     return tensorflow
 
 
-# AutoGraph rewrites the Python functions below a `tf.function`, so that they may branch on tensors,
-# which takes longer than to trace them. These rooms are traced as they are written, as TensorFlow
-# and Keras themselves are. A user's layer that they call is rewritten all the same, for Keras sees
-# to that; and so are the modules that call methods of users' subclasses.
+# AutoGraph rewrites Python functions below a `tf.function` so that they may branch on tensors. That
+# takes longer than tracing, so these rooms are traced as they are written. Keras still rewrites a
+# user's layer that they call, and AutoGraph the modules that call methods of users' subclasses.
 _TRACED_AS_WRITTEN = ("data", "layers", "losses", "negatives", "optimizers")
 _CALLS_SUBCLASSES = ("losses.base", "losses.lists", "negatives.sample")
 
@@ -89,7 +88,7 @@ def _limit_autograph() -> None:
 
 
 def _scann_error() -> str | None:
-    """Why ScaNN cannot be used with this TensorFlow; None where it can."""
+    """Returns why ScaNN cannot be used with this TensorFlow, None if it can."""
     loaded = {name for name in sys.modules if name.split(".")[0] == "scann"}
     try:
         from scann import scann_ops  # noqa: F401
@@ -116,7 +115,7 @@ def _scann_error() -> str | None:
 
 
 def _import_tfrs(scann_error: str | None) -> ModuleType:
-    """Imports TFRS; with ScaNN hidden from it where ScaNN would break that import."""
+    """Imports TFRS, and hides ScaNN from it if ScaNN would break the import."""
     if scann_error is None:
         import tensorflow_recommenders
 
@@ -145,22 +144,7 @@ class _RaisesWhenAsked:
 
 
 def require_scann() -> ModuleType:
-    """Returns the `scann` package, or says why it cannot be used.
-
-    Returns:
-        The imported module `scann`.
-
-    Raises:
-        ImportError: scann is not installed, or does not work with the installed TensorFlow.
-
-    Example:
-        ```python
-        from tfrecs._keras import SCANN_ERROR, require_scann
-
-        if SCANN_ERROR is None:
-            scann = require_scann()
-        ```
-    """
+    """Returns the module `scann`; raises an ImportError that says why it cannot be used."""
     if SCANN_ERROR is not None:
         raise ImportError(SCANN_ERROR)
     import scann
@@ -169,22 +153,15 @@ def require_scann() -> ModuleType:
 
 
 def refuse_keras_3(value: Any, what: str) -> None:
-    """Refuses objects of Keras 3, which nothing here can work with.
+    """Raises a TypeError that names the twin in Keras 2 if `value` holds an object of Keras 3.
 
-    Args:
-        value: An object, or several.
-        what: What it is given as.
-
-    Raises:
-        TypeError: If it is one of Keras 3; the message says where its twin is.
+    `what` names the argument that has this value.
     """
     for part in value if isinstance(value, list | tuple) else [value]:
         classes = [cls for cls in type(part).__mro__ if cls.__module__.split(".")[0] == "keras"]
         if classes:
-            name, room = (
-                type(part).__name__,
-                {"loss": "losses", "optimizer": "optimizers"}.get(what, what),
-            )
+            name = type(part).__name__
+            room = {"loss": "losses", "optimizer": "optimizers"}.get(what, what)
             raise TypeError(
                 f"{what}: {name} is an object of Keras 3, and TensorFlow Recommenders needs Keras "
                 f"2. After `import tfrecs` take it from tf.keras, such as tf.keras.{room}.{name}."

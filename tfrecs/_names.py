@@ -13,37 +13,25 @@ from typing import Any
 
 
 def simplified(name: str) -> str:
-    """The name without hyphens, underscores and capitals: `sampled_softmax` is `SampledSoftmax`."""
+    """Returns a name without hyphens, underscores and capitals."""
     return re.sub(r"[-_]", "", name).lower()
 
 
 def public_classes(*rooms: ModuleType, base: type | None = None) -> dict[str, type]:
-    """The public classes of some modules by their simplified name.
+    """Returns the classes of some modules by their simplified name.
 
-    Args:
-        *rooms: The modules.
-        base: Only classes derived from this one, itself left out.
-
-    Returns:
-        Simplified name to class; of two rooms with one name the later counts.
+    Only classes derived from `base` count, if given. A later room overrides an earlier one.
     """
-    found = {}
-    for room in rooms:
-        for name, value in inspect.getmembers(room, inspect.isclass):
-            if base is None or (issubclass(value, base) and value is not base):
-                found[simplified(name)] = value
-    return found
+    return {
+        simplified(name): value
+        for room in rooms
+        for name, value in inspect.getmembers(room, inspect.isclass)
+        if base is None or (issubclass(value, base) and value is not base)
+    }
 
 
 def choose(wrong: str, names: Iterable[str]) -> str:
-    """Suggests what to write for a wrong name.
-
-    Args:
-        wrong: What was written.
-        names: What could have been.
-
-    Returns:
-        A sentence.
+    """Returns a sentence that suggests one of `names` for a wrong one.
 
     Example:
         >>> choose("evalute", ["train", "evaluate"])
@@ -56,11 +44,9 @@ def choose(wrong: str, names: Iterable[str]) -> str:
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """Returns the `__getattr__` of a module by which its old names work, with a warning.
+    """Returns a module's `__getattr__`, by which old names work with a warning.
 
-    Args:
-        module: Name of the module.
-        names: The new name of each old one.
+    `names` maps each old name to the new one.
     """
 
     def find(name: str) -> Any:

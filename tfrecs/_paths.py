@@ -1,4 +1,4 @@
-"""Paths that TensorFlow takes as they are."""
+"""Paths that TensorFlow does not read as patterns."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ _PATTERN = frozenset("[]*?{}\\")
 
 @contextlib.contextmanager
 def plain_path(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    r"""A path of a folder for TensorFlow, which reads checkpoints by pattern.
+    r"""Yields a path of an existing folder by which TensorFlow finds checkpoints.
 
-    Within a pattern `[`, `]`, `*`, `?` and `\` stand for other characters, so that a checkpoint in
-    such a folder is written and never found again. A link elsewhere leads to the same folder.
-
-    Args:
-        folder: A folder that exists.
-
-    Yields:
-        The folder's own path, or that of a link which lasts as long as the block.
+    TensorFlow reads a checkpoint's path as a pattern. If the path holds `[`, `]`, `*`, `?` or `\`,
+    TensorFlow writes the checkpoint and never finds it again. A temporary link then leads to it.
 
     Example:
         >>> with plain_path("/tmp") as path:

@@ -24,10 +24,10 @@ def registered(cls: C) -> C:
 class Configured:
     """Gives a Keras class its `get_config`: the arguments that its constructor was given.
 
-    Stands before the Keras class among the bases. The arguments can be read as attributes too,
-    where the class sets no attribute of that name. A constructor gets objects where a config
-    describes them, so a subclass never takes configs apart. `remember` replaces an argument where
-    the config should hold something else, such as an array's size or a default that was chosen.
+    It must stand before the Keras class among the bases. Each argument is an attribute too, unless
+    the class sets an attribute of that name. A constructor gets objects where a config describes
+    them, so a subclass never takes configs apart. `remember` replaces an argument in the config,
+    such as an array by its size.
 
     Example:
         >>> from tfrecs._keras import keras
@@ -50,19 +50,14 @@ class Configured:
 
     def __getattr__(self, name: str) -> Any:
         remembered = self.__dict__.get("_remembered")
-        if remembered is None or name in _OF_KERAS or name not in remembered.arguments:
+        if remembered is None or name in _OF_KERAS or name not in remembered.values:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return remembered.arguments[name]
+        return remembered.values[name]
 
     def remember(self, **arguments: Any) -> None:
-        """Replaces arguments of the constructor in the config.
-
-        Args:
-            **arguments: The new values by name. Names that the constructor lacks are left out, so
-                that a base class can do this for all its subclasses.
-        """
-        remembered = self._remembered.arguments
-        remembered.update({n: value for n, value in arguments.items() if n in remembered})
+        """Replaces arguments in the config; names that the constructor lacks are ignored."""
+        for remembered in (self._remembered.arguments, self._remembered.values):
+            remembered.update({n: value for n, value in arguments.items() if n in remembered})
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, ready for JSON."""
@@ -74,18 +69,19 @@ class _Remembered:
     """Arguments in a form that neither Keras nor TensorFlow looks into for weights.
 
     Attributes:
-        arguments: The arguments by name.
+        arguments: The arguments of the object's own constructor by name.
+        values: What reads as an attribute: these, and the arguments of base classes.
         open: Whether the constructors called so far pass further arguments on.
     """
 
     def __init__(self) -> None:
         self.arguments: dict[str, Any] = {}
+        self.values: dict[str, Any] = {}
         self.open = True
 
 
 def _remembering(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
-
     passes_on = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
 
     @functools.wraps(init)
@@ -104,12 +100,16 @@ def _remembering(init: Callable[..., None]) -> Callable[..., None]:
         if outermost:
             remembered = self.__dict__["_remembered"] = _Remembered()
         for parameter in list(signature.parameters.values())[1:]:
-            value = bound.arguments[parameter.name]
+            name, value = parameter.name, bound.arguments[parameter.name]
             if parameter.kind is parameter.VAR_KEYWORD:
                 remembered.arguments.update(value if outermost else {})
-            elif outermost or (remembered.open and parameter.name not in given):
+                continue
+            if outermost or (remembered.open and name not in given):
                 # Of a base class: defaults that could have been given to the subclass.
-                remembered.arguments.setdefault(parameter.name, value)
+                remembered.arguments.setdefault(name, value)
+            # What a subclass passes on counts in its base too; a base's default does not.
+            if name in given or name not in remembered.values:
+                remembered.values[name] = value
         remembered.open &= passes_on
         init(self, *args, **kwargs)
 
@@ -117,11 +117,7 @@ def _remembering(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def built(value: Any) -> Any:
-    """Returns the object that a Keras config describes, also in lists and dictionaries.
-
-    Args:
-        value: A config, a collection, or anything else, which is returned as it is.
-    """
+    """Returns a value with every Keras config in it replaced by the object that it describes."""
     if isinstance(value, dict):
         if isinstance(value.get("class_name"), str) and "config" in value:
             # Keras takes entries out of the config that it is given.
@@ -133,11 +129,7 @@ def built(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value ready for JSON: objects as Keras configs, tuples as lists.
-
-    Args:
-        value: An argument of a constructor.
-    """
+    """Returns a value ready for JSON: objects as Keras configs, tuples as lists."""
     if hasattr(value, "get_config"):
         config = keras.utils.serialize_keras_object(value)
         for part in ("build_config", "compile_config"):  # How it was used, not how it was made.
@@ -155,14 +147,9 @@ def plain(value: Any) -> Any:
 def bind(value: Any, split: Any) -> Any:
     """Returns a layer, untrained, or a config whose parts hold the training data of `split`.
 
-    A class that holds training data (known items, counts) has `data_arguments`, the names of those
-    arguments of its constructor, and a class method `from_split(split, **others)`. Its config keeps
-    sizes alone. Other layers are built again as their config says.
-
-    Args:
-        value: A layer, its config, a collection of them, or anything else, which is returned as it
-            is.
-        split: The split.
+    A class that holds training data (known items, counts) names these arguments of its constructor
+    in `data_arguments`, and has a class method `from_split(split, **others)`. Its config keeps only
+    sizes. Other layers are built again from their config, and other values returned unchanged.
     """
     if isinstance(value, keras.layers.Layer):
         return built(bind(plain(value), split))
@@ -177,13 +164,7 @@ def bind(value: Any, split: Any) -> Any:
 
 
 def made(cls: Any, arguments: dict[str, Any], split: Any = None) -> Any:
-    """Returns an object of a class; one that holds training data gets that of `split`.
-
-    Args:
-        cls: The class.
-        arguments: Arguments of its constructor; with a split, those that it gives are left out.
-        split: The split; None to take the arguments alone.
-    """
+    """Returns an object of a class, made of arguments and of the training data of `split`."""
     if split is None or not hasattr(cls, "data_arguments"):
         return cls(**arguments)
     others = {name: x for name, x in arguments.items() if name not in cls.data_arguments}
@@ -195,8 +176,8 @@ def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[
 
     Args:
         seed: The seed of the whole; None for parts without a seed.
-        factor: What keeps the parts of two seeds apart.
-        step: Distance between the seeds of two parts, where parts have parts too.
+        factor: Distance between the parts' seeds of two successive seeds.
+        step: Distance between the seeds of two parts, which may have parts too.
 
     Example:
         >>> part_seed = part_seeds(7, step=100)

@@ -1,4 +1,4 @@
-"""What is different where XLA compiles a function: no check at run time, no string."""
+"""Whether XLA compiles a function, and checks at run time where it does not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tfrecs._keras import tf
 
 
 def compiled_by_xla() -> bool:
-    """Whether the function that is being traced has `jit_compile=True`."""
-    # TensorFlow has no public way to tell; this is the one that Keras takes.
+    """Returns whether the function that is being traced has `jit_compile=True`."""
+    # TensorFlow has no public way to tell; Keras tells it in this way.
     if tf.executing_eagerly():
         return False
     graph = tf.compat.v1.get_default_graph()
@@ -27,11 +27,7 @@ def compiled_by_xla() -> bool:
 def surely_positive(number: tf.Tensor, message: str) -> Any:
     """Returns a context whose operations fail with `message` unless a number is positive.
 
-    XLA, which has no way to fail, gets no check, nor the string of its message.
-
-    Args:
-        number: The number.
-        message: What is wrong, and what to do.
+    XLA has no way to fail, and gets no check.
     """
     if compiled_by_xla():
         return contextlib.nullcontext()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, part_seeds, registered
 from tfrecs.layers.cross_mixture import CrossMixture, clone, second_input
 from tfrecs.layers.dropout import Dropout
 
@@ -62,9 +62,6 @@ class Cross(Configured, keras.layers.Layer):
             raise ValueError(f"projection_dim must be at least 1 or None, not {projection_dim}.")
         if not diag_scale >= 0:
             raise ValueError(f"diag_scale must not be negative, not {diag_scale}.")
-        self.projection_dim = projection_dim
-        self.diag_scale = diag_scale
-        self.use_bias = use_bias
         self.preactivation = keras.activations.get(preactivation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -111,7 +108,9 @@ class Cross(Configured, keras.layers.Layer):
         x = second_input(x0, x)
         product = _times(x if self._down is None else _times(x, self._down), self._kernel)
         # x0 * p + x0 = x0 * (p + 1): the 1 is added to the bias, not to each row.
-        joined = squared and self._bias is not None and self._is_linear()
+        joined = (
+            squared and self._bias is not None and self.preactivation is keras.activations.linear
+        )
         if self._bias is not None:
             bias = tf.cast(self._bias, product.dtype)
             product = tf.nn.bias_add(product, bias + 1 if joined else bias)
@@ -119,9 +118,6 @@ class Cross(Configured, keras.layers.Layer):
         if self.diag_scale:
             product += self.diag_scale * x
         return x0 * product if joined else x0 * product + x
-
-    def _is_linear(self) -> bool:
-        return self.preactivation is keras.activations.linear
 
 
 def _times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -182,12 +178,11 @@ class CrossNetwork(Configured, keras.layers.Layer):
         if num_experts is not None and (projection_dim is None or diag_scale):
             raise ValueError("Experts need a projection_dim, and have no diag_scale.")
         self.deep_units = list(deep_units)
-        self.structure = structure
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        policy = self.dtype_policy
+        policy, part_seed = self.dtype_policy, part_seeds(seed, 1)
 
         def init(index: int) -> keras.initializers.Initializer:
-            return keras.initializers.GlorotUniform(None if seed is None else seed + index)
+            return keras.initializers.GlorotUniform(part_seed(index))
 
         def cross(index: int) -> keras.layers.Layer:
             common = {
@@ -209,7 +204,7 @@ class CrossNetwork(Configured, keras.layers.Layer):
                 keras.layers.Dense(
                     units, "relu", kernel_initializer=init(part), dtype=policy, name=f"deep_{index}"
                 ),
-                Dropout(dropout, None if seed is None else seed + part + 1, dtype=policy),
+                Dropout(dropout, part_seed(part + 1), dtype=policy),
             ]
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

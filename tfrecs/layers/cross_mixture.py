@@ -65,11 +65,7 @@ class CrossMixture(Configured, keras.layers.Layer):
             )
         if gate not in GATES:
             raise ValueError(f"gate must be softmax or sigmoid, not {gate!r}.")
-        self.num_experts = num_experts
-        self.projection_dim = projection_dim
         self.activation = keras.activations.get(activation)
-        self.gate = gate
-        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -123,7 +119,9 @@ class CrossMixture(Configured, keras.layers.Layer):
         hidden = self.activation(tf.einsum("...d,kdr->...kr", x, down))
         hidden = self.activation(tf.einsum("...kr,krs->...ks", hidden, inner))
         gate = tf.matmul(x, gates) if x.shape.rank == 2 else tf.tensordot(x, gates, 1)
+        gate = tf.cast(gate, tf.float32)
         gate = tf.nn.softmax(gate) if self.gate == "softmax" else tf.sigmoid(gate)
+        gate = tf.cast(gate, x.dtype)
         # A gate weighs its expert's r numbers, not its d: the product then sums over experts too.
         product = tf.einsum("...kr,krd->...d", gate[..., tf.newaxis] * hidden, up)
         if self._bias is not None:
@@ -159,9 +157,5 @@ class PerExpert(keras.initializers.Initializer):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> tf.Tensor:
         """Returns the matrices of all experts, `shape`; the first axis counts the experts."""
-        return tf.stack(
-            [
-                clone(self.initializer, self.first + i)(shape[1:], dtype=dtype)
-                for i in range(shape[0])
-            ]
-        )
+        clones = [clone(self.initializer, self.first + index) for index in range(shape[0])]
+        return tf.stack([each(shape[1:], dtype=dtype) for each in clones])

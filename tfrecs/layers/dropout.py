@@ -8,8 +8,7 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
 
-# Between the seeds of replicas: far from those of other layers, and within the low 32 bits, as XLA
-# reads no others.
+# Between the seeds of replicas: far from the seeds of other layers, in the 32 bits that XLA reads.
 _REPLICA_STRIDE = 1_640_531_527
 
 
@@ -41,8 +40,7 @@ class StepCounter(Configured, keras.layers.Layer):
             dtype=tf.int64,
             initializer="zeros",
             trainable=False,
-            # A replica counts for itself: an assignment needs no communication, and as every
-            # replica takes every step, the first one's count is everybody's.
+            # Every replica counts every step for itself, which needs no communication.
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
@@ -60,6 +58,11 @@ class StepCounter(Configured, keras.layers.Layer):
         if per_replica and replica is not None and replica.num_replicas_in_sync > 1:
             seed += tf.cast(replica.replica_id_in_sync_group, tf.int64) * _REPLICA_STRIDE
         return tf.stack([seed, step])
+
+
+def random_bits(shape: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Returns random uint32; floats would differ between XLA and TensorFlow."""
+    return tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32)
 
 
 @registered
@@ -97,17 +100,10 @@ class Dropout(Configured, keras.layers.Layer):
         """Drops elements of `inputs`, a float tensor of any shape, when `training`."""
         if not training or self.counter is None:
             return inputs
-        shape = tf.shape(inputs)
-        size = tf.size(inputs)
+        seed, size = self.counter.next_seed(per_replica=True), tf.size(inputs)
         # Random bits are what dropout costs: two decisions from each 32-bit word halve it.
-        words = tf.random.stateless_uniform(
-            [(size + 1) // 2],
-            self.counter.next_seed(per_replica=True),
-            minval=None,
-            maxval=None,
-            dtype=tf.uint32,
-        )
+        words = random_bits([(size + 1) // 2], seed)
         bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
-        keep = tf.reshape(tf.cast(bits, tf.int32) >= self._threshold, shape)
+        keep = tf.reshape(tf.cast(bits, tf.int32) >= self._threshold, tf.shape(inputs))
         scale = tf.cast(1 / (1 - self._threshold / 2**16), inputs.dtype)
         return inputs * tf.where(keep, scale, tf.zeros((), inputs.dtype))

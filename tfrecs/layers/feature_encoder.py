@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, part_seeds, registered
 from tfrecs.data import (
     Categorical,
     FeatureTable,
@@ -49,8 +49,8 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         schema: The columns.
         dim: Size of the vector of each column; numbers that are not embedded take less.
         num_bins: Bins of "piecewise" and "discretization" columns.
-        multiple_of: Zeros are added at the end up to a width that this divides: products of
-            matrices take up to a tenth longer where rows do not begin at whole cache lines.
+        multiple_of: Zeros are added up to a width that this divides. Matrix products take up to a
+            tenth longer where rows do not begin at whole cache lines.
         seed: Seed of the initial weights.
 
     Raises:
@@ -79,9 +79,7 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         # Numbers enter in float32: a float16 cannot tell one year from the next.
         self._autocast = False
-        self.schema = schema
-        self.dim = dim
-        self.seed = seed
+        self._part_seed = part_seeds(seed, 1)
 
         sizes: dict[str, int] = {}
         numbers: dict[str, list[str]] = {}
@@ -96,13 +94,10 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         self._make_texts_and_vectors()
         self._make_histories()
         self._names = numbers
-        self.numbers = {
-            layer: numeric_layer(
-                layer, dim, num_bins, seed=self._part_seed(10 * place), dtype=self.dtype_policy
-            )
-            for place, layer in enumerate(numbers, start=1)
-        }
-        for layer, names in numbers.items():
+        self.numbers = {}
+        for place, (layer, names) in enumerate(numbers.items(), start=1):
+            given = {"seed": self._part_seed(10 * place), "dtype": self.dtype_policy}
+            self.numbers[layer] = numeric_layer(layer, dim, num_bins, **given)
             self.numbers[layer].build(tf.TensorShape([None, len(names)]))
         embedded = len(sizes) + len(self.texts) + len(self._vectors) + len(self.histories)
         self.width = dim * embedded + sum(
@@ -112,9 +107,6 @@ class FeatureEncoder(Configured, keras.layers.Layer):
             raise ValueError(f"There is no column to encode in {schema}.")
         self._padding = -self.width % multiple_of
         self.width += self._padding
-
-    def _part_seed(self, index: int) -> int | None:
-        return None if self.seed is None else self.seed + index
 
     def _embedding(self, sizes: dict[str, int], index: int, name: str) -> Any:
         if not sizes:
@@ -127,43 +119,31 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         self.projections: dict[str, keras.layers.Dense] = {}
         self._vectors: list[str] = []
         for index, (name, column) in enumerate(self.schema.items()):
-            seed, policy = self._part_seed(1000 + 10 * index), self.dtype_policy
+            policy = self.dtype_policy
             if isinstance(column, Text):
-                size = column.word_dim
-                self.texts[name] = TextEmbedding(
-                    len(column.tokenizer),
-                    size or self.dim,
-                    column.pooling,
-                    seed=seed,
-                    dtype=policy,
-                    name=f"text_{index}",
-                )
+                size, words = column.word_dim, len(column.tokenizer)
+                given = {"dtype": policy, "name": f"text_{index}"}
+                given["seed"] = self._part_seed(1000 + 10 * index)
+                self.texts[name] = TextEmbedding(words, size or self.dim, column.pooling, **given)
             elif isinstance(column, Vector):
                 size = column.size
                 self._vectors.append(name)
             else:
                 continue
             if size is not None:
-                initializer = keras.initializers.GlorotUniform(self._part_seed(1001 + 10 * index))
-                projection = keras.layers.Dense(
-                    self.dim,
-                    kernel_initializer=initializer,
-                    dtype=policy,
-                    name=f"projection_{index}",
-                )
+                glorot = keras.initializers.GlorotUniform(self._part_seed(1001 + 10 * index))
+                given = {"dtype": policy, "name": f"projection_{index}"}
+                projection = keras.layers.Dense(self.dim, kernel_initializer=glorot, **given)
                 projection.build([None, size])
                 self.projections[name] = projection
 
     def _make_histories(self) -> None:
         self.histories: dict[str, HistoryPooling] = {}
-        # The feature, of `categories` or `items`, whose vectors the items of a history have.
+        # The feature in `categories` or `items` whose vectors a history's items have.
         self._feature_of: dict[str, str] = {}
         self._num_items: dict[str, int] = {}
-        known: dict[str, Vocabulary] = {
-            name: column.vocabulary
-            for name, column in self.schema.items()
-            if isinstance(column, Categorical)
-        }
+        columns = self.schema.items()
+        known = {name: c.vocabulary for name, c in columns if isinstance(c, Categorical)}
         own: dict[str, int] = {}
         for index, (name, column) in enumerate(self.schema.items()):
             if not isinstance(column, History):
@@ -290,7 +270,7 @@ class FeatureEncoder(Configured, keras.layers.Layer):
         return ids
 
     def _pooled(self, name: str, ids: tf.Tensor) -> tf.Tensor:
-        """The vector `[batch, dim]` of a history `[batch, length]`."""
+        """Returns the vectors `[batch, dim]` of histories `[batch, length]`."""
         feature = self._feature_of[name]
         own = self.items is not None and feature in self.items.names
         known = (ids > 0) & (ids <= self._num_items[name])
@@ -299,7 +279,6 @@ class FeatureEncoder(Configured, keras.layers.Layer):
 
 
 def _begins(vocabulary: Vocabulary, items: Vocabulary) -> bool:
-    """Whether a vocabulary numbers the items as theirs does, others maybe after them."""
-    return vocabulary.ids.dtype == items.ids.dtype and np.array_equal(
-        vocabulary.ids[: len(items)], items.ids
-    )
+    """Returns whether a vocabulary begins with the items of another."""
+    ids = vocabulary.ids[: len(items)]
+    return ids.dtype == items.ids.dtype and np.array_equal(ids, items.ids)

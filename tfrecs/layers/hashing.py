@@ -10,7 +10,7 @@ from tfrecs._keras import tf
 
 
 def salt_of(name: str) -> int:
-    """Returns a number of 64 bits, so that equal ids of two names share a bucket by chance only."""
+    """Returns 64 bits of a name: equal ids of two features share a bucket only by chance."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
@@ -20,7 +20,7 @@ def buckets_of(ids: tf.Tensor, salts: np.ndarray, sizes: np.ndarray) -> tf.Tenso
         z = mix(id + salt),   bucket = 1 + floor(floor(z / 2^32) size / 2^32)
 
     Args:
-        ids: `[..., columns]` int32 or int64; an int32 falls where the equal int64 does.
+        ids: `[..., columns]` int32 or int64; equal ids of both types share a bucket.
         salts: `[columns]` uint64.
         sizes: `[columns]` numbers of buckets, each below 2^31.
 

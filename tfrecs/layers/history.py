@@ -1,8 +1,7 @@
 """User vectors from histories: combinations of the vectors of the items in them.
 
-Histories are padded on the left, the most recent item is last, and positions count from it: p = 0
-there. What comes out stays in the space of the item vectors, so that the item tower is all that
-there is to learn about items.
+Histories are padded on the left, and positions p count from the most recent item, p = 0. A user's
+vector stays in the space of the item vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, part_seeds, registered
 
 MODES = ("mean", "recency", "attention")
 FUSIONS = ("gate", "concat")
@@ -72,11 +71,6 @@ class HistoryPooling(Configured, keras.layers.Layer):
             raise ValueError(
                 f"num_heads and hidden_dim must be at least 1, not {num_heads} and {hidden_dim}."
             )
-        self.mode = mode
-        self.half_life = half_life
-        self.learn_half_life = learn_half_life
-        self.num_heads = num_heads
-        self.hidden_dim = hidden_dim
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -127,16 +121,14 @@ class HistoryPooling(Configured, keras.layers.Layer):
             scores = tf.cast(self._scores(self._hidden(inputs)), tf.float32)
             return tf.transpose(scores, [0, 2, 1])
         position = tf.cast(tf.range(tf.shape(inputs)[1])[::-1], tf.float32)
-        if self.mode == "mean":
-            rate = tf.zeros(())
-        else:
+        rate = tf.zeros(())
+        if self.mode == "recency":
             log_half_life = tf.clip_by_value(self.log_half_life, math.log(0.1), math.log(1e6))
             rate = math.log(2) * tf.exp(-log_half_life)
         return (-rate * position)[tf.newaxis, tf.newaxis]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: what comes out has no positions."""
-        return
+        """Returns None: the output has no positions."""
 
 
 @registered
@@ -182,18 +174,15 @@ class LongShortHistory(Configured, keras.layers.Layer):
             raise ValueError(f"short_length must be at least 1, not {short_length}.")
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be gate or concat, not {fusion!r}.")
-        self.short_length = short_length
-        self.fusion = fusion
-        self.seed = seed
         self.short = self._pooling(short, "short", 2)
         self.long = self._pooling(long, "long", 4)
         self.supports_masking = True
 
-    def _pooling(self, pooling: Any, name: str, index: int) -> HistoryPooling:
-        if isinstance(pooling, str):
-            seed = None if self.seed is None else self.seed + index
-            return HistoryPooling(pooling, seed=seed, dtype=self.dtype_policy, name=name)
-        return pooling
+    def _pooling(self, pooling: str | HistoryPooling, name: str, index: int) -> HistoryPooling:
+        if isinstance(pooling, HistoryPooling):
+            return pooling
+        seed = part_seeds(self.seed, 1)(index)
+        return HistoryPooling(pooling, seed=seed, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for vectors `[batch, length, dim]`."""
@@ -220,16 +209,14 @@ class LongShortHistory(Configured, keras.layers.Layer):
         return fused * short + (1 - fused) * long if self.fusion == "gate" else fused
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        """Returns None: what comes out has no positions."""
-        return
+        """Returns None: the output has no positions."""
 
 
 def _dense(
     layer: keras.layers.Layer, units: int, name: str, index: int, **arguments: Any
 ) -> keras.layers.Dense:
-    """A dense layer of the parent's precision, its seed one of the parent's."""
-    seed = None if layer.seed is None else layer.seed + index
-    initializer = keras.initializers.GlorotUniform(seed)
+    """Returns a dense layer that has its parent's precision and a seed of its parent's."""
+    initializer = keras.initializers.GlorotUniform(part_seeds(layer.seed, 1)(index))
     return keras.layers.Dense(
         units, kernel_initializer=initializer, dtype=layer.dtype_policy, name=name, **arguments
     )

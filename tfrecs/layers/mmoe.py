@@ -17,9 +17,8 @@ class MMoE(Configured, keras.layers.Layer):
 
         y_k = sum_i g_k(x)_i f_i(x),   g_k(x) = softmax(W_k x)
 
-    Each expert f_i is a network of dense layers. All tasks share the experts, and each has a gate
-    of its own, so tasks that have little in common can use different ones. All experts take part in
-    the same product, layer by layer.
+    Each expert f_i is a network of dense layers. All tasks share the experts, but each task has its
+    gate, so tasks that have little in common can use different experts.
 
     Args:
         num_tasks: Number of tasks, and so of gates.
@@ -59,8 +58,6 @@ class MMoE(Configured, keras.layers.Layer):
             )
         if not expert_units or min(expert_units) < 1:
             raise ValueError(f"expert_units must be widths of layers, not {expert_units!r}.")
-        self.num_tasks = num_tasks
-        self.num_experts = num_experts
         self.expert_units = list(expert_units)
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

@@ -14,8 +14,8 @@ _SMALLEST_SQUARE = 1e-12
 def unit_vectors(x: tf.Tensor) -> tf.Tensor:
     """Divides vectors by their lengths, as `tf.nn.l2_normalize(x, axis=-1)` does.
 
-    Its gradient is written out, `(dy - y <y, dy>) / |x|`: on a table of all items, the passes over
-    memory are what it costs, and automatic differentiation takes twice as many.
+    Its gradient is written out, `(dy - y <y, dy>) / |x|`: on a table of all items, automatic
+    differentiation makes twice as many passes over memory.
 
     Args:
         x: `[..., dim]` float32. Vectors shorter than 1e-6 are multiplied by 1e6 instead.
@@ -51,9 +51,9 @@ class LayerNormalization(Configured, keras.layers.Layer):
 
         y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta
 
-    The values of `keras.layers.LayerNormalization`, in float32 under every precision policy. Its
-    gradient is written out, instead of one for each of the ten operations that Keras makes:
-    with the short histories that most data has, their number is what a transformer's time goes to.
+    Gives the values of `keras.layers.LayerNormalization`, in float32 under every precision policy.
+    Keras makes ten operations, each with its gradient; here the gradient is written out. On short
+    histories a transformer's time goes into the number of operations.
 
     Args:
         epsilon: Added to the variance.
@@ -66,7 +66,6 @@ class LayerNormalization(Configured, keras.layers.Layer):
 
     def __init__(self, epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.epsilon = epsilon
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:

@@ -1,9 +1,9 @@
 """Encodings of numeric features: piecewise linear, squashed, discretised and periodic.
 
-All take `[..., num_features]` floats and learn what they need of the data from `adapt`; a layer
-that was not adapted raises when it is called. They compute in float32 under every precision policy
-(a float16 cannot tell one year from the next) and return the compute dtype. Each states what it
-does with missing (NaN) and infinite values; no output is ever either.
+All take `[..., num_features]` floats and learn from data by `adapt`; a layer that was not adapted
+raises when it is called. They compute in float32 under every precision policy (a float16 cannot
+tell one year from the next) and return the compute dtype. Each says how it encodes missing (NaN)
+and infinite values; outputs are always finite.
 """
 
 from __future__ import annotations
@@ -57,10 +57,9 @@ class NumericEncoding(Configured, keras.layers.Layer):
             )
         if not self.built:
             self.build(tf.TensorShape([None, values.shape[1]]))
-        if values.shape[1] != self.num_features:
-            raise ValueError(
-                f"{self.name} has {self.num_features} features, the data {values.shape[1]}."
-            )
+        columns = values.shape[1]
+        if columns != self.num_features:
+            raise ValueError(f"{self.name} has {self.num_features} features, the data {columns}.")
         empty = np.flatnonzero(~np.isfinite(values).any(axis=0))
         if len(empty):
             raise ValueError(f"No finite value in columns {empty.tolist()} of the data.")
@@ -71,19 +70,14 @@ class NumericEncoding(Configured, keras.layers.Layer):
         raise NotImplementedError
 
     def _checked(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns the inputs as float32, once it is sure that the layer was adapted."""
+        """Returns the inputs as float32, after a check that the layer was adapted."""
         message = f"{self.name} was not adapted: call its adapt(data) before it is used."
         with surely_positive(self._adapted, message):
             return tf.cast(inputs, tf.float32)
 
     def _per_feature(self, name: str, initializer: Any, trainable: bool = False) -> tf.Variable:
-        return self.add_weight(
-            name=name,
-            shape=(self.num_features,),
-            dtype=tf.float32,
-            initializer=initializer,
-            trainable=trainable,
-        )
+        given = {"dtype": tf.float32, "initializer": initializer, "trainable": trainable}
+        return self.add_weight(name=name, shape=(self.num_features,), **given)
 
 
 def _without_infinite(values: np.ndarray) -> list[np.ndarray]:
@@ -156,9 +150,6 @@ class Discretization(NumericEncoding):
         super().__init__(**kwargs)
         if dim < 1 or num_bins < 1:
             raise ValueError(f"dim and num_bins must be at least 1, not {dim} and {num_bins}.")
-        self.dim = dim
-        self.num_bins = num_bins
-        self.seed = seed
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""
@@ -235,9 +226,6 @@ class PeriodicEncoding(NumericEncoding):
                 "num_frequencies must be at least 1 and sigma positive, not "
                 f"{num_frequencies} and {sigma}."
             )
-        self.num_frequencies = num_frequencies
-        self.sigma = sigma
-        self.seed = seed
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""
@@ -266,7 +254,7 @@ class PeriodicEncoding(NumericEncoding):
 
 
 class _NormalWithin3(keras.initializers.Initializer):
-    """N(0, sigma), drawn again beyond 3 sigma. Keras's truncated normal cuts at 2."""
+    """N(0, sigma), drawn again beyond 3 sigma; Keras's truncated normal cuts at 2 sigma."""
 
     def __init__(self, sigma: float, seed: int | None) -> None:
         self.sigma = sigma
@@ -282,9 +270,8 @@ class _NormalWithin3(keras.initializers.Initializer):
 def learn_standard(layer: Any, values: np.ndarray) -> None:
     """Sets mean and standard deviation of a layer; 1 where a column does not vary."""
     columns = _without_infinite(values)
-    deviation = np.array([column.std() for column in columns])
     layer.mean.assign([column.mean() for column in columns])
-    layer.deviation.assign(np.where(deviation > 0, deviation, 1.0))
+    layer.deviation.assign([column.std() or 1.0 for column in columns])
 
 
 def standardised(layer: Any, x: tf.Tensor) -> tf.Tensor:

@@ -12,24 +12,17 @@ from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding
 from tfrecs.layers.standardization import Standardization
 
-# Of numbers with bins of a decision tree. Other layers are called as their columns' encoding.
+# Name of the layer of numbers with bins of a decision tree; others are named by their encoding.
 _TREE = "piecewise_tree"
 
 
 def layer_name(column: Numeric) -> str:
-    """The name of the layer that a column shares with all that are encoded alike."""
+    """Returns the name of the layer that a column shares with all that are encoded alike."""
     return _TREE if column.bins == "tree" else column.encoding
 
 
 def numeric_layer(name: str, dim: int, num_bins: int, **arguments: Any) -> Any:
-    """The layer of this name.
-
-    Args:
-        name: As `layer_name` gives it.
-        dim: Size of an embedded number.
-        num_bins: Bins of layers that have some.
-        **arguments: `seed` and `dtype`.
-    """
+    """Returns the layer of a name from `layer_name`; `arguments` are its `seed` and `dtype`."""
     if name in ("squashing", "standard"):
         arguments.pop("seed")
         return (Squashing if name == "squashing" else Standardization)(name=name, **arguments)
@@ -42,7 +35,7 @@ def numeric_layer(name: str, dim: int, num_bins: int, **arguments: Any) -> Any:
 
 
 def numeric_width(name: str, dim: int) -> int:
-    """How many numbers the layer of this name makes of one."""
+    """Returns the length of the vector that the layer of this name makes of a number."""
     if name in ("squashing", "standard"):
         return 1
     return 2 * max(dim // 2, 1) if name == "periodic" else dim
@@ -51,13 +44,9 @@ def numeric_width(name: str, dim: int) -> int:
 def adapt_numbers(
     layer: Any, columns: Sequence[str], values: np.ndarray, target: np.ndarray | None
 ) -> None:
-    """Adapts a numeric layer to its columns.
+    """Adapts a numeric layer to columns, whose `values` are `[rows, columns]`.
 
-    Args:
-        layer: The layer.
-        columns: Their names.
-        values: `[rows, columns]`.
-        target: `[rows]`, for bins of trees; rows where it is NaN are left out there.
+    Bins of trees need a `target` `[rows]`; rows whose target is NaN are left out.
 
     Raises:
         ValueError: If bins of trees have no such target.

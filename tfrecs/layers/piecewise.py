@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import registered
+from tfrecs.configured import part_seeds, registered
 from tfrecs.layers.numeric import NumericEncoding
 
 
@@ -62,10 +62,6 @@ class PiecewiseLinearEncoding(NumericEncoding):
             raise ValueError(f"num_bins must be at least 1, not {num_bins}.")
         if bins not in ("quantile", "tree"):
             raise ValueError(f"bins must be quantile or tree, not {bins!r}.")
-        self.num_bins = num_bins
-        self.bins = bins
-        self.tree_args = tree_args
-        self.missing_indicator = missing_indicator
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""
@@ -149,9 +145,8 @@ class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
 
         z_j = act(W_j e_j + c_j)
 
-    (Gorishniy et al., NeurIPS 2022: PLE-L without and PLE-LR with ReLU.) Bins, missing and infinite
-    values are as in `PiecewiseLinearEncoding`, but a missing value has its own vector in
-    place of an indicator.
+    (Gorishniy et al., NeurIPS 2022: PLE-L without and PLE-LR with ReLU.) Bins and infinite values
+    are as in `PiecewiseLinearEncoding`. A missing value has its own vector, not an indicator.
 
     Args:
         dim: Size of each number's vector.
@@ -185,22 +180,17 @@ class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
         super().__init__(num_bins, bins, tree_args, missing_indicator=False, **kwargs)
         if dim < 1:
             raise ValueError(f"dim must be at least 1, not {dim}.")
-        self.dim = dim
         self.activation = keras.activations.get(activation)
-        self.seed = seed
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""
         super().build(input_shape)
-        limit = self.num_bins**-0.5
+        limit, part_seed = self.num_bins**-0.5, part_seeds(self.seed, 1)
 
         def weight(name: str, index: int, *shape: int) -> tf.Variable:
-            seed = None if self.seed is None else self.seed + index
-            return self.add_weight(
-                name=name,
-                shape=(self.num_features, *shape, self.dim),
-                initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed),
-            )
+            uniform = keras.initializers.RandomUniform(-limit, limit, seed=part_seed(index))
+            shape = (self.num_features, *shape, self.dim)
+            return self.add_weight(name=name, shape=shape, initializer=uniform)
 
         self.kernel = weight("kernel", 0, self.num_bins)
         self.bias = weight("bias", 1)
@@ -209,9 +199,8 @@ class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the vectors `[..., num_features, dim]`."""
         encoded = tf.cast(self.encode(inputs), self.compute_dtype)
-        kernel, bias, missing = (
-            tf.cast(weight, encoded.dtype) for weight in (self.kernel, self.bias, self.missing)
-        )
+        weights = (self.kernel, self.bias, self.missing)
+        kernel, bias, missing = (tf.cast(weight, encoded.dtype) for weight in weights)
         vectors = tf.einsum("...fb,fbd->...fd", encoded, kernel) + bias
         is_missing = tf.math.is_nan(tf.cast(inputs, tf.float32))[..., tf.newaxis]
         return self.activation(tf.where(is_missing, missing, vectors))

@@ -101,7 +101,6 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         if combiner not in COMBINERS:
             raise ValueError(f"combiner must be mean or sum, not {combiner!r}.")
         self.hashed = tuple(self.names[place] for place in sorted({*map(self._place, hashed)}))
-        self.combiner = combiner
         self.tpu = tpu if tpu is None or isinstance(tpu, str) else dict(tpu)
         if initializer is None:
             initializer = keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
@@ -138,9 +137,8 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         optimizer = _tpu_optimizer(self.tpu)
         on_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
         embedding = tf.tpu.experimental.embedding
-        table = embedding.TableConfig(
-            self.num_rows, self.width, initializer=self.initializer, name="table"
-        )
+        given = {"initializer": self.initializer, "name": "table"}
+        table = embedding.TableConfig(self.num_rows, self.width, **given)
         # Elsewhere it would only make the optimizer's slots, which nothing uses.
         self._tpu_embedding = tfrs.layers.embedding.TPUEmbedding(
             embedding.FeatureConfig(table), optimizer if on_tpu else None
@@ -174,10 +172,7 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         return slice(self.offsets[place], ends[place])
 
     def grow_from(self, smaller: StackedEmbedding) -> None:
-        """Takes the vectors of a layer of the same features with fewer ids.
-
-        A further id gets the vector of unknown ones, which is what it was until now.
-        """
+        """Takes the vectors of a layer with fewer ids; a new id gets the vector of unknown ones."""
         blocks = []
         for name, size, dim in zip(self.names, smaller.sizes, self.dims, strict=True):
             block = tf.reshape(smaller.table[smaller.rows_of(name)], [size + 2, dim])
@@ -237,7 +232,7 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         return tf.cast(vectors, self.compute_dtype)
 
     def _columns(self, inputs: Ids) -> tuple[tf.Tensor, list[int]]:
-        """Returns the ids side by side, `[batch, columns]`, and each bag's length, 0 for no bag."""
+        """Returns ids side by side, `[batch, columns]`, and each feature's length, 0 for no bag."""
         if not isinstance(inputs, Mapping):
             ids = _checked(inputs, "ids")
             if ids.shape.rank != 2 or ids.shape[1] != len(self.names):
@@ -246,11 +241,9 @@ class StackedEmbedding(Configured, keras.layers.Layer):
                     f"{ids.shape}: pass a dictionary for bags."
                 )
             return ids, [0] * len(self.names)
-        missing = [name for name in self.names if name not in inputs]
+        missing = ", ".join(name for name in self.names if name not in inputs)
         if missing:
-            raise ValueError(
-                f"The inputs lack {', '.join(missing)}; they have {', '.join(inputs)}."
-            )
+            raise ValueError(f"The inputs lack {missing}; they have {', '.join(inputs)}.")
         columns, lengths = [], []
         for name in self.names:
             ids = inputs[name]
@@ -293,14 +286,12 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         places = range(len(lengths))
         runs = groupby(places, key=lambda place: place if lengths[place] else -1)
         blocks = [list(run) for _, run in runs]
-        columns = [sum(max(lengths[place], 1) for place in block) for block in blocks]
-        rows = [
-            sum(max(lengths[place], 1) * self._parts[place] for place in block) for block in blocks
-        ]
+        counts = np.maximum(lengths, 1)
+        ids = tf.split(ids, [counts[block].sum() for block in blocks], axis=1)
+        rows = counts * self._parts
+        vectors = tf.split(vectors, [rows[block].sum() for block in blocks], axis=1)
         out = []
-        for block, block_ids, block_vectors in zip(
-            blocks, tf.split(ids, columns, axis=1), tf.split(vectors, rows, axis=1), strict=True
-        ):
+        for block, block_ids, block_vectors in zip(blocks, ids, vectors, strict=True):
             place = block[0]
             dim = sum(self.dims[other] for other in block)
             if not lengths[place]:
@@ -313,7 +304,7 @@ class StackedEmbedding(Configured, keras.layers.Layer):
         return tf.concat(out, axis=1)
 
     def _shares(self, ids: tf.Tensor, weights: Any, name: str) -> tf.Tensor:
-        """Returns what each value of a bag counts, `[batch, length]`."""
+        """Returns the share of each value of a bag, `[batch, length]`."""
         known = ids != 0
         shares = tf.cast(known, tf.float32)
         if weights is not None:

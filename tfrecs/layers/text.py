@@ -20,13 +20,13 @@ class TextEmbedding(Configured, keras.layers.Layer):
 
         v = 1/|s| sum_{w in s} a_w v_w,   a_w = 1,   or   smoothing / (smoothing + p(w))
 
-    The second, "sif", follows Arora et al. (ICLR 2017), without the removal of the common
-    component: frequent words, which say little, count less. It learns the probabilities p(w) by
-    `adapt`, and raises when it is called before. Words are the ids of `tfrecs.data.Tokenizer`;
-    padding (0) and unknown words (n + 1) are left out, and a text without a known word is zeros.
+    The second, "sif", follows Arora et al. (ICLR 2017) without the removal of the common component:
+    frequent words count less. It learns the probabilities p(w) by `adapt`, and raises when called
+    before. Words are the ids of `tfrecs.data.Tokenizer`; padding (0) and unknown words (n + 1) are
+    left out, and a text without a known word is zeros.
 
-    The table starts at random, or with `load_vectors` from pretrained vectors; `trainable=False`
-    keeps it as it is.
+    The table starts at random, or from pretrained vectors (`load_vectors`), which `trainable=False`
+    keeps fixed.
 
     Args:
         num_words: Number of words, n.
@@ -69,8 +69,6 @@ class TextEmbedding(Configured, keras.layers.Layer):
             raise ValueError(f"smoothing must be above 0, not {smoothing}.")
         self.num_words = int(num_words)
         self.dim = int(dim)
-        self.pooling = pooling
-        self.smoothing = smoothing
         if initializer is None:
             initializer = keras.initializers.RandomNormal(stddev=0.02, seed=seed)
         self.initializer = keras.initializers.get(initializer)
@@ -78,14 +76,9 @@ class TextEmbedding(Configured, keras.layers.Layer):
             name="table", shape=(self.num_words, self.dim), initializer=self.initializer
         )
         if pooling == "sif":
+            given = {"initializer": "zeros", "trainable": False, "experimental_autocast": False}
             # All above 0 once learned.
-            self.word_weights = self.add_weight(
-                name="word_weights",
-                shape=(self.num_words,),
-                initializer="zeros",
-                trainable=False,
-                experimental_autocast=False,
-            )
+            self.word_weights = self.add_weight("word_weights", (self.num_words,), **given)
 
     def adapt(self, ids: Any) -> None:
         """Learns from encoded texts how probable each word is.
@@ -118,10 +111,8 @@ class TextEmbedding(Configured, keras.layers.Layer):
         """
         vectors = np.asarray(vectors, np.float32)
         if vectors.shape != (self.num_words, self.dim):
-            raise ValueError(
-                f"{self.name} needs vectors {[self.num_words, self.dim]}, "
-                f"not {list(vectors.shape)}."
-            )
+            wanted, shape = [self.num_words, self.dim], list(vectors.shape)
+            raise ValueError(f"{self.name} needs vectors {wanted}, not {shape}.")
         before = self.table.numpy() if self.trainable else np.zeros_like(vectors)
         self.table.assign(np.where(np.isnan(vectors).any(axis=1, keepdims=True), before, vectors))
 
@@ -146,13 +137,12 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
 
         z_i = W v_i + b
 
-    The vectors v_i, of the items' texts (`tfrecs.data.sentence_vectors`) or images, say, stay as
-    they are unless `fine_tune`; what is learned is the projection to the model's width. Item id `i`
-    (1..n) is row `i - 1`; padding (0) and unknown ids (n + 1) give a vector of zeros, as in
-    `ItemEmbedding`.
+    The vectors v_i come from the items' texts (`tfrecs.data.sentence_vectors`) or images, for
+    example. They are fixed unless `fine_tune`. As in `ItemEmbedding`, item id `i` (1..n) is row
+    `i - 1`; padding (0) and unknown ids (n + 1) give zeros.
 
-    A config holds the table's shape, not the table, which is among the weights: a layer made from
-    a config raises when it is called before its weights are loaded.
+    A config holds the table's shape alone: a layer made from a config raises when it is called
+    before its weights are loaded.
 
     Args:
         vectors: `[n, size]`, the vectors; or just this shape, `(n, size)`, for a layer whose
@@ -187,19 +177,18 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
         given = np.asarray(vectors)
         only_shape = given.shape == (2,) and given.dtype.kind in "iu"
         shape = tuple(given.tolist()) if only_shape else given.shape
-        if len(shape) != 2 or min(shape) < 1 or not np.isfinite(given).all():
+        is_matrix = len(shape) == 2 and min(shape) >= 1
+        if not is_matrix or not np.isfinite(given).all():
+            what = "NaN or infinity" if is_matrix else shape
             raise ValueError(
-                "vectors must be finite numbers [num_items, size], or such a shape, not "
-                + (f"{shape}." if len(shape) != 2 or min(shape) < 1 else "NaN or infinity.")
+                f"vectors must be finite numbers [num_items, size], or such a shape, not {what}."
             )
         if dim < 1:
             raise ValueError(f"dim must be at least 1, not {dim}.")
         self.num_items, self.size = shape
         self.remember(vectors=[self.num_items, self.size])
         self.dim = int(dim)
-        self.use_bias = use_bias
         self.regularizer = keras.regularizers.get(regularizer)
-        self.seed = seed
         self.table = self.add_weight(
             name="table", shape=shape, initializer="zeros", trainable=fine_tune
         )
@@ -212,14 +201,10 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Creates the projection."""
-        self._projection = keras.layers.Dense(
-            self.dim,
-            use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.GlorotUniform(self.seed),
-            kernel_regularizer=self.regularizer,
-            dtype=self.dtype_policy,
-            name="projection",
-        )
+        glorot = keras.initializers.GlorotUniform(self.seed)
+        given = {"kernel_regularizer": self.regularizer, "use_bias": self.use_bias}
+        given |= {"dtype": self.dtype_policy, "name": "projection"}
+        self._projection = keras.layers.Dense(self.dim, kernel_initializer=glorot, **given)
         self._projection.build((None, self.size))
         super().build(input_shape)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, part_seeds, registered
 from tfrecs.data import FeatureTable
 from tfrecs.layers.cross import CrossNetwork
-from tfrecs.layers.dropout import Dropout, StepCounter
+from tfrecs.layers.dropout import Dropout, StepCounter, random_bits
 from tfrecs.layers.feature_encoder import FeatureEncoder
 from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.stacked_embedding import StackedEmbedding
@@ -19,7 +19,7 @@ from tfrecs.layers.stacked_embedding import StackedEmbedding
 class Tower(Configured, keras.layers.Layer):
     """Makes the vectors of users or items from their ids and features.
 
-        x = [embedding of the id, features, what else the caller has]
+        x = [embedding of the id, features, further input of the caller]
         y = W ReLU(... ReLU(crosses(x))) + b
 
     As in DSSM (Huang et al., CIKM 2013), and with `cross_layers` the explicit crosses of DCN-V2
@@ -29,16 +29,15 @@ class Tower(Configured, keras.layers.Layer):
         size: Number of users or items, n.
         dim: Size of the vectors.
         features: Their features, or None for ids alone.
-        id_dim: Size of the ids' own vectors; 0 for none, so that features alone count and an id
-            never seen is like any other.
+        id_dim: Size of the ids' vectors; 0 to read features alone, for unseen ids too.
         feature_dim: Size of the vectors of categories and numbers.
-        beside_dim: Size of what the caller has beside ids and features; 0 for nothing.
+        beside_dim: Size of the caller's input beside ids and features; 0 for none.
         hidden_units: Widths of the dense layers before the last.
         cross_layers: Number of cross layers.
         dropout: Rate of the dropout of what enters the dense layers.
-        id_dropout: Rate at which an id is taken for an unknown one in training. The vector of
-            unknown ids then learns to stand for any, and the features to do without (cf. Volkovs et
-            al., "DropoutNet", NeurIPS 2017).
+        id_dropout: Rate at which training takes an id for an unknown one, so that the vector of
+            unknown ids and the features learn to stand for any id (cf. Volkovs et al.,
+            "DropoutNet", NeurIPS 2017).
         seed: Seed of initial weights and dropouts.
 
     Raises:
@@ -79,45 +78,34 @@ class Tower(Configured, keras.layers.Layer):
             )
         if not 0 <= id_dropout < 1:
             raise ValueError(f"id_dropout must be in [0, 1), not {id_dropout!r}.")
-        self.size = size
         self.hidden_units = list(hidden_units)
         self._threshold = round(id_dropout * 2**16)
-        policy = self.dtype_policy
-
-        def part_seed(index: int) -> int | None:
-            return None if seed is None else 1000 * seed + index
-
+        policy, part_seed = self.dtype_policy, part_seeds(seed)
         self.ids = None
         if id_dim:
-            self.ids = StackedEmbedding(
-                [size], id_dim, seed=part_seed(0), dtype=policy, name="id_embedding"
-            )
+            given = {"seed": part_seed(0), "dtype": policy, "name": "id_embedding"}
+            self.ids = StackedEmbedding([size], id_dim, **given)
         self.id_counter = StepCounter(part_seed(1), name="id_dropout") if id_dropout else None
         self.lookup = self.encoder = None
         if features is not None:
             self.lookup = FeatureLookup(features, name="lookup")
-            self.encoder = FeatureEncoder(
-                features.schema, feature_dim, seed=part_seed(2), dtype=policy, name="features"
-            )
+            given = {"seed": part_seed(2), "dtype": policy, "name": "features"}
+            self.encoder = FeatureEncoder(features.schema, feature_dim, **given)
             if features.has_values:  # Else the weights will bring what was learned.
                 self.encoder.adapt(features)
         self.crosses = None
         if cross_layers:
-            self.crosses = CrossNetwork(
-                cross_layers, seed=part_seed(3), dtype=policy, name="crosses"
-            )
+            given = {"seed": part_seed(3), "dtype": policy, "name": "crosses"}
+            self.crosses = CrossNetwork(cross_layers, **given)
         self.input_dropout = Dropout(dropout, part_seed(4), dtype=policy, name="input_dropout")
-        widths = [*self.hidden_units, dim]
-        self.dense = [
-            keras.layers.Dense(
-                width,
-                "relu" if index < len(self.hidden_units) else None,
-                kernel_initializer=keras.initializers.GlorotUniform(part_seed(10 + index)),
-                dtype=policy,
-                name=f"dense_{index}",
+        self.dense = []
+        for index, width in enumerate([*self.hidden_units, dim]):
+            activation = "relu" if index < len(self.hidden_units) else None
+            glorot = keras.initializers.GlorotUniform(part_seed(10 + index))
+            given = {"dtype": policy, "name": f"dense_{index}"}
+            self.dense.append(
+                keras.layers.Dense(width, activation, kernel_initializer=glorot, **given)
             )
-            for index, width in enumerate(widths)
-        ]
         # All weights exist from here on: a checkpoint restores into them at once.
         features_width = 0 if self.encoder is None else self.encoder.width
         self._deep(tf.zeros([1, id_dim + features_width + beside_dim]), training=False)
@@ -133,10 +121,9 @@ class Tower(Configured, keras.layers.Layer):
 
         Args:
             inputs: `[batch]` int32 ids; any outside of 1..n is an unknown one.
-            beside: `[batch, beside_dim]`, what else enters the tower, such as a pooled history.
+            beside: `[batch, beside_dim]` of further input, such as a pooled history.
             training: Whether dropouts apply.
-            features: Encoded columns to take instead of those that the table has of the ids, by
-                name: what is known of somebody or something new.
+            features: Encoded columns by name, such as a new user's, which replace the table's.
 
         Returns:
             `[batch, dim]`.
@@ -145,11 +132,7 @@ class Tower(Configured, keras.layers.Layer):
         if self.ids is not None:
             ids = inputs
             if training and self.id_counter is not None:
-                seed = self.id_counter.next_seed(per_replica=True)
-                # Bits, as XLA makes other random floats of them.
-                bits = tf.random.stateless_uniform(
-                    tf.shape(ids), seed, minval=None, maxval=None, dtype=tf.uint32
-                )
+                bits = random_bits(tf.shape(ids), self.id_counter.next_seed(per_replica=True))
                 known = tf.cast(tf.bitwise.right_shift(bits, 16), tf.int32) >= self._threshold
                 ids = tf.where(known, ids, self.size + 1)
             parts.append(self.ids(ids[:, tf.newaxis]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, part_seeds, registered
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.normalization import LayerNormalization
 
@@ -62,9 +62,7 @@ class SelfAttention(Configured, keras.layers.Layer):
         self, num_heads: int = 1, dropout: float = 0.0, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.seed = seed
-        self._drop = Dropout(dropout, _derive(seed, 0), dtype=tf.float32, name="drop")
+        self._drop = Dropout(dropout, part_seeds(seed, 1)(0), dtype=tf.float32, name="drop")
 
     def build(self, input_shape: Any) -> None:
         """Creates the projections for inputs `[batch, length, dim]`."""
@@ -74,9 +72,11 @@ class SelfAttention(Configured, keras.layers.Layer):
                 f"num_heads ({self.num_heads}) must divide the size of the vectors ({dim})."
             )
 
+        part_seed = part_seeds(self.seed, 1)
+
         def dense(name: str, units: int, scale: float, index: int) -> keras.layers.Dense:
             init = keras.initializers.VarianceScaling(
-                scale, "fan_avg", "uniform", seed=_derive(self.seed, index)
+                scale, "fan_avg", "uniform", seed=part_seed(index)
             )
             return keras.layers.Dense(
                 units, kernel_initializer=init, dtype=self.dtype_policy, name=name
@@ -177,36 +177,30 @@ class SASRecBlock(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}.")
-        self.num_heads = num_heads
-        self.hidden_dim = hidden_dim
-        self.dropout = dropout
-        self.norm = norm
-        self.epsilon = epsilon
-        self.seed = seed
 
     def build(self, input_shape: Any) -> None:
         """Creates the sublayers for inputs `[batch, length, dim]`."""
         dim = input_shape[-1]
-        policy = self.dtype_policy
+        policy, part_seed = self.dtype_policy, part_seeds(self.seed, 1)
 
         def norm(name: str) -> LayerNormalization:
             return LayerNormalization(self.epsilon, dtype=policy, name=name)
 
         def dense(name: str, units: int, activation: str | None, index: int) -> Any:
-            init = keras.initializers.GlorotUniform(seed=_derive(self.seed, index))
+            init = keras.initializers.GlorotUniform(seed=part_seed(index))
             return keras.layers.Dense(
                 units, activation, kernel_initializer=init, dtype=policy, name=name
             )
 
         self._norm_attention = norm("norm_attention")
         self._attention = SelfAttention(
-            self.num_heads, self.dropout, _derive(self.seed, 10), dtype=policy, name="attention"
+            self.num_heads, self.dropout, part_seed(10), dtype=policy, name="attention"
         )
         self._norm_feed_forward = norm("norm_feed_forward")
         self._hidden = dense("hidden", self.hidden_dim or dim, "relu", 20)
-        self._hidden_drop = Dropout(self.dropout, _derive(self.seed, 21), dtype=policy)
+        self._hidden_drop = Dropout(self.dropout, part_seed(21), dtype=policy)
         self._output = dense("output", dim, None, 22)
-        self._output_drop = Dropout(self.dropout, _derive(self.seed, 23), dtype=policy)
+        self._output_drop = Dropout(self.dropout, part_seed(23), dtype=policy)
         super().build(input_shape)
 
     def call(
@@ -244,8 +238,3 @@ class SASRecBlock(Configured, keras.layers.Layer):
     def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:
         hidden = self._hidden_drop(self._hidden(x), training=training)
         return self._output_drop(self._output(hidden), training=training)
-
-
-def _derive(seed: int | None, index: int) -> int | None:
-    """Returns another seed for each part of a layer; None where the layer has none."""
-    return None if seed is None else seed + index

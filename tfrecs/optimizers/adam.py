@@ -15,10 +15,9 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
 
     Keras's Adam writes its update as about ten operations, and each reads and writes a whole
-    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients are
-    made dense: Adam moves and decays every row at every step, so they save it nothing (`LazyAdam`
-    leaves the other rows alone). `amsgrad` is computed as Keras does. Takes the arguments of
-    `keras.optimizers.Adam`.
+    embedding table; the fused kernel makes one pass. Values agree to rounding. Sparse gradients
+    become dense, since Adam moves and decays every row at every step (`LazyAdam` does not).
+    `amsgrad` uses Keras's update. Takes the arguments of `keras.optimizers.Adam`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -39,9 +38,8 @@ class Adam(keras.optimizers.Adam):
             super().update_step(gradient, variable)
             return
         if isinstance(gradient, tf.IndexedSlices):
-            gradient = tf.math.unsorted_segment_sum(
-                gradient.values, gradient.indices, variable.shape[0]
-            )
+            rows, values = gradient.indices, gradient.values
+            gradient = tf.math.unsorted_segment_sum(values, rows, variable.shape[0])
         dtype = variable.dtype
         step = tf.cast(self.iterations + 1, dtype)
         momentum, velocity = self._moments(variable)
@@ -68,8 +66,8 @@ class Adam(keras.optimizers.Adam):
         return [sum_repeated_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
 
     def _static(self, gradient: tf.IndexedSlices) -> Any:
-        """A sparse gradient as XLA may have it: its shape does not depend on which rows it has."""
-        # Made dense before the update, or in it; there is no need to sum repeated rows before.
+        """Returns a sparse gradient for XLA, whose shape does not depend on which rows it has."""
+        # The update sums repeated rows when it makes the gradient dense.
         return tf.convert_to_tensor(gradient) if self.amsgrad else gradient
 
 
@@ -79,9 +77,8 @@ class LazyAdam(Adam):
 
     Keras's Adam decays both moments of all rows of an embedding table at every step, and so reads
     and writes the whole table several times for a batch that touched a few hundred rows. Here the
-    other rows, and their moments, stay as they are. That is another algorithm, not a faster form
-    of the same: rows seen rarely keep older moments. Takes the arguments of `Adam`, `amsgrad`
-    excepted.
+    other rows and their moments do not change. This is another algorithm, not a faster form of
+    Adam: rows seen rarely keep older moments. Takes the arguments of `Adam` except `amsgrad`.
 
     Raises:
         ValueError: If `amsgrad` is asked for.
@@ -106,7 +103,7 @@ class LazyAdam(Adam):
         return repeat_sums(gradient)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
-        """Updates `variable` with `gradient`, whose repeated rows the caller has summed already."""
+        """Updates `variable` with `gradient`, whose repeated rows are summed already."""
         if not isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable)
             return
@@ -128,16 +125,15 @@ class LazyAdam(Adam):
 
 
 def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Returns a sparse gradient in which each row stands once, its repetitions summed."""
+    """Returns a sparse gradient with each row once, its repetitions summed."""
     rows, place = tf.unique(gradient.indices)
-    values = gradient.values
-    shape = tf.shape(values)
-    count = tf.size(rows)
+    values, count = gradient.values, tf.size(rows)
     if not _can_multiply(values):
         summed = tf.math.unsorted_segment_sum(values, place, count)
         return tf.IndexedSlices(summed, rows, gradient.dense_shape)
     # On CPUs the product with the sparse matrix that has a 1 at [place[i], i] sums rows several
-    # times faster than the segment sum, which sets up a loop for each of them.
+    # times faster than the segment sum, which sets up a loop for each row.
+    shape = tf.shape(values)
     number = tf.cast(shape[0], tf.int64)
     ones = tf.stack([tf.cast(place, tf.int64), tf.range(number)], axis=1)
     summed = tf.raw_ops.SparseTensorDenseMatMul(
@@ -151,10 +147,10 @@ def sum_repeated_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def repeat_sums(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Returns a sparse gradient of the same rows, sorted, each with the sum of its repetitions.
+    """Returns the sorted rows of a sparse gradient, each with the sum over its repetitions.
 
-    How many there are does not depend on which rows they are, as it does where each stands once:
-    what XLA compiles, and TPUs need. Right for updates that write rows, not for those that add.
+    XLA and TPUs need this form: its shape does not depend on which rows repeat. It is right for
+    updates that write rows, not for updates that add to them.
     """
     order = tf.argsort(gradient.indices, stable=True)
     rows = tf.gather(gradient.indices, order)
@@ -166,6 +162,6 @@ def repeat_sums(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def _can_multiply(values: tf.Tensor) -> bool:
-    """Whether there is a kernel for the product: on CPUs, where XLA does not compile the step."""
+    """Returns whether the product has a kernel: on CPUs, where XLA does not compile the step."""
     on_cpu = not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU")
     return on_cpu and values.dtype in (tf.float32, tf.float64) and not compiled_by_xla()

@@ -15,10 +15,9 @@ class SGD(keras.optimizers.SGD):
 
         w <- w - learning_rate * gradient
 
-    Keras's SGD keeps a momentum for every weight, also where there is none, and so reads and writes
-    an embedding table five times for a batch that touched a few hundred rows. Values agree to
-    rounding. With `momentum` all rows move at every step, and this is Keras's. Takes the arguments
-    of `keras.optimizers.SGD`.
+    Keras's SGD keeps a momentum for every weight, even a momentum of 0, and so reads and writes an
+    embedding table five times for a batch that touched a few hundred rows. Values agree to
+    rounding. With `momentum` this is Keras's SGD. Takes the arguments of `keras.optimizers.SGD`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -36,7 +35,7 @@ class SGD(keras.optimizers.SGD):
         super().__init__(learning_rate, **kwargs)
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
-        """Makes the optimizer's variables; no momenta where there is no momentum."""
+        """Makes the optimizer's variables, without momenta if `momentum` is 0."""
         if self.momentum:
             super().build(var_list)
             return
@@ -55,5 +54,4 @@ class SGD(keras.optimizers.SGD):
             variable.assign_sub(gradient * rate)
 
     def _deduplicate_sparse_grad(self, gradients: Sequence[Any]) -> Sequence[Any]:
-        # A repeated row is moved repeatedly: no pass is needed to sum its gradients.
-        return gradients
+        return gradients  # A repeated row moves repeatedly: its gradients need not be summed.
