@@ -167,7 +167,6 @@ MODELS: dict[str, PublicModel] = {
         "--model sasrec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
         resumed=lambda: {"loss": losses.SampledSoftmax(4)},
         settings={"schedule": "linear"},
-        conforming={"num_blocks": 2},
         num_blocks=1,
         num_heads=2,
     ),

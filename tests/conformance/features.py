@@ -201,4 +201,5 @@ def several_heads_loss(model, users, items, hours, clicked, stars):
 
 def both() -> tfrecs.models.RetrieveThenRank:
     """A model of two stages."""
-    return tfrecs.models.RetrieveThenRank(two_tower(), deep_cross(), num_candidates=4)
+    retriever = tfrecs.models.TwoTower(ITEMS, USERS, dim=8, max_length=5, seed=1)
+    return tfrecs.models.RetrieveThenRank(retriever, deep_cross(), num_candidates=4)

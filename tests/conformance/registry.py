@@ -323,6 +323,7 @@ CASES: dict[str, Case] = {
     "layers.SelfAttention": Case(
         lambda: layers.SelfAttention(2, 0.1, seed=1),
         (VECTORS, VECTORS[::-1].copy(), MASK),
+        growth=1e10,  # A gradient is a product of four inputs, and weights may round to below 1.
     ),
     "layers.SASRecBlock": Case(lambda: layers.SASRecBlock(2, 12, 0.1, seed=1), (VECTORS, MASK)),
     "layers.SASRecBlock, pre": Case(
@@ -348,6 +349,9 @@ CASES: dict[str, Case] = {
         lambda: tfrecs.negatives.InBatch(6, _frequency(), seed=1, known=known_items())
     ),
     "negatives.Mixed": _sampler_case(
+        lambda: tfrecs.negatives.Mixed([tfrecs.negatives.Uniform(6, seed=1), by_popularity(True)])
+    ),
+    "negatives.Mixed, a target's own": _sampler_case(
         lambda: tfrecs.negatives.Mixed([by_popularity(False, known=known_items()), _mined()])
     ),
     "negatives.Hardest": Case(

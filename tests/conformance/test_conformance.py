@@ -32,7 +32,17 @@ def assert_same(got, want, **tolerance):
         np.testing.assert_allclose(a, b, **(tolerance or TOLERANCE))
 
 
-@pytest.fixture(params=CASES, scope="module")
+def slow_where(slow):
+    """All cases, those whose name `slow` accepts marked as slow."""
+    return [pytest.param(name, marks=pytest.mark.slow if slow(name) else ()) for name in CASES]
+
+
+def is_variant(name):
+    """Whether it is a further case of a public name; the loss of a model is none."""
+    return name.partition(", ")[2] not in ("", "loss")
+
+
+@pytest.fixture(params=slow_where(is_variant), scope="module")
 def case(request):
     return CASES[request.param]
 
@@ -94,6 +104,12 @@ def test_checkpoint_round_trip(case, tmp_path):
     assert_same(case.call(again, *case.tensors()), want)
 
 
+@pytest.mark.parametrize(
+    "case",
+    # A model's loss has most of what its scores have.
+    slow_where(lambda name: is_variant(name) or f"{name}, loss" in CASES),
+    indirect=True,
+)
 def test_compiled_equals_eager(case, eager):
     """By XLA, in a graph of known shapes; as it is, a graph is run by `test_unknown_batch_size`."""
     instance = case.make()
@@ -125,7 +141,9 @@ def assert_dtype(case, got, compute):
             assert x.dtype == tf.as_dtype(compute).as_numpy_dtype
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_precision(case, eager, policy):
     assert_dtype(case, eager, "float32")
     keras.mixed_precision.set_global_policy(policy)
@@ -155,10 +173,9 @@ def test_unknown_batch_size(case, eager):
     assert_same(function(*one), case.call(restart(instance), *one))
 
 
-@pytest.mark.parametrize("scale", [1e4, 1e18])
+@pytest.mark.parametrize("scale", [pytest.param(1e4, marks=pytest.mark.slow), np.inf])
 def test_gradients_of_extreme_inputs_are_finite(case, scale):
-    if scale > case.growth:
-        pytest.skip("the result is no float32 number")
+    scale = min(scale, case.growth)
     instance = case.make()
     case.call(instance, *case.tensors())
     if isinstance(instance, tfrecs.models.Model):

@@ -313,8 +313,8 @@ def test_results_in_the_compute_dtype_of_sums_in_float32(dtype):
     bag = tf.ones([1, 3000], tf.int32)
     out = layer({"0": bag})
     assert out.dtype == layer.compute_dtype
-    # In float16 the count would have stopped at 2048.
-    np.testing.assert_allclose(out, [[1.0]], rtol=1e-5)
+    # In float16 the count would have stopped at 2048. Processors add 3,000 numbers in other orders.
+    np.testing.assert_allclose(out, [[1.0]], rtol=1e-4)
 
 
 def test_default_vectors_are_small_and_follow_from_the_seed():

@@ -21,6 +21,9 @@ LOSSES = {
     "WARP": lambda: tfrecs.losses.WARP(20, seed=1),
 }
 
+# One that weighs each item by itself and one that ranks them; FullSoftmax: test_withheld.py.
+QUICK = {"BinaryCrossEntropy", "WARP"}
+
 
 def tastes(seed=0):
     """Users with one of four tastes: 9 of its 20 items, the first ones of all tastes most often."""
@@ -48,11 +51,7 @@ def learned(model, split, epochs=8):
 
 @pytest.mark.parametrize(
     "name",
-    # Quick: test_withheld.py.
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name == "FullSoftmax" else name
-        for name in LOSSES
-    ],
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LOSSES],
 )
 def test_every_loss_finds_the_tastes(name, split):
     """The withheld item is one of 12 that are left of the taste; of all, popularity knows 10."""
@@ -103,9 +102,8 @@ def test_grown_scores_as_before_and_learns_the_new(cls):
     assert np.abs(grown.user_embedding.table[2] - new_user).max() > 0
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("matrix-factorization", marks=pytest.mark.slow), "neural-mf"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["matrix-factorization", "neural-mf"])
 def test_from_the_command_line(name, tmp_path, capsys):
     tastes().frame.to_csv(tmp_path / "log.csv", index=False)
     run, served = tmp_path / "run", tmp_path / "export"

@@ -115,5 +115,7 @@ def test_known_items_must_be_those_of_the_model(public_export, tmp_path, capsys)
         export(history, tmp_path, known_items=Histories.from_lists([[]] * 5))
     assert not list(tmp_path.iterdir())
     folder = str(public_export("MatrixFactorization"))
+    assert main(["recommend", folder, "--user", "5", "--k", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
     assert main(["recommend", folder, "--user", "5", "--history", "11"]) != 0
     assert "--history: MatrixFactorization reads none. Give --user" in capsys.readouterr().err
