@@ -12,39 +12,24 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # XLA compiles as always, but for LLVM's optimizations: each program runs once or twice.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# Test files with their rewritten assertions are compiled once, for all runs and subprocesses.
+# Where the environment says that no bytecode is kept, each worker and each subprocess would compile
+# the package and the tests' rewritten assertions again.
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""
+
+from tfrecs.cli.errors import quiet_import
+
 sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What TensorFlow logs while it is imported would come after pytest's last line.
+with quiet_import():
+    from tfrecs._keras import tf
 
-def set_up_tensorflow():
-    """Imports TensorFlow and configures its devices, before anything makes a tensor."""
-    from tfrecs.cli.errors import quiet_import
-
-    # What TensorFlow logs while it is imported would come after pytest's last line.
-    with quiet_import():
-        from tfrecs._keras import tf
-    # Two logical devices on one processor, for the tests of `tf.distribute`.
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    # Tensors are small here, and pytest has a worker for every processor.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-# The process that deals tests out to workers runs none, and needs no TensorFlow.
-DEALS_OUT = "PYTEST_XDIST_WORKER" not in os.environ and any(
-    argument.startswith(("-n", "--numprocesses")) for argument in sys.argv[1:]
+# Two logical devices on one processor, for the tests of `tf.distribute`.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-if not DEALS_OUT:
-    set_up_tensorflow()
-
-
-def pytest_configure(config):
-    """Sets up TensorFlow after all where `-n 0` asked for no workers."""
-    if DEALS_OUT and not config.getoption("tx", None):
-        set_up_tensorflow()
-
+# Tensors are small here, and pytest has a worker for every processor.
+tf.config.threading.set_intra_op_parallelism_threads(1)
 
 # Begun first, so that at the end no worker has long to wait for another.
 LONGEST = [
@@ -89,8 +74,6 @@ def log_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def two_devices():
     """A strategy of two replicas; one for all tests: TensorFlow confuses the collectives of two."""
-    from tfrecs._keras import tf
-
     strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
     assert strategy.num_replicas_in_sync == 2
     return strategy
