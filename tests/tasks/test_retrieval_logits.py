@@ -172,7 +172,7 @@ def test_errors_name_the_remedy(make, arguments, message):
 
 @pytest.mark.parametrize("name", ["negatives", "extra_frequency", "known"])
 def test_arguments_that_became_a_samplers_are_named(name):
-    with pytest.raises(TypeError, match=rf"Retrieval takes {name} no more.*Mixed\(\[InBatch"):
+    with pytest.raises(TypeError, match=rf"Retrieval no longer takes {name}: .*Mixed\(\[InBatch"):
         Retrieval(**{name: Uniform(4)})
 
 

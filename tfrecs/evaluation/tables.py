@@ -134,7 +134,7 @@ class RankedLists:
         return bool(self.protocol["users"] == self.protocol["targets"])
 
     def heading(self) -> list[str]:
-        """Nothing stands above the metrics."""
+        """Returns no lines to print above the metrics."""
         return []
 
     def notes(self) -> list[str]:
@@ -200,7 +200,7 @@ class LabelledRows:
         return [f"{self.name}: {self.num_rows:,} rows{positive}"]
 
     def notes(self) -> list[str]:
-        """Nothing stands below the metrics."""
+        """Returns no lines to print below the metrics."""
         return []
 
     def advice(self) -> None:

@@ -43,8 +43,8 @@ def choose_loss(given: Any, model: str, *, products: bool = True) -> Any:
         )
     if not products and given.needs_products:
         raise TypeError(
-            f"{model}: {type(given).__name__} needs scores that are products of vectors, and those "
-            f"of {model} are not. It takes {', '.join(kinds)}."
+            f"{model}: {type(given).__name__} needs scores that are products of vectors, and "
+            f"{model} has none. {model} takes {', '.join(kinds)}."
         )
     return given
 

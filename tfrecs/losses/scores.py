@@ -10,10 +10,10 @@ from tfrecs._keras import tf
 class Scores:
     """The scores of items for each query of a batch, computed when a loss asks for them.
 
-    Losses decide which items they compare, and ask for just those scores. A model whose score is no
-    product of two vectors derives from this class and implements `of` and `shared`, both with
-    float32 results; losses over sampled items need no more. `DotProductScores` is the class of the
-    others.
+    Losses decide which items they compare, and ask for just those scores. A model whose score is
+    not a product of two vectors derives from this class and implements `of` and `shared`, both
+    with float32 results; losses over sampled items need no more. All other models use
+    `DotProductScores`.
 
     Args:
         num_items: Number of items, n.

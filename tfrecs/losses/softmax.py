@@ -86,8 +86,8 @@ class FullSoftmax(Loss):
 class SampledLoss(Loss):
     """Base of the losses that compare a target with sampled negatives.
 
-    How many negatives there are, and whether a batch shares them, is one thing's word: the given
-    sampler's, or else these arguments'.
+    A given sampler sets the number of negatives and whether a batch shares them. Without one,
+    these arguments do.
 
     Args:
         num_negatives: Negatives to draw, k; None for the sampler's, or the loss's own default.
@@ -122,7 +122,7 @@ class SampledLoss(Loss):
             if None not in (value, own) and value != own:
                 raise ValueError(
                     f"{type(self).__name__}: {name} is {value}, and the {type(negatives).__name__} "
-                    f"given as negatives has {own}. Say it there alone."
+                    f"given as negatives has {own}. Set it there only."
                 )
         if given and seed is not None:
             raise ValueError(

@@ -52,9 +52,9 @@ class Model(Configured, KerasFiles, Fitting):
         ValueError: If there are no items.
     """
 
-    # What `tfrecs.train` takes if nothing else is named: the rule that parts a log, a function of
-    # `tfrecs.data`; the validation metric by which the best epoch is chosen, and which value of it
-    # is better, "max" or "min"; examples of a batch.
+    # Defaults of `tfrecs.train`: the split rule, a function of `tfrecs.data`; the validation metric
+    # that chooses the best epoch; whether its best value is the "max" or the "min"; and the
+    # examples of a batch.
     default_split = "leave_last_out"
     monitor = "val_NDCG@10"
     monitor_mode = "max"
@@ -98,7 +98,7 @@ class Model(Configured, KerasFiles, Fitting):
             split: The new split.
 
         Raises:
-            ValueError: If the split numbers the items otherwise than this model does.
+            ValueError: If the split's items or users do not begin with this model's, in order.
         """
         for name in ("items", "users"):
             mine, theirs = getattr(self, name), getattr(split, name)
@@ -126,9 +126,9 @@ class Model(Configured, KerasFiles, Fitting):
         return model
 
     def description(self) -> dict[str, Any]:
-        """Returns what `keras.utils.deserialize_keras_object` makes an untrained twin from.
+        """Returns the config from which `keras.utils.deserialize_keras_object` makes a twin.
 
-        As `keras.utils.serialize_keras_object`, less what it was compiled with.
+        The twin is untrained and not compiled.
         """
         return plain(self)
 
@@ -137,12 +137,12 @@ class Model(Configured, KerasFiles, Fitting):
         return
 
     def _features_of(self, split: Any) -> dict[str, Any]:
-        """The arguments that a split gives, where they must be encoded as this model knows them."""
+        """Returns the split's arguments that must be encoded with this model's encodings."""
         del split
         return {}
 
     def examples(self, train: Any, windows: Literal["last", "all"] = "all") -> Examples:
-        """Returns what the model learns from, in its own form; the `batch` of that is for `fit`.
+        """Returns the model's training examples; `fit` takes the result of their `batch`.
 
         Args:
             train: The training part of a split: a `TrainSet`, or `Rows` for models of rows.
@@ -170,7 +170,7 @@ class Model(Configured, KerasFiles, Fitting):
 
     @property
     def recommends(self) -> bool:
-        """Whether it scores items for somebody whom a request can name: a history, or a user."""
+        """Whether the model scores items for a history or a user that a request can name."""
         return self.items is not None and (self.max_history is not None or self.users is not None)
 
     @property
@@ -185,7 +185,7 @@ class Model(Configured, KerasFiles, Fitting):
 
     @property
     def label_kinds(self) -> dict[str, str]:
-        """Of each label that is predicted "binary", for a probability, or "regression"."""
+        """The kind of each predicted label: "binary", for a probability, or "regression"."""
         return {}
 
     @property

@@ -205,7 +205,7 @@ class DeepCross(Model):
 
     @property
     def label_kinds(self) -> dict[str, str]:
-        """Of each label that is predicted "binary", for a probability, or "regression"."""
+        """The kind of each predicted label: "binary", for a probability, or "regression"."""
         return dict(self._heads.kinds)
 
     @property

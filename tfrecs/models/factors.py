@@ -159,7 +159,7 @@ class _Penalty:
 
     @contextlib.contextmanager
     def negatives(self, ids: tf.Tensor) -> Iterator[None]:
-        """Counts the vectors asked for within as those of negatives, `ids` `[.., k]`."""
+        """Counts vectors looked up inside the context as negatives' vectors, `ids` `[.., k]`."""
         count = tf.cast(tf.shape(ids)[-1], tf.float32)
         self._total = 1.0 if self._weight is None else self._weight * count
         yield

@@ -78,7 +78,7 @@ class Fitting(TrainingStep):
 
         Raises:
             FloatingPointError: If all gradients of an epoch were non-finite.
-            ValueError: If `x` is no batches of what the model learns from, there are labels or
+            ValueError: If `x` does not hold batches of the model's examples, there are labels or
                 weights beside them, or the model was made outside of the strategy in whose scope
                 this is called.
         """
@@ -128,7 +128,7 @@ class Fitting(TrainingStep):
         return super().evaluate(x, *args, **kwargs)
 
     def _check_scope(self) -> None:
-        """Keras itself finds out in the middle of a step, and does not say what it is."""
+        """Raises if the scope is wrong; Keras itself fails within a step, with an unclear error."""
         strategy = tf.distribute.get_strategy()
         inside = strategy.extended.variable_created_in_scope
         if tf.distribute.has_strategy() and not inside(self.nonfinite_steps):
@@ -143,7 +143,7 @@ class Fitting(TrainingStep):
         return self._epoch_sums.first_batch
 
     def epoch_state(self) -> dict[str, Any]:
-        """Returns what the epoch in training has summed up so far, for `resume_epoch`.
+        """Returns the running sums of the current epoch, for `resume_epoch`.
 
         With the weights, the optimizer and the number of the next batch, this is all that a
         training that is stopped within an epoch needs to go on as if it had not been.

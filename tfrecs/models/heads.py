@@ -29,7 +29,7 @@ class Heads:
         task: The task.
         tasks: The task of each head by name, which is the name of its label.
         first: Name of the first one.
-        several: Whether what the model gives is by name.
+        several: Whether the model returns predictions by name.
         kinds: Of each head "binary", for a probability, or "regression".
         monitor: The validation metric of the first head by which the best epoch is chosen.
         monitor_mode: Which value of it is better, "max" or "min".

@@ -106,13 +106,13 @@ class Mixed(Configured, keras.layers.Layer):
 class Hardest(Configured, keras.layers.Layer):
     """Keeps the candidates with the highest scores (dynamic negative sampling, Zhang et al., 2013).
 
-    `candidates` draws m items for each positive, or m that all share; the first `num_easy` of them
-    are kept as they are, and of the others those that the model scores highest at this step. The
-    model is thus never without easy negatives, and an item that it overrates is found soon. More
-    candidates are harder negatives.
+    `candidates` draws m items for each positive, or m that all share. The first `num_easy` of them
+    are kept whatever their score. Of the others those with the highest current scores are kept.
+    So easy negatives remain, and items that the model overrates are soon found. More candidates
+    give harder negatives.
 
-    `log_probability` belongs to the draw of the candidates: the choice by score has no closed
-    form, so corrections for the sampling do not undo it.
+    `log_probability` describes the draw of the candidates only: the choice by score has no closed
+    form, so losses do not correct for it.
 
     Args:
         num_negatives: Negatives to keep for each positive, k; all candidates where the batch has

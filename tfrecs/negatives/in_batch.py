@@ -22,10 +22,10 @@ class InBatch(Negatives):
     al., WWW 2020), and `Hardest(50, InBatch(...))` keeps the hardest ones. With `num_negatives`, k
     rows of the batch are drawn, each with equal probability.
 
-    Both give an item as often as the log has it: by popularity. `frequency` says how likely that
-    is, and losses correct for it. Losses mask a negative that equals a row's own positive. An item
-    in the row's `Scores.positive_ids`, such as the user's history, is masked too. Where shapes are
-    static (under XLA, on TPUs), positions without a target repeat the targets of others.
+    Both draw items in proportion to their popularity in the log. `frequency` says how likely an
+    item is, and losses correct for it. Losses mask a negative that equals a row's own positive. An
+    item in the row's `Scores.positive_ids`, such as the user's history, is masked too. Where shapes
+    are static (under XLA, on TPUs), positions without a target repeat the targets of others.
 
     Args:
         num_negatives: Rows of the batch to draw, k; None for each row once.
@@ -78,7 +78,7 @@ class InBatch(Negatives):
         if self.frequency is not None and training is not False:
             self.frequency.update(positives)
         sample = super().call(positives, num_items, user_ids, scores)
-        # A mere function of ids knows no other positives.
+        # `scores` may be a plain function, which has no `positive_ids`.
         positive_ids = getattr(scores, "positive_ids", None)
         if positive_ids is None:
             return sample

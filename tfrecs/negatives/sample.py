@@ -45,9 +45,9 @@ class Negatives(Configured, keras.layers.Layer):
     of each positive differ. The losses mask a negative that equals its positive.
 
     Known items: with `known`, no positive is compared with an item that its user knows. Shared
-    negatives are drawn from all items and those that a user knows are masked for this user; own
-    negatives are drawn from the other items, or, where a sampler says so, masked too. A user who
-    knows all items is taken as one who knows none.
+    negatives are drawn from all items, and each user's known items are masked for that user.
+    Negatives of each positive are drawn from unknown items only, or masked too where a sampler
+    says so. A user who knows all items is treated as knowing none.
 
     Args:
         num_negatives: Negatives to draw, k; None in samplers that take as many as the batch, of all
@@ -153,16 +153,16 @@ class Negatives(Configured, keras.layers.Layer):
             )
         if num_items != self.known.num_items:
             raise ValueError(
-                f"{self.name}: the known items are of {self.known.num_items} items and the model "
+                f"{self.name}: KnownItems has {self.known.num_items} items and the model "
                 f"has {num_items}. Make KnownItems from the split that the model is trained on."
             )
 
     def unknown(self, user_ids: tf.Tensor | None, ids: tf.Tensor) -> tf.Tensor | None:
-        """Returns which of `ids`, `[k]` or `[num_positives, k]`, no user knows; None for all."""
+        """Returns which `ids`, `[k]` or `[.., k]`, each row's user does not know; None for all."""
         return None if self.known is None else ~self.known.contains(user_ids, ids)
 
     def without_known(self, mass: np.ndarray) -> Complement | None:
-        """Returns what draws a number below `mass[-1]` that lies in no known item of a user.
+        """Returns a sampler of numbers below `mass[-1]` that skips a user's known items.
 
         None where known items are not left out of draws.
 

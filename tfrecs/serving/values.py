@@ -56,8 +56,8 @@ def array_of(
         width: The least width of lists.
 
     Raises:
-        ValueError: If a value has another type, or is missing where nothing is known to stand for
-            that.
+        ValueError: If a value has another type, or is missing and the input has no known
+            replacement.
     """
     dtype, shape, missing = given["dtype"], given["shape"], _missing_value(name, given)
     if shape is None or len(shape) not in (1, 2) or dtype not in _READERS:

@@ -94,7 +94,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         moved = sorted({"negatives", "extra_frequency", "known"} & set(kwargs))
         if moved:
             raise TypeError(
-                f"Retrieval takes {' and '.join(moved)} no more: train with the loss "
+                f"Retrieval no longer takes {' and '.join(moved)}: train with the loss "
                 "SampledSoftmax(negatives=Mixed([InBatch(frequency=..., known=...), "
                 "Uniform(1024)])) instead, which any model takes; see CHANGELOG.md, 0.2.0."
             )
@@ -161,8 +161,8 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
                 row, then further rows, if any, as negatives of all.
             sample_weight: `[num_queries]` weights of the queries, or a scalar.
             candidate_sampling_probability: `[num_candidates]`, how likely each candidate was to be
-                drawn, where the caller knows it; used instead of `frequency`. One that is 0 (or no
-                number) counts as the least positive one: the candidate is there, after all.
+                drawn, where the caller knows it; used instead of `frequency`. The smallest positive
+                probability replaces a 0 or NaN: the candidate was drawn, so 0 is wrong.
             candidate_ids: `[num_candidates]` ids; metrics over the corpus compare them if given.
             compute_metrics: Whether to compute the metrics over the corpus.
             compute_batch_metrics: Whether to compute the metrics within the batch.
@@ -320,7 +320,7 @@ def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
 
 
 def _log(probability: tf.Tensor) -> tf.Tensor:
-    """The logarithm, of the least positive one for those that are 0 or no number."""
+    """Returns the logarithm; a 0 or NaN is first replaced by the smallest positive value."""
     probability = tf.cast(probability, tf.float32)
     positive = probability > 0
     least = tf.reduce_min(tf.where(positive, probability, 1.0))

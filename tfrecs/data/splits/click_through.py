@@ -78,7 +78,7 @@ def click_through(
         label: Column to predict, the first of the labels if `context` has more.
         positive_from: Rows of at least this are positive, with label 1.
         negative_to: Rows of at most this are negative, with label 0, and those in between are left
-            out; None makes all rows negative that are not positive.
+            out; with None, every row that is not positive is negative.
         context: Schema of a row's other columns, such as its time, or the schema's config, which a
             YAML file can hold; None for no other columns. A model with several heads predicts each
             `Label` in it too.

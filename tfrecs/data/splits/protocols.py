@@ -1,6 +1,6 @@
 """Protocols that split a log into training, validation and test.
 
-Every protocol keeps a user's interactions in time order, and those of equal time in file order.
+Every protocol keeps a user's interactions in time order, with ties in file order.
 The vocabularies cover the whole log, as in the published protocols. A user is evaluated if there is
 both a target and an earlier interaction to recommend from.
 """
@@ -105,8 +105,8 @@ def random_ratio(
     """Withholds a random share of each user's interactions, whatever their time.
 
     A user with m interactions has `m * test` (rounded) test targets and `m * validation` (rounded)
-    validation targets. At least one interaction trains: if rounding leaves none, validation and
-    then the test gives way. Histories keep the time order.
+    validation targets. Training keeps at least one interaction: if rounding leaves none, validation
+    and then the test gives one up. Histories keep the time order.
 
     Args:
         log: The interactions.
