@@ -71,6 +71,23 @@ def test_negatives_of_the_batch_are_its_targets_where_shapes_are_static(split):
     assert counts.min() >= 3
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_static_shapes_have_the_negatives_of_the_batch_once(split, mixed):
+    negatives = InBatch(frequency=tfrecs.negatives.ItemFrequency(split.train.item_counts[1:-1]))
+    if mixed:
+        negatives = tfrecs.negatives.Mixed([negatives, Uniform(4, seed=1)])
+    batch = {
+        "history": tf.constant([[0, 0, 0, 0, 7], [0, 0, 0, 3, 4]]),
+        "target": tf.constant([[0, 0, 0, 0, 9], [0, 0, 0, 4, 5]]),
+    }
+    model = sasrec(split, tfrecs.losses.SampledSoftmax(negatives=negatives))
+    start = model.get_weights()
+    want = float(model.compute_loss(batch))
+    model.set_weights(start)
+    model.static_shapes = True
+    assert float(model.compute_loss(batch)) == pytest.approx(want, rel=1e-5)
+
+
 def test_batches_without_users_still_train(split):
     model = sasrec(split, tfrecs.losses.BPR(seed=1))
     batch = {"history": tf.constant([[0, 1, 2]]), "target": tf.constant([[0, 2, 3]])}

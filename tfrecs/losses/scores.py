@@ -21,6 +21,8 @@ class Scores:
             knows; None where users have no ids.
         positive_ids: `[num_queries, p]` item ids, padded with 0: other positives of a query, such
             as the user's history, which `negatives.InBatch` masks; None for none.
+        valid: `[num_queries]` bool, False for queries without a target, which fill a batch of
+            static shape up: `negatives.InBatch` takes no negatives from them. None for all.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -40,10 +42,12 @@ class Scores:
         num_items: int,
         user_ids: tf.Tensor | None = None,
         positive_ids: tf.Tensor | None = None,
+        valid: tf.Tensor | None = None,
     ) -> None:
         self.num_items = num_items
         self.user_ids = user_ids
         self.positive_ids = positive_ids
+        self.valid = valid
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
@@ -89,6 +93,7 @@ class DotProductScores(Scores):
         table: Gives the vectors `[n, dim]` of all items, row `i` that of item `i + 1`.
         user_ids: `[num_queries]` user ids, or None; see `Scores`.
         positive_ids: `[num_queries, p]` item ids, or None; see `Scores`.
+        valid: `[num_queries]` bool, or None; see `Scores`.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -110,8 +115,9 @@ class DotProductScores(Scores):
         table: Callable[[], tf.Tensor],
         user_ids: tf.Tensor | None = None,
         positive_ids: tf.Tensor | None = None,
+        valid: tf.Tensor | None = None,
     ) -> None:
-        super().__init__(num_items, user_ids, positive_ids)
+        super().__init__(num_items, user_ids, positive_ids, valid)
         self.queries = tf.cast(queries, tf.float32)
         self._rows = rows
         self._table = table

@@ -181,7 +181,7 @@ class _Watched(Scores):
     """
 
     def __init__(self, scores: Scores, penalty: _Penalty) -> None:
-        super().__init__(scores.num_items, scores.user_ids, scores.positive_ids)
+        super().__init__(scores.num_items, scores.user_ids, scores.positive_ids, scores.valid)
         self._scores, self._penalty = scores, penalty
 
     def of(self, ids: tf.Tensor) -> tf.Tensor:

@@ -122,11 +122,18 @@ class SequenceModel(Model):
         weights = inputs.get("sample_weight")
         if weights is not None:
             weights = tf.reshape(weights[:, -self.max_length :], [-1])
+        targets = tf.reshape(targets, [-1])
+        valid = targets > 0 if self.static_shapes else None
         states, targets, weights, users = self.valid_targets(
-            tf.reshape(states, [-1, states.shape[-1]]), tf.reshape(targets, [-1]), users, weights
+            tf.reshape(states, [-1, states.shape[-1]]), targets, users, weights
         )
         scores = DotProductScores(
-            self._query(states), self.num_items, self.item_vectors, self.item_vectors, users
+            self._query(states),
+            self.num_items,
+            self.item_vectors,
+            self.item_vectors,
+            users,
+            valid=valid,
         )
         return self.loss_function(targets, scores, weights, training=training)
 

@@ -78,10 +78,14 @@ class Mixed(Configured, keras.layers.Layer):
                 ],
                 axis=1,
             )
+        valid = getattr(scores, "valid", None)
+        if valid is None:
+            valid = tf.ones_like(positives)
+        shares = self._shares(valid)
         return Sample(
             ids,
-            self.log_probability(ids, positives, num_items, user_ids),
-            self.log_probability(positives, positives, num_items, user_ids),
+            self._mixture(ids, positives, num_items, user_ids, shares),
+            self._mixture(positives, positives, num_items, user_ids, shares),
             allowed,
         )
 
@@ -89,12 +93,26 @@ class Mixed(Configured, keras.layers.Layer):
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids`; see `Negatives`."""
-        counts = [
-            tf.size(all_gather(positives)) if s.num_negatives is None else s.num_negatives
-            for s in self.samplers
-        ]
+        shares = self._shares(tf.ones_like(positives))
+        return self._mixture(ids, positives, num_items, user_ids, shares)
+
+    def _shares(self, valid: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the share of each sampler; one of the whole batch draws as many as are valid."""
+        in_batch = 0
+        if self.num_negatives is None:
+            in_batch = tf.reduce_sum(all_gather(tf.cast(valid, tf.int32)))
+        counts = [in_batch if s.num_negatives is None else s.num_negatives for s in self.samplers]
         counts = tf.cast(tf.stack(counts), tf.float32)
-        shares = tf.unstack(counts / tf.reduce_sum(counts))
+        return tf.unstack(counts / tf.reduce_sum(counts))
+
+    def _mixture(
+        self,
+        ids: tf.Tensor,
+        positives: tf.Tensor,
+        num_items: int,
+        user_ids: tf.Tensor | None,
+        shares: list[tf.Tensor],
+    ) -> tf.Tensor:
         parts = [
             sampler.log_probability(ids, positives, num_items, user_ids) + tf.math.log(share)
             for sampler, share in zip(self.samplers, shares, strict=True)

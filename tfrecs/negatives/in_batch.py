@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from tfrecs._keras import tf
@@ -24,8 +25,7 @@ class InBatch(Negatives):
 
     Both draw items in proportion to their popularity in the log. `frequency` says how likely an
     item is, and losses correct for it. Losses mask a negative that equals a row's own positive. An
-    item in the row's `Scores.positive_ids`, such as the user's history, is masked too. Where shapes
-    are static (under XLA, on TPUs), positions without a target repeat the targets of others.
+    item in the row's `Scores.positive_ids`, such as the user's history, is masked too.
 
     Args:
         num_negatives: Rows of the batch to draw, k; None for each row once.
@@ -80,12 +80,14 @@ class InBatch(Negatives):
         sample = super().call(positives, num_items, user_ids, scores)
         # `scores` may be a plain function, which has no `positive_ids`.
         positive_ids = getattr(scores, "positive_ids", None)
-        if positive_ids is None:
-            return sample
-        others = ~contained(sample.ids, positive_ids)
-        return sample._replace(
-            allowed=others if sample.allowed is None else sample.allowed & others
-        )
+        masks = [] if sample.allowed is None else [sample.allowed]
+        if positive_ids is not None:
+            masks.append(~contained(sample.ids, positive_ids))
+        if self.num_negatives is None and getattr(scores, "valid", None) is not None:
+            valid = all_gather(tf.cast(scores.valid, tf.int32)) > 0  # type: ignore[union-attr]
+            masks.append(tf.tile(valid[tf.newaxis], [tf.size(positives), 1]))
+        allowed = functools.reduce(tf.logical_and, masks) if masks else None
+        return sample._replace(allowed=allowed)
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
