@@ -224,6 +224,8 @@ def test_config_round_trip():
 
 
 def test_numbers_of_draws_are_checked():
+    with pytest.raises(ValueError, match="num_negatives is 5, and the InBatch .* the whole batch"):
+        BPR(num_negatives=5, negatives=InBatch())
     with pytest.raises(ValueError, match="num_negatives must be at least 1, not 0"):
         InBatch(0)
     assert Mixed([InBatch(4), Uniform(3)]).num_negatives == 7

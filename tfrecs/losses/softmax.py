@@ -119,6 +119,11 @@ class SampledLoss(Loss):
             negatives = Uniform(num_negatives, shared, seed, name="negatives")
         for name, value in (("num_negatives", num_negatives), ("shared", shared)):
             own = getattr(negatives, name, None)
+            if value is not None and own is None and hasattr(negatives, name):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} is {value}, and the {type(negatives).__name__} "
+                    f"given as negatives takes the whole batch: give {name} to InBatch."
+                )
             if None not in (value, own) and value != own:
                 raise ValueError(
                     f"{type(self).__name__}: {name} is {value}, and the {type(negatives).__name__} "
