@@ -47,6 +47,17 @@ def test_intervals_cover_the_truth(monkeypatch):
     assert 0.91 < np.mean(covered) < 0.98
 
 
+def test_intervals_end_where_metrics_do():
+    rows = Rows({"y": np.float32([0, 1, 0])}, "y")
+    report = evaluate_rows(Fixed(np.array([0.3, 0.35, 0.4])), rows)
+    assert report.intervals["AUC"] == (0.0, 1.0)  # One positive row says nothing of its variance.
+    rows = Rows({"y": np.float32([0, 1, 0, 1])}, "y")
+    report = evaluate_rows(Fixed(np.array([0.3, 0.99, 1e-3, 1e-3])), rows)
+    low, high = report.intervals["LogLoss"]
+    assert low == 0 < report.metrics["LogLoss"] < high
+    assert 0 <= report.intervals["AUC"][0] <= report.intervals["AUC"][1] <= 1
+
+
 def test_report_and_baselines():
     train = Rows({"item_id": np.array([1, 1, 2, 2], np.int32), "y": np.float32([1, 1, 0, 0])}, "y")
     rows = Rows({"item_id": np.array([1, 2], np.int32), "y": np.float32([1, 0])}, "y")
@@ -90,6 +101,12 @@ def test_the_former_name_of_the_report_still_works():
 
 
 def test_refusals():
+    clicks = Rows({"y": np.float32([0, 1, 1])}, "y")
+    with pytest.raises(ValueError, match=r"'y' are probabilities, and these go from -3 to 30"):
+        evaluate_rows(Fixed(np.array([-3.0, 9.0, 30.0])), clicks)
+    stars = Rows({"y": np.float32([0, 4, 1])}, "y")
+    with pytest.raises(ValueError, match="The label 'y' is 0 or 1, and one row has 4"):
+        evaluate_rows(Fixed(np.array([0.1, 0.2, 0.3])), stars)
     rows = Rows({"y": np.float32([1, 0])}, "y")
     with pytest.raises(ValueError, match="rows of both labels"):
         evaluate_rows(Fixed(np.array([0.5])), Rows({"y": np.float32([1])}, "y"))

@@ -228,5 +228,14 @@ def test_numbers_of_draws_are_checked():
         BPR(num_negatives=5, negatives=InBatch())
     with pytest.raises(ValueError, match="num_negatives must be at least 1, not 0"):
         InBatch(0)
+    for wrong in (1.5, True, "8", [3]):
+        with pytest.raises(TypeError, match="num_negatives must be an integer, not"):
+            InBatch(wrong)
+    for wrong in ("x", 3, Uniform(4)):
+        with pytest.raises(TypeError, match="frequency must be ItemFrequency"):
+            InBatch(frequency=wrong)
+    for wrong in (["uniform"], [Uniform], [None]):
+        with pytest.raises(TypeError, match="samplers must be objects such as"):
+            Mixed(wrong)
     assert Mixed([InBatch(4), Uniform(3)]).num_negatives == 7
     assert Mixed([InBatch(), Uniform(3)]).num_negatives is None

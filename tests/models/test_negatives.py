@@ -71,21 +71,54 @@ def test_negatives_of_the_batch_are_its_targets_where_shapes_are_static(split):
     assert counts.min() >= 3
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-def test_static_shapes_have_the_negatives_of_the_batch_once(split, mixed):
-    negatives = InBatch(frequency=tfrecs.negatives.ItemFrequency(split.train.item_counts[1:-1]))
-    if mixed:
-        negatives = tfrecs.negatives.Mixed([negatives, Uniform(4, seed=1)])
+def in_batch_losses():
+    """Losses of the batch, each with what may go wrong where positions only fill it up."""
+    losses, negatives = tfrecs.losses, tfrecs.negatives
+
+    def counted():
+        return InBatch(frequency=negatives.StreamingFrequency(40))
+
+    return {
+        "softmax": lambda: losses.SampledSoftmax(negatives=counted()),
+        "mixed": lambda: losses.SampledSoftmax(
+            negatives=negatives.Mixed([counted(), Uniform(4, seed=1)])
+        ),
+        "k in the loss": lambda: losses.BinaryCrossEntropy(negatives=counted(), logq=True),
+        "k of a mixture": lambda: losses.BinaryCrossEntropy(
+            negatives=negatives.Mixed([counted(), Uniform(4, seed=1)]), logq=True
+        ),
+        "easy ones": lambda: losses.BPR(negatives=negatives.Hardest(3, counted(), num_easy=2)),
+        "hard ones": lambda: losses.BinaryCrossEntropy(
+            negatives=negatives.Hardest(4, counted()), logq=True
+        ),
+        "trials": lambda: losses.WARP(negatives=counted()),
+    }
+
+
+@pytest.mark.parametrize("name", in_batch_losses())
+def test_static_shapes_have_the_negatives_of_the_batch_once(split, name):
     batch = {
         "history": tf.constant([[0, 0, 0, 0, 7], [0, 0, 0, 3, 4]]),
         "target": tf.constant([[0, 0, 0, 0, 9], [0, 0, 0, 4, 5]]),
     }
-    model = sasrec(split, tfrecs.losses.SampledSoftmax(negatives=negatives))
+    model = sasrec(split, in_batch_losses()[name]())
     start = model.get_weights()
-    want = float(model.compute_loss(batch))
-    model.set_weights(start)
-    model.static_shapes = True
-    assert float(model.compute_loss(batch)) == pytest.approx(want, rel=1e-5)
+    found = []
+    for static in (False, True):
+        model.set_weights(start)
+        model.static_shapes = static
+        # The second time, the frequencies have learned from the first.
+        found.append([float(model.compute_loss(batch, training=True)) for _ in range(2)])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", in_batch_losses())
+def test_a_batch_without_targets_has_no_loss(split, name):
+    batch = {"history": tf.constant([[0, 0, 3]]), "target": tf.zeros([1, 3], tf.int32)}
+    model = sasrec(split, in_batch_losses()[name]())
+    for static in (False, True):
+        model.static_shapes = static
+        assert float(model.compute_loss(batch, training=True)) == 0
 
 
 def test_batches_without_users_still_train(split):

@@ -95,8 +95,8 @@ def evaluate_rows(
         name: The name of the labels in the report.
 
     Raises:
-        ValueError: If the rows have no labels, or only one of a binary kind, or a prediction is not
-            finite.
+        ValueError: If the rows have no labels, or only one of a binary kind, a binary label is not
+            0 or 1, or a prediction is not finite or no probability.
     """
     kinds = _kinds(model, rows)
     predicted, several = _predict(model, rows, kinds, batch_size)
@@ -104,6 +104,8 @@ def evaluate_rows(
     for head, kind in kinds.items():
         labels, known = _known(rows, head)
         guesses = predicted[head][known]
+        if kind == "binary":
+            _check_binary(head, labels, guesses)
         heads[head] = Report(
             metrics=_measure(kind, labels, guesses),
             intervals=_intervals(kind, labels, guesses),
@@ -185,6 +187,18 @@ def _known(rows: Rows, head: str) -> tuple[np.ndarray, np.ndarray]:
     return labels[known], known
 
 
+def _check_binary(head: str, labels: np.ndarray, predictions: np.ndarray) -> None:
+    """Raises a ValueError for labels other than 0 and 1, and for predictions outside [0, 1]."""
+    if not np.isin(labels, (0, 1)).all():
+        strange = labels[~np.isin(labels, (0, 1))][0]
+        raise ValueError(f"The label {head!r} is 0 or 1, and one row has {strange:g}.")
+    if predictions.min() < 0 or predictions.max() > 1:
+        raise ValueError(
+            f"Predictions of {head!r} are probabilities, and these go from {predictions.min():g} "
+            f"to {predictions.max():g}. If the model gives log-odds, apply tf.sigmoid to them."
+        )
+
+
 def _joined(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the metrics of several heads in one dictionary."""
     return {f"{head}/{name}": x for head, found in values.items() for name, x in found.items()}
@@ -215,14 +229,16 @@ def _intervals(
     """Returns the 95% confidence intervals of the metrics that `_measure` gives."""
     if kind == "regression":
         errors = _errors(labels, predictions)
-        low, high = np.sqrt(np.maximum(_interval(np.square(errors)), 0))
+        low, high = np.sqrt(_interval(np.square(errors)))
         return {"RMSE": (float(low), float(high)), "MAE": _interval(np.abs(errors))}
     positive, negative = _placements(labels, predictions)
     # DeLong, DeLong and Clarke-Pearson (1988): the variance of a mean of placements.
     spread = 1.96 * np.sqrt(_variance_of_mean(positive) + _variance_of_mean(negative))
+    if min(len(positive), len(negative)) < 2:
+        spread = 1.0  # One row says nothing of its variance.
     found = float(positive.mean())
     return {
-        "AUC": (float(found - spread), float(min(found + spread, 1))),
+        "AUC": (float(max(found - spread, 0)), float(min(found + spread, 1))),
         "LogLoss": _interval(_row_losses(labels, predictions)),
     }
 
@@ -256,6 +272,6 @@ def _variance_of_mean(values: np.ndarray) -> float:
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
-    """Returns the 95% confidence interval of the mean of `values`."""
+    """Returns the 95% confidence interval of the mean of `values`, none of them below 0."""
     mean, width = values.mean(), 1.96 * np.sqrt(_variance_of_mean(values))
-    return float(mean - width), float(mean + width)
+    return float(max(mean - width, 0)), float(mean + width)

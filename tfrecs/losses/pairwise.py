@@ -181,6 +181,8 @@ class WARP(SampledLoss):
         positive = scores.of(targets)
         threshold = tf.stop_gradient(positive)[:, tf.newaxis] - self.margin
         violates = valid & (tf.stop_gradient(tried) > threshold)
+        # One more column, for a batch without targets, whose negatives may be none.
+        violates = tf.pad(violates, [[0, 0], [0, 1]])
         first = tf.argmax(violates, axis=1, output_type=tf.int32)
         trials = tf.gather(tf.cumsum(tf.cast(valid, tf.int32), axis=1), first, batch_dims=1)
         rank = (scores.num_items - 1) // tf.maximum(trials, 1)

@@ -85,7 +85,7 @@ class BinaryCrossEntropy(SampledLoss):
         negative, valid, sample = self.negative_scores(targets, scores)
         positive = scores.of(targets)
         if self.logq:
-            log_k = tf.math.log(tf.cast(tf.shape(sample.ids)[-1], tf.float32))
+            log_k = tf.math.log(sample.num_draws)
             negative -= sample.log_probability + log_k
             positive -= sample.positive_log_probability + log_k
         if self.popularity is not None:

@@ -46,6 +46,13 @@ class Mixed(Configured, keras.layers.Layer):
         self.samplers = list(samplers)
         if not self.samplers:
             raise ValueError("Mixed needs at least one sampler.")
+        strange = [
+            s for s in self.samplers if not hasattr(s, "num_negatives") or isinstance(s, type)
+        ]
+        if strange:
+            raise TypeError(
+                f"Mixed: samplers must be objects such as Uniform(64), not {strange[0]!r}."
+            )
         if len({sampler.shared for sampler in self.samplers}) > 1:
             raise ValueError(
                 "Mixed: some samplers share their negatives and some do not "
@@ -78,32 +85,25 @@ class Mixed(Configured, keras.layers.Layer):
                 ],
                 axis=1,
             )
-        valid = getattr(scores, "valid", None)
-        if valid is None:
-            valid = tf.ones_like(positives)
-        shares = self._shares(valid)
+        counts = tf.stack([sample.num_draws for sample in samples])
         return Sample(
             ids,
-            self._mixture(ids, positives, num_items, user_ids, shares),
-            self._mixture(positives, positives, num_items, user_ids, shares),
+            self._mixture(ids, positives, num_items, user_ids, counts),
+            self._mixture(positives, positives, num_items, user_ids, counts),
             allowed,
+            tf.reduce_sum(counts),
         )
 
     def log_probability(
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids`; see `Negatives`."""
-        shares = self._shares(tf.ones_like(positives))
-        return self._mixture(ids, positives, num_items, user_ids, shares)
-
-    def _shares(self, valid: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the share of each sampler; one of the whole batch draws as many as are valid."""
-        in_batch = 0
-        if self.num_negatives is None:
-            in_batch = tf.reduce_sum(all_gather(tf.cast(valid, tf.int32)))
-        counts = [in_batch if s.num_negatives is None else s.num_negatives for s in self.samplers]
+        counts = [
+            tf.size(all_gather(positives)) if s.num_negatives is None else s.num_negatives
+            for s in self.samplers
+        ]
         counts = tf.cast(tf.stack(counts), tf.float32)
-        return tf.unstack(counts / tf.reduce_sum(counts))
+        return self._mixture(ids, positives, num_items, user_ids, counts)
 
     def _mixture(
         self,
@@ -111,8 +111,9 @@ class Mixed(Configured, keras.layers.Layer):
         positives: tf.Tensor,
         num_items: int,
         user_ids: tf.Tensor | None,
-        shares: list[tf.Tensor],
+        counts: tf.Tensor,
     ) -> tf.Tensor:
+        shares = tf.unstack(counts / tf.reduce_sum(counts))
         parts = [
             sampler.log_probability(ids, positives, num_items, user_ids) + tf.math.log(share)
             for sampler, share in zip(self.samplers, shares, strict=True)
@@ -211,6 +212,7 @@ class Hardest(Configured, keras.layers.Layer):
             of_each(sample.log_probability),
             sample.positive_log_probability,
             of_each(allowed),
+            tf.minimum(float(self.num_negatives), sample.num_draws),
         )
 
     def log_probability(

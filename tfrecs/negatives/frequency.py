@@ -78,9 +78,9 @@ class ItemFrequency(Configured, keras.layers.Layer):
         """Does nothing: items are counted in the new split, not the old one."""
         del smaller
 
-    def update(self, ids: tf.Tensor) -> None:
+    def update(self, ids: tf.Tensor, valid: tf.Tensor | None = None) -> None:
         """Does nothing: what was counted stays. `StreamingFrequency` learns here."""
-        del ids
+        del ids, valid
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the log-probability of each of the `ids`, float32 of their shape."""
@@ -155,21 +155,32 @@ class StreamingFrequency(Configured, keras.layers.Layer):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
-    def update(self, ids: tf.Tensor) -> None:
-        """Learns from the integer `ids` of a batch, under a strategy from all replicas'."""
+    def update(self, ids: tf.Tensor, valid: tf.Tensor | None = None) -> None:
+        """Learns from the ids of a batch, under a strategy from all replicas'.
+
+        Args:
+            ids: `[rows]` integers.
+            valid: `[rows]` bool, False for rows that only fill the batch up; None for all rows.
+        """
         ids = all_gather(tf.reshape(ids, [-1]))
-        now = self._rows_seen + tf.size(ids, tf.int64)
+        rows = tf.ones_like(ids, tf.int64)
+        if valid is not None:
+            rows = all_gather(tf.cast(valid, tf.int64))
+        now = self._rows_seen + tf.reduce_sum(rows)
         cells = tf.reshape(self._cells(ids), [-1])
-        ones = tf.ones_like(cells, tf.float32)
+        weights = tf.tile(tf.cast(rows, tf.float32), [self.num_hashes])
         index = cells[:, tf.newaxis]
         # Ids that share a cell all write the same into it.
-        sightings = tf.gather(tf.scatter_nd(index, ones, self._mean_gap.shape), cells)
+        sightings = tf.gather(tf.scatter_nd(index, weights, self._mean_gap.shape), cells)
         last, gap = tf.gather(self._last_seen, cells), tf.gather(self._mean_gap, cells)
         kept = tf.where(last > 0, tf.pow(1 - self.learning_rate, sightings), 0.0)
-        gap = kept * gap + (1 - kept) * tf.cast(now - last, tf.float32) / sightings
-        self._mean_gap.assign(tf.tensor_scatter_nd_update(self._mean_gap, index, gap))
+        new_gap = kept * gap + (1 - kept) * tf.cast(now - last, tf.float32) / sightings
+        seen = sightings > 0
+        self._mean_gap.assign(
+            tf.tensor_scatter_nd_update(self._mean_gap, index, tf.where(seen, new_gap, gap))
+        )
         self._last_seen.assign(
-            tf.tensor_scatter_nd_update(self._last_seen, index, tf.fill(tf.shape(cells), now))
+            tf.tensor_scatter_nd_update(self._last_seen, index, tf.where(seen, now, last))
         )
         self._rows_seen.assign(now)
 

@@ -36,6 +36,7 @@ class InBatch(Negatives):
         known: The items that each user knows, which are masked for this user.
 
     Raises:
+        TypeError: If `num_negatives` is no integer, or `frequency` no layer of frequencies.
         ValueError: If `num_negatives` is less than 1, or a call lacks what `known` needs.
 
     Example:
@@ -56,6 +57,11 @@ class InBatch(Negatives):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, True, seed, known, **kwargs)
+        if frequency is not None and not hasattr(frequency, "update"):
+            raise TypeError(
+                "frequency must be ItemFrequency, StreamingFrequency or a layer like them, not "
+                f"{frequency!r}."
+            )
         self.frequency = frequency
 
     def call(
@@ -75,19 +81,28 @@ class InBatch(Negatives):
             scores: `losses.Scores`, whose `positive_ids` are masked; or None.
             training: Whether `frequency` learns from the batch; None for yes.
         """
+        # `scores` may be a plain function, which has neither.
+        positive_ids, valid = (getattr(scores, name, None) for name in ("positive_ids", "valid"))
         if self.frequency is not None and training is not False:
-            self.frequency.update(positives)
+            self.frequency.update(positives, *([] if valid is None else [valid]))
         sample = super().call(positives, num_items, user_ids, scores)
-        # `scores` may be a plain function, which has no `positive_ids`.
-        positive_ids = getattr(scores, "positive_ids", None)
         masks = [] if sample.allowed is None else [sample.allowed]
         if positive_ids is not None:
             masks.append(~contained(sample.ids, positive_ids))
-        if self.num_negatives is None and getattr(scores, "valid", None) is not None:
-            valid = all_gather(tf.cast(scores.valid, tf.int32)) > 0  # type: ignore[union-attr]
-            masks.append(tf.tile(valid[tf.newaxis], [tf.size(positives), 1]))
         allowed = functools.reduce(tf.logical_and, masks) if masks else None
-        return sample._replace(allowed=allowed)
+        if valid is None or self.num_negatives is not None:
+            return sample._replace(allowed=allowed)
+        # The positions that only fill the batch up come last, and are masked.
+        everybodys = all_gather(tf.cast(valid, tf.int32))
+        order = tf.argsort(-everybodys, stable=True)
+        real = tf.tile(tf.gather(everybodys, order)[tf.newaxis] > 0, [tf.size(positives), 1])
+        return Sample(
+            tf.gather(sample.ids, order),
+            tf.gather(sample.log_probability, order),
+            sample.positive_log_probability,
+            real if allowed is None else real & tf.gather(allowed, order, axis=1),
+            tf.reduce_sum(everybodys),
+        )
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None

@@ -28,12 +28,20 @@ class Sample(NamedTuple):
             out known items, a positive counts as an unknown item of the same weight.
         allowed: `[num_positives, num_negatives]` bool, which of them a positive may be compared
             with; None for all.
+        count: Number of draws, k, where `ids` has columns that only fill it up; None for the width
+            of `ids`.
     """
 
     ids: tf.Tensor
     log_probability: tf.Tensor
     positive_log_probability: tf.Tensor
     allowed: tf.Tensor | None = None
+    count: tf.Tensor | None = None
+
+    @property
+    def num_draws(self) -> tf.Tensor:
+        """The number of draws, k, a float32 scalar."""
+        return tf.cast(tf.shape(self.ids)[-1] if self.count is None else self.count, tf.float32)
 
 
 class Negatives(Configured, keras.layers.Layer):
@@ -58,6 +66,7 @@ class Negatives(Configured, keras.layers.Layer):
         known: The items that each user knows, which are left out; None to leave out nothing.
 
     Raises:
+        TypeError: If `num_negatives` is no integer.
         ValueError: If `num_negatives` is less than 1; or if a call lacks user ids that `known`
             needs, or has another number of items.
     """
@@ -71,6 +80,9 @@ class Negatives(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
+        integer = isinstance(num_negatives, int | np.integer | None)
+        if isinstance(num_negatives, bool) or not integer:
+            raise TypeError(f"num_negatives must be an integer, not {num_negatives!r}.")
         if num_negatives is not None and num_negatives < 1:
             raise ValueError(f"num_negatives must be at least 1, not {num_negatives}.")
         self.num_negatives = num_negatives
