@@ -28,20 +28,21 @@ class Sample(NamedTuple):
             out known items, a positive counts as an unknown item of the same weight.
         allowed: `[num_positives, num_negatives]` bool, which of them a positive may be compared
             with; None for all.
-        count: Number of draws, k, where `ids` has columns that only fill it up; None for the width
-            of `ids`.
+        num_real: Number of draws, k, where further columns of `ids` only fill it up; None where
+            all columns are draws.
     """
 
     ids: tf.Tensor
     log_probability: tf.Tensor
     positive_log_probability: tf.Tensor
     allowed: tf.Tensor | None = None
-    count: tf.Tensor | None = None
+    num_real: tf.Tensor | None = None
 
     @property
     def num_draws(self) -> tf.Tensor:
         """The number of draws, k, a float32 scalar."""
-        return tf.cast(tf.shape(self.ids)[-1] if self.count is None else self.count, tf.float32)
+        num_draws = tf.shape(self.ids)[-1] if self.num_real is None else self.num_real
+        return tf.cast(num_draws, tf.float32)
 
 
 class Negatives(Configured, keras.layers.Layer):
