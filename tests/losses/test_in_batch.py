@@ -57,17 +57,17 @@ def value(loss, training=None, **arguments):
     return float(loss(tf.constant(IDS), scores(**arguments), WEIGHTS, training=training))
 
 
-def losses_of(ids, q=None, kept=None, targets=IDS, queries=QUERIES):
-    """Each row's -log softmax of its own item and of those `ids` that are kept and not its own.
+def losses_of(ids, q=None, kept=None):
+    """Each row's -log softmax over its own item and those other `ids` that are kept.
 
     `q` has the probability of each item.
     """
     log_q = np.zeros(9) if q is None else np.log(q)
     found = []
-    for i, own in enumerate(targets):
+    for i, own in enumerate(IDS):
         negatives = [j for k, j in enumerate(ids) if j != own and (kept is None or kept[i, k])]
         columns = np.array([own, *negatives]) - 1
-        logits = TABLE[columns] @ queries[i] - log_q[columns]
+        logits = TABLE[columns] @ QUERIES[i] - log_q[columns]
         found.append(np.log(np.exp(logits).sum()) - logits[0])
     return np.array(found)
 
