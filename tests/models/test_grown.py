@@ -7,7 +7,7 @@ import pytest
 import tfrecs
 from tfrecs._keras import tf
 from tfrecs.data import Interactions, Numeric, click_through, leave_last_out
-from tfrecs.models import DeepCross, SASRec, TwoTower
+from tfrecs.models import DeepCross, MatrixFactorization, SASRec, TwoTower
 
 
 def log(users, items, seed):
@@ -35,6 +35,21 @@ def fitted(model, split, epochs, rate=0.01, batch=32):
     model.compile(tfrecs.optimizers.Adam(rate))
     model.fit(model.examples(split.train).batch(batch), epochs=epochs, verbose=0)
     return model
+
+
+def test_what_cannot_be_grown_or_made_says_so():
+    whole = log(range(20), range(10), 0)
+    split = leave_last_out(whole)
+    model = MatrixFactorization(len(split.items), len(split.users), dim=4)
+    with pytest.raises(ValueError, match="MatrixFactorization knows its items by number alone"):
+        model.grown(split)
+    with pytest.raises(TypeError, match="is made from a split"):
+        MatrixFactorization.from_split(split, dim=4).grown(None)
+    for wrong in (whole, split.train, None):
+        with pytest.raises(TypeError, match="is made from a split, tfrecs.data.leave_last_out"):
+            MatrixFactorization.from_split(wrong)
+    with pytest.raises(TypeError, match=r"tfrecs.data.click_through.* Split, which has no context"):
+        DeepCross.from_split(split)
 
 
 def test_what_a_model_leaves_out_stays_out():

@@ -82,10 +82,19 @@ class Model(Configured, KerasFiles, Fitting):
         Args:
             split: A `Split`, or, for models of rows, a `RowSplit`.
             **kwargs: Other arguments of the model.
+
+        Raises:
+            TypeError: If `split` is no split of the model's kind.
         """
         takes = {"items", *inspect.signature(cls.__init__).parameters}
-        given = {name: getattr(split, name) for name in cls.split_arguments if name in takes}
-        return cls(**{**given, **kwargs})
+        wanted = [name for name in cls.split_arguments if name in takes]
+        missing = [name for name in wanted if not hasattr(split, name)]
+        if missing:
+            raise TypeError(
+                f"{cls.__name__} is made from a split, tfrecs.data.{cls.default_split}(log), and "
+                f"not from {type(split).__name__}, which has no {' and no '.join(missing)}."
+            )
+        return cls(**{**{name: getattr(split, name) for name in wanted}, **kwargs})
 
     def grown(self, split: Any) -> Self:
         """Returns this model for a split with new users and items; what was learned is kept.
@@ -98,11 +107,20 @@ class Model(Configured, KerasFiles, Fitting):
             split: The new split.
 
         Raises:
-            ValueError: If the split's items or users do not begin with this model's, in order.
+            TypeError: If `split` is no split of the model's kind.
+            ValueError: If the model has no vocabularies, or the split's items or users do not begin
+                with its own, in order.
         """
-        for name in ("items", "users"):
-            mine, theirs = getattr(self, name), getattr(split, name)
-            if mine is not None and not np.array_equal(theirs.ids[: len(mine)], mine.ids):
+        for name, count in (("items", self.num_items), ("users", self.num_users)):
+            mine, theirs = getattr(self, name), getattr(split, name, None)
+            if mine is None and count:
+                raise ValueError(
+                    f"{type(self).__name__} knows its {name} by number alone, so those of a split "
+                    f"cannot be matched: make it with their vocabulary, split.{name}."
+                )
+            if mine is None or theirs is None:
+                continue
+            if not np.array_equal(theirs.ids[: len(mine)], mine.ids):
                 raise ValueError(
                     f"The {name} of the split do not begin with those of the model: split "
                     "log.continuing(users, items) with the model's own vocabularies."
