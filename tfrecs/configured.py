@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tfrecs._keras import keras
 
 # Keras sets these attributes late, and asks for them before.
@@ -185,3 +187,21 @@ def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[
         (7000, 7100)
     """
     return lambda index: None if seed is None else factor * seed + step * index
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Refuses an argument that is no whole number, or too small a one.
+
+    Args:
+        name: Its name, for the error.
+        value: The argument.
+        least: The smallest number that it may be.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, not {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}.")

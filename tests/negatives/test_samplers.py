@@ -188,6 +188,7 @@ def test_values_of_a_column():
         (lambda: Mixed([Uniform(1), Uniform(1, False)]), "shared=True or shared=False"),
         (lambda: Hardest(4, Uniform(4)), "more candidates"),
         (lambda: Hardest(2, Uniform(4), num_easy=2), "num_easy"),
+        (lambda: Hardest(0, Uniform(4)), "num_negatives must be at least 1"),
         (lambda: Mined(2, 3, 4, num_easy=0), "num_easy"),
         (lambda: SameValue(1, [[1], [2]]), "a vector of integers"),
         (lambda: SameValue(1, [0.5]), "a vector of integers"),
@@ -196,6 +197,14 @@ def test_values_of_a_column():
 def test_wrong_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("number", [2.5, "2", None, True])
+def test_numbers_must_be_integers(number):
+    with pytest.raises(TypeError, match="num_negatives must be an integer"):
+        Hardest(number, Uniform(4))
+    with pytest.raises(TypeError, match="num_easy must be an integer"):
+        Hardest(2, Uniform(4), num_easy=number)
 
 
 @pytest.mark.parametrize(

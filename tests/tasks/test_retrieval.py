@@ -284,6 +284,42 @@ def test_a_loss_must_be_a_keras_loss():
         Retrieval(lambda y_true, y_pred: y_pred)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_hard_negatives": 2.5}, "num_hard_negatives must be an integer"),
+        ({"num_hard_negatives": "2"}, "num_hard_negatives must be an integer"),
+        ({"metrics": "top_k"}, "takes metrics over a corpus"),
+        ({"metrics": [keras.metrics.Mean()]}, "takes metrics over a corpus"),
+    ],
+)
+def test_arguments_of_another_type(wrong, message):
+    with pytest.raises(TypeError, match=message):
+        Retrieval(**wrong)
+    with pytest.raises(ValueError, match="num_hard_negatives must be at least 0"):
+        Retrieval(num_hard_negatives=-2)
+
+
+@pytest.mark.parametrize(
+    ("queries", "candidates", "more", "message"),
+    [
+        (QUERIES[0], CANDIDATES, {}, "stand one a row"),
+        (QUERIES, CANDIDATES[:, np.newaxis], {}, "stand one a row"),
+        (QUERIES, CANDIDATES[:, :3], {}, "must have one length"),
+        (QUERIES, CANDIDATES[:4], {}, "a candidate of its own"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:4]}, "candidate_ids must be a vector"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:, np.newaxis]}, "candidate_ids must be a vec"),
+        (QUERIES, CANDIDATES, {"candidate_sampling_probability": [0.5] * 4}, "probabilities must"),
+    ],
+)
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_tensors_that_do_not_fit_each_other(graph, queries, candidates, more, message):
+    call = Retrieval(remove_accidental_hits="candidate_ids" in more).call
+    call = tf.function(call) if graph else call
+    with pytest.raises(ValueError, match=message):
+        call(tf.constant(queries), tf.constant(candidates), **more)
+
+
 class TwoTower(tfrs.Model):
     """A model as TFRS's tutorials write it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import tf
-from tfrecs.configured import registered
+from tfrecs.configured import check_integer, registered
 from tfrecs.data import FeatureTable, Split, Vocabulary
 from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
@@ -91,8 +91,8 @@ class TwoTower(Model):
             raise ValueError("user_features need the users: their vocabulary or number.")
         if users is None and pooling is None:
             raise ValueError("Without users and history there is nothing to know a user by.")
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, not {max_length}.")
+        check_integer("dim", dim, least=1)
+        check_integer("max_length", max_length, least=1)
         check_similarity(similarity, temperature)
         if users is not None:
             self.users = users if isinstance(users, Vocabulary) else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.negatives.replicas import all_gather
 from tfrecs.negatives.sample import Sample, ScoresOf
 
@@ -163,7 +163,9 @@ class Hardest(Configured, keras.layers.Layer):
         self.candidates = candidates
         self.num_negatives = num_negatives
         self.num_easy = num_easy
-        if not 0 <= num_easy < num_negatives:
+        check_integer("num_negatives", num_negatives, least=1)
+        check_integer("num_easy", num_easy, least=0)
+        if num_easy >= num_negatives:
             raise ValueError(
                 f"num_easy must be in 0..{num_negatives - 1}, for {num_negatives} negatives, not "
                 f"{num_easy}."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured
+from tfrecs.configured import Configured, check_integer
 from tfrecs.layers import StepCounter
 from tfrecs.negatives.complement import Complement
 from tfrecs.negatives.known import KnownItems
@@ -81,11 +81,8 @@ class Negatives(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        integer = isinstance(num_negatives, int | np.integer | None)
-        if isinstance(num_negatives, bool) or not integer:
-            raise TypeError(f"num_negatives must be an integer, not {num_negatives!r}.")
-        if num_negatives is not None and num_negatives < 1:
-            raise ValueError(f"num_negatives must be at least 1, not {num_negatives}.")
+        if num_negatives is not None:
+            check_integer("num_negatives", num_negatives, least=1)
         self.num_negatives = num_negatives
         self.shared = shared
         self.seed = seed

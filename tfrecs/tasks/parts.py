@@ -1,8 +1,8 @@
-"""What tasks share: the reduction of a loss under replicas, and metrics."""
+"""What tasks share: the reduction of a loss under replicas, metrics, and checks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, refuse_keras_3, tf
@@ -127,3 +127,36 @@ def keras_loss(loss: Any, default: Any) -> Any:
             f"{loss!r}. Put a function f(y_true, y_pred) into the `call` of a subclass of it."
         )
     return loss
+
+
+def check_shapes(
+    name: str, queries: tf.Tensor, candidates: tf.Tensor, per_candidate: Mapping[str, Any]
+) -> None:
+    """Refuses vectors that do not fit each other, as far as their shapes are known.
+
+    Args:
+        name: The task's name.
+        queries: The queries' vectors.
+        candidates: The candidates' vectors.
+        per_candidate: By name, what has one value a candidate, or None.
+
+    Raises:
+        ValueError: If shapes do not fit.
+    """
+    rows, columns = queries.shape, candidates.shape
+    shapes = f"query_embeddings are {rows} and candidate_embeddings {columns}"
+    if rows.rank not in (None, 2, 3) or columns.rank not in (None, 2):
+        raise ValueError(f"{name}: vectors stand one a row, but {shapes}.")
+    if rows.rank is None or columns.rank is None:
+        return
+    if not rows[-1:].is_compatible_with(columns[-1:]):
+        raise ValueError(f"{name}: vectors must have one length, but {shapes}.")
+    if rows[0] is not None and columns[0] is not None and rows[0] > columns[0]:
+        raise ValueError(f"{name}: each query needs a candidate of its own, but {shapes}.")
+    for argument, value in per_candidate.items():
+        shape = columns[:1] if value is None else tf.convert_to_tensor(value).shape
+        if not shape.is_compatible_with(columns[:1]):
+            raise ValueError(
+                f"{name}: {argument} must be a vector with one value a candidate, but its shape "
+                f"is {shape}, and {shapes}."
+            )

@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.negatives.in_batch import contained
 from tfrecs.negatives.replicas import all_gather, first_row
-from tfrecs.tasks.parts import TaskMetric, check_names, keras_loss, reduce_losses, task_metrics
+from tfrecs.tasks.parts import (
+    TaskMetric,
+    check_names,
+    check_shapes,
+    keras_loss,
+    reduce_losses,
+    task_metrics,
+)
 
 # A logit that takes no part. Half the minimum, so that its difference to others is a number too.
 _MASKED = tf.float32.min / 2
@@ -63,9 +70,9 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         **kwargs: As every Keras layer.
 
     Raises:
-        TypeError: If an argument is given that is now a sampler's.
-        ValueError: If `temperature` is not positive, a call lacks what an argument needs, or two
-            metrics have one name.
+        TypeError: If an argument is given that is now a sampler's, or is of another type.
+        ValueError: If a number is out of its range, a call's tensors do not fit each other, a call
+            lacks what an argument needs, or two metrics have one name.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -101,6 +108,8 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         super().__init__(**{**kwargs, "name": name, "dtype": "float32"})
         if temperature is not None and not temperature > 0:
             raise ValueError(f"temperature must be positive, not {temperature!r}.")
+        if num_hard_negatives is not None:
+            check_integer("num_hard_negatives", num_hard_negatives, least=0)
         self._loss = keras_loss(loss, None)
         self.temperature = 1.0 if temperature is None else temperature
         self.num_hard_negatives = num_hard_negatives
@@ -129,8 +138,13 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         """Sets them."""
         if value is None:
             value = []
-        elif not isinstance(value, Sequence):
+        elif isinstance(value, str) or not isinstance(value, Sequence):
             value = [value]
+        for metric in value:
+            if not isinstance(metric, tfrs.metrics.Factorized):
+                raise TypeError(
+                    f"metrics takes metrics over a corpus, tfrs.metrics.Factorized, not {metric!r}."
+                )
         before = {id(metric) for results in self._corpus_results for metric in results}
         self._metrics[:] = [metric for metric in self._metrics if id(metric) not in before]
         # Around Keras's tracking: what it tracks it also logs, and a corpus belongs in no config.
@@ -184,6 +198,11 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
                 )
             candidate_log_probability = _log(candidate_sampling_probability)
         self._check(queries, candidates, candidate_ids, candidate_log_probability, positive_ids)
+        per_candidate = {
+            "candidate_ids": candidate_ids,
+            "the candidates' probabilities": candidate_log_probability,
+        }
+        check_shapes(self.name, queries, candidates, per_candidate)
         log_probability = self._log_probability(
             queries, candidate_ids, candidate_log_probability, training
         )
@@ -256,7 +275,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             kept.append(tf.pad(score_mask, [[0, 0], [first, after]], constant_values=True))
         if kept:
             logits = tf.where(own | functools.reduce(tf.logical_and, kept), logits, _MASKED)
-        if self.num_hard_negatives is None or self.num_hard_negatives <= 0:
+        if not self.num_hard_negatives:
             return positive, logits
         k = tf.minimum(self.num_hard_negatives, num_candidates - 1)
         hard = tf.nn.top_k(tf.where(own, tf.float32.min, logits), k).values
