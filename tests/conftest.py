@@ -33,6 +33,8 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 
 # Begun first, so that at the end no worker has long to wait for another.
 LONGEST = [
+    "tests/tutorials/test_notebooks.py",
+    "tests/test_add_to_the_package.py",
     "tests/conformance/test_conformance.py",
     "tests/test_keras.py",
     "tests/models/test_factors.py",
@@ -42,6 +44,10 @@ LONGEST = [
     "tests/training/test_resume.py",
     "tests/serving/test_every_model.py",
     "tests/test_docstrings.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/docker/test_image.py",
+    "tests/serving/test_reported_figures.py",
+    "tests/test_benchmarks_numeric.py",
 ]
 
 
