@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -202,6 +203,35 @@ def test_saved_reports_come_back_whole(reports, tmp_path):
         np.testing.assert_array_equal(back.per_user[name], values)
     assert back.compare(poor).differences == good.compare(poor).differences
     assert back.interval("HR@10", 0.9) == good.interval("HR@10", 0.9)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"protocol": {}}', '{"name": "x", "heads": 3}']
+)
+def test_text_that_is_no_report(text):
+    with pytest.raises(ValueError, match="This text is no report"):
+        Report.from_json(text)
+
+
+def test_files_that_are_no_report(reports, tmp_path):
+    saved = tmp_path / "saved.npz"
+    reports[0].save(saved)
+    whole = saved.read_bytes()
+    np.savez(tmp_path / "another.npz", users=np.arange(3))
+    np.save(tmp_path / "array.npy", np.arange(3))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "damaged.npz").write_bytes(whole[:60] + bytes(40) + whole[100:])
+    for name in ("another.npz", "array.npy", "empty.npz", "cut.npz", "damaged.npz"):
+        with pytest.raises(ValueError, match=rf"{re.escape(name)} is no report"):
+            Report.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        Report.load(tmp_path / "none.npz")
+
+
+def test_only_reports_are_compared(reports):
+    with pytest.raises(TypeError, match="compared with another one"):
+        reports[0].compare(None)
 
 
 def test_the_picture(reports, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,16 @@ from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats
 
 _LEVEL = 0.95
 _SAMPLES = 1000
+# What reading something that is no report ends in.
+_DAMAGE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Report:
@@ -155,9 +167,12 @@ class Report:
             seed: The same seed gives the same numbers.
 
         Raises:
+            TypeError: If `other` is no report.
             ValueError: If the reports are not of the same users in the same order, of the same
                 targets ranked among the same items, or hold no values by user.
         """
+        if not isinstance(other, Report):
+            raise TypeError(f"A report is compared with another one, not with {other!r}.")
         if not (self.per_user and other.per_user):
             raise ValueError(
                 "A paired test needs each user's metrics, and one report was read without "
@@ -217,8 +232,17 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Returns the report that `to_json` wrote: it prints and plots, and holds no user."""
-        return cls._of_content(json.loads(text))
+        """Returns the report that `to_json` wrote: it prints and plots, and holds no user.
+
+        Raises:
+            ValueError: If the text is no report.
+        """
+        try:
+            return cls._of_content(json.loads(text))
+        except _DAMAGE as error:
+            raise ValueError(
+                f"This text is no report as `to_json` writes it: {error!r}."
+            ) from error
 
     @classmethod
     def _of_content(cls, content: Mapping[str, Any], **more: Any) -> Report:
@@ -244,12 +268,19 @@ class Report:
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Returns the report that `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
-        content = json.loads(str(values.pop("report")))
-        users = {"user_ids": values.pop("user_ids")} if "user_ids" in values else {}
-        return cls._of_content(content, per_user=values, **users)
+        """Returns the report that `save` wrote.
+
+        Raises:
+            ValueError: If the file is no report.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in arrays.files}
+            content = json.loads(str(values.pop("report")))
+            users = {"user_ids": values.pop("user_ids")} if "user_ids" in values else {}
+            return cls._of_content(content, per_user=values, **users)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is no report as `save` writes it: {error!r}.") from error
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
