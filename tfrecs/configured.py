@@ -1,4 +1,4 @@
-"""Objects that remember the arguments of their constructor."""
+"""Arguments of constructors: objects remember them, and one function checks integers."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def part_seeds(seed: int | None, factor: int = 1000, step: int = 1) -> Callable[
 
 
 def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuses an argument that is no whole number, or too small a one.
+    """Refuses an argument that is no integer, or is too small.
 
     Args:
         name: Its name, for the error.

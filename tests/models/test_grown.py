@@ -41,10 +41,12 @@ def test_what_cannot_be_grown_or_made_says_so():
     whole = log(range(20), range(10), 0)
     split = leave_last_out(whole)
     model = MatrixFactorization(len(split.items), len(split.users), dim=4)
-    with pytest.raises(ValueError, match="MatrixFactorization knows its items by number alone"):
+    with pytest.raises(ValueError, match="made from a number of items"):
         model.grown(split)
-    with pytest.raises(TypeError, match="is made from a split"):
-        MatrixFactorization.from_split(split, dim=4).grown(None)
+    for cls in (MatrixFactorization, TwoTower, SASRec):
+        for wrong in (whole, None):
+            with pytest.raises(TypeError, match=f"{cls.__name__} is made from a split"):
+                cls.from_split(split, dim=4).grown(wrong)
     for wrong in (whole, split.train, None):
         with pytest.raises(TypeError, match="is made from a split, tfrecs.data.leave_last_out"):
             MatrixFactorization.from_split(wrong)

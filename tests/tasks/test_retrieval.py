@@ -303,12 +303,12 @@ def test_arguments_of_another_type(wrong, message):
 @pytest.mark.parametrize(
     ("queries", "candidates", "more", "message"),
     [
-        (QUERIES[0], CANDIDATES, {}, "stand one a row"),
-        (QUERIES, CANDIDATES[:, np.newaxis], {}, "stand one a row"),
-        (QUERIES, CANDIDATES[:, :3], {}, "must have one length"),
-        (QUERIES, CANDIDATES[:4], {}, "a candidate of its own"),
-        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:4]}, "candidate_ids must be a vector"),
-        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:, np.newaxis]}, "candidate_ids must be a vec"),
+        (QUERIES[0], CANDIDATES, {}, "rows of a matrix"),
+        (QUERIES, CANDIDATES[:, np.newaxis], {}, "rows of a matrix"),
+        (QUERIES, CANDIDATES[:, :3], {}, "must have the same length"),
+        (QUERIES, CANDIDATES[:4], {}, "its own candidate"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:4]}, "candidate_ids must have one value"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:, np.newaxis]}, "candidate_ids must have one"),
         (QUERIES, CANDIDATES, {"candidate_sampling_probability": [0.5] * 4}, "probabilities must"),
     ],
 )

@@ -17,11 +17,12 @@ from tfrecs.evaluation.tables import LabelledRows, RankedLists, Repeats
 
 _LEVEL = 0.95
 _SAMPLES = 1000
-# What reading something that is no report ends in.
+# The errors of reading a file or text that is no report.
 _DAMAGE = (
     AttributeError,
     EOFError,
     KeyError,
+    RuntimeError,
     TypeError,
     ValueError,
     zipfile.BadZipFile,
@@ -240,9 +241,7 @@ class Report:
         try:
             return cls._of_content(json.loads(text))
         except _DAMAGE as error:
-            raise ValueError(
-                f"This text is no report as `to_json` writes it: {error!r}."
-            ) from error
+            raise ValueError(f"This text is no report that `to_json` wrote: {error!r}.") from error
 
     @classmethod
     def _of_content(cls, content: Mapping[str, Any], **more: Any) -> Report:
@@ -280,7 +279,7 @@ class Report:
             users = {"user_ids": values.pop("user_ids")} if "user_ids" in values else {}
             return cls._of_content(content, per_user=values, **users)
         except _DAMAGE as error:
-            raise ValueError(f"{path} is no report as `save` writes it: {error!r}.") from error
+            raise ValueError(f"{path} is no report that `save` wrote: {error!r}.") from error
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())

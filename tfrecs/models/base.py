@@ -86,6 +86,11 @@ class Model(Configured, KerasFiles, Fitting):
         Raises:
             TypeError: If `split` is no split of the model's kind.
         """
+        return cls(**{**cls._arguments_of(split), **kwargs})
+
+    @classmethod
+    def _arguments_of(cls, split: Any) -> dict[str, Any]:
+        """Returns the constructor's arguments that the split has; refuses what is no such split."""
         takes = {"items", *inspect.signature(cls.__init__).parameters}
         wanted = [name for name in cls.split_arguments if name in takes]
         missing = [name for name in wanted if not hasattr(split, name)]
@@ -94,7 +99,7 @@ class Model(Configured, KerasFiles, Fitting):
                 f"{cls.__name__} is made from a split, tfrecs.data.{cls.default_split}(log), and "
                 f"not from {type(split).__name__}, which has no {' and no '.join(missing)}."
             )
-        return cls(**{**{name: getattr(split, name) for name in wanted}, **kwargs})
+        return {name: getattr(split, name) for name in wanted}
 
     def grown(self, split: Any) -> Self:
         """Returns this model for a split with new users and items; what was learned is kept.
@@ -111,12 +116,13 @@ class Model(Configured, KerasFiles, Fitting):
             ValueError: If the model has no vocabularies, or the split's items or users do not begin
                 with its own, in order.
         """
+        self._arguments_of(split)
         for name, count in (("items", self.num_items), ("users", self.num_users)):
             mine, theirs = getattr(self, name), getattr(split, name, None)
             if mine is None and count:
                 raise ValueError(
-                    f"{type(self).__name__} knows its {name} by number alone, so those of a split "
-                    f"cannot be matched: make it with their vocabulary, split.{name}."
+                    f"This {type(self).__name__} was made from a number of {name}, so it cannot "
+                    f"find them in a split: make it from a vocabulary, such as split.{name}."
                 )
             if mine is None or theirs is None:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import part_seeds, registered
+from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
 from tfrecs.layers import Dropout, ItemEmbedding
 from tfrecs.models.sequence import SequenceModel
@@ -53,8 +53,8 @@ class GRU4Rec(SequenceModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
-        if dim < 1 or num_layers < 1:
-            raise ValueError(f"dim and num_layers must be at least 1, not {dim} and {num_layers}.")
+        check_integer("dim", dim, least=1)
+        check_integer("num_layers", num_layers, least=1)
         part_seed = part_seeds(seed, step=100)
         self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
         self.embedding_dropout = Dropout(dropout, part_seed(1), name="embedding_dropout")

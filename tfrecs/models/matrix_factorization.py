@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfrecs._keras import tf
-from tfrecs.configured import registered
+from tfrecs.configured import check_integer, registered
 from tfrecs.data import Vocabulary
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
 from tfrecs.models.base import Features
@@ -112,8 +112,7 @@ class MatrixFactorization(_Product):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if dim < 2:
-            raise ValueError(f"dim must be at least 2, a factor and a bias, not {dim}.")
+        check_integer("dim", dim, least=2)  # One factor and the bias.
         super().__init__(items, users, dim, stddev, regularization, loss, seed, **kwargs)
         self.dim = dim
 

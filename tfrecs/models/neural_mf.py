@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.data import Vocabulary
 from tfrecs.losses import Loss, SampledSoftmax, Scores
 from tfrecs.models.base import Features
@@ -251,10 +251,9 @@ class NeuralMF(_PairModel):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        check_integer("dim", dim, least=1)
         deep = dim if mlp_dim is None else mlp_dim
         widths = _widths(deep, hidden_units)
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, not {dim}.")
         # One row holds both vectors: one gather brings them.
         super().__init__(items, users, dim + deep, stddev, regularization, loss, seed, **kwargs)
         self.dim = dim

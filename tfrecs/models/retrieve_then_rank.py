@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.configured import registered
+from tfrecs.configured import check_integer, registered
 from tfrecs.data import Vocabulary
 from tfrecs.models.base import Features, Model
 from tfrecs.models.deep_cross import DeepCross
@@ -54,8 +54,7 @@ class RetrieveThenRank(Model):
     ) -> None:
         if retriever.items is None or ranker.items is None:
             raise ValueError("Both models need the vocabulary of their items.")
-        if num_candidates < 1:
-            raise ValueError(f"num_candidates must be at least 1, not {num_candidates}.")
+        check_integer("num_candidates", num_candidates, least=1)
         super().__init__(retriever.items, **kwargs)
         self.retriever = retriever
         self.ranker = ranker

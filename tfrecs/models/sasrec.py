@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import part_seeds, registered
+from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
 from tfrecs.layers import Dropout, ItemEmbedding, LayerNormalization, SASRecBlock, causal_mask
 from tfrecs.models.sequence import SequenceModel
@@ -67,8 +67,8 @@ class SASRec(SequenceModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, max_length, **kwargs)
-        if dim < 1 or num_blocks < 1:
-            raise ValueError(f"dim and num_blocks must be at least 1, not {dim} and {num_blocks}.")
+        check_integer("dim", dim, least=1)
+        check_integer("num_blocks", num_blocks, least=1)
         if dim % num_heads:
             raise ValueError(f"num_heads ({num_heads}) must divide dim ({dim}).")
         part_seed = part_seeds(seed, step=100)

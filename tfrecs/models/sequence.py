@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tfrecs._keras import tf
+from tfrecs.configured import check_integer
 from tfrecs.data import Sequences, TrainSet, Vocabulary
 from tfrecs.layers import ItemEmbedding, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
@@ -46,8 +47,7 @@ class SequenceModel(Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, not {max_length}.")
+        check_integer("max_length", max_length, least=1)
         check_similarity(similarity, temperature)
         self.max_length = max_length
         self.similarity = similarity

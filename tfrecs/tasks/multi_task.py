@@ -8,7 +8,7 @@ from typing import Any
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, registered
 from tfrecs.losses import UncertaintyWeighting, global_sum
-from tfrecs.tasks.parts import check_names
+from tfrecs.tasks.checks import check_names
 from tfrecs.tasks.ranking import Ranking
 
 

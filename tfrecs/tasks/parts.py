@@ -1,8 +1,8 @@
-"""What tasks share: the reduction of a loss under replicas, metrics, and checks."""
+"""What tasks share: the reduction of a loss under replicas, and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, refuse_keras_3, tf
@@ -59,17 +59,6 @@ def serialized(metrics: Iterable[TaskMetric]) -> list[dict[str, Any]]:
     return [keras.metrics.serialize(metric.metric) for metric in metrics]
 
 
-def check_names(task: keras.layers.Layer, metrics: Iterable[keras.metrics.Metric]) -> None:
-    """Raises a ValueError if two metrics have one name: a log would show only the last."""
-    names = [metric.name for metric in metrics]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"{task.name}: two metrics are named {' and '.join(twice)}, so logs would show only "
-            "one: give each another name."
-        )
-
-
 class Reduced(NamedTuple):
     """A batch's loss.
 
@@ -113,50 +102,3 @@ def reduce_losses(
     # Weights first: a sum of large losses could be no float32 number where their mean is one.
     share = tf.reduce_sum(losses * tf.math.divide_no_nan(weights, everybody))
     return Reduced(share, tf.math.divide_no_nan(share * everybody, weight), weight)
-
-
-def keras_loss(loss: Any, default: Any) -> Any:
-    """Returns the Keras loss that `loss` is or names; `default` for None."""
-    if loss is None:
-        return default
-    refuse_keras_3(loss, "loss")
-    loss = keras.losses.get(loss)
-    if not isinstance(loss, keras.losses.Loss):
-        raise TypeError(
-            "A task's loss must be a keras.losses.Loss, such as BinaryCrossentropy(), not "
-            f"{loss!r}. Put a function f(y_true, y_pred) into the `call` of a subclass of it."
-        )
-    return loss
-
-
-def check_shapes(
-    name: str, queries: tf.Tensor, candidates: tf.Tensor, per_candidate: Mapping[str, Any]
-) -> None:
-    """Refuses vectors that do not fit each other, as far as their shapes are known.
-
-    Args:
-        name: The task's name.
-        queries: The queries' vectors.
-        candidates: The candidates' vectors.
-        per_candidate: By name, what has one value a candidate, or None.
-
-    Raises:
-        ValueError: If shapes do not fit.
-    """
-    rows, columns = queries.shape, candidates.shape
-    shapes = f"query_embeddings are {rows} and candidate_embeddings {columns}"
-    if rows.rank not in (None, 2, 3) or columns.rank not in (None, 2):
-        raise ValueError(f"{name}: vectors stand one a row, but {shapes}.")
-    if rows.rank is None or columns.rank is None:
-        return
-    if not rows[-1:].is_compatible_with(columns[-1:]):
-        raise ValueError(f"{name}: vectors must have one length, but {shapes}.")
-    if rows[0] is not None and columns[0] is not None and rows[0] > columns[0]:
-        raise ValueError(f"{name}: each query needs a candidate of its own, but {shapes}.")
-    for argument, value in per_candidate.items():
-        shape = columns[:1] if value is None else tf.convert_to_tensor(value).shape
-        if not shape.is_compatible_with(columns[:1]):
-            raise ValueError(
-                f"{name}: {argument} must be a vector with one value a candidate, but its shape "
-                f"is {shape}, and {shapes}."
-            )

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, registered
 from tfrecs.losses import ListLoss
-from tfrecs.tasks.parts import check_names, keras_loss, reduce_losses, task_metrics
+from tfrecs.tasks.checks import check_names, keras_loss
+from tfrecs.tasks.parts import reduce_losses, task_metrics
 
 
 @registered

@@ -10,14 +10,8 @@ from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.negatives.in_batch import contained
 from tfrecs.negatives.replicas import all_gather, first_row
-from tfrecs.tasks.parts import (
-    TaskMetric,
-    check_names,
-    check_shapes,
-    keras_loss,
-    reduce_losses,
-    task_metrics,
-)
+from tfrecs.tasks.checks import check_names, check_shapes, keras_loss
+from tfrecs.tasks.parts import TaskMetric, reduce_losses, task_metrics
 
 # A logit that takes no part. Half the minimum, so that its difference to others is a number too.
 _MASKED = tf.float32.min / 2
