@@ -8,6 +8,7 @@ import pytest
 
 from tfrecs.evaluation import Report, bootstrap_means, evaluate, randomization_test
 from tfrecs.evaluation.comparison import bounds
+from tfrecs.evaluation.tables import LabelledRows
 
 N, USERS = 40, 60
 
@@ -227,6 +228,26 @@ def test_files_that_are_no_report(reports, tmp_path):
             Report.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         Report.load(tmp_path / "none.npz")
+
+
+def test_a_damaged_report_is_refused_or_read_whole(tmp_path):
+    table = LabelledRows("a model", 100, 30)
+    report = Report({"AUC": 0.7}, {"rate": {"AUC": 0.5}}, table, intervals={"AUC": (0.6, 0.8)})
+    path = tmp_path / "saved.npz"
+    report.save(path)
+    assert Report.load(path).to_json() == report.to_json()
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refusals = []
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        try:
+            assert Report.load(path).to_json() == report.to_json()
+        except ValueError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 250
+    assert all(text.startswith(f"{path} is no report") for text in refusals)
 
 
 def test_only_reports_are_compared(reports):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ _DAMAGE = (
     AttributeError,
     EOFError,
     KeyError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -252,8 +254,9 @@ class Report:
             table = RankedLists(content["protocol"], users, repeats)
         else:
             table = LabelledRows(content["name"], content["num_rows"], content["positives"])
-            heads = content["heads"].items()
-            more["heads"] = {name: cls._of_content(head) for name, head in heads}
+            if "heads" in content:
+                heads = content["heads"].items()
+                more["heads"] = {name: cls._of_content(head) for name, head in heads}
         intervals = {name: (low, high) for name, (low, high) in content["intervals"].items()}
         return cls(content["metrics"], content["baselines"], table, intervals=intervals, **more)
 
@@ -272,12 +275,13 @@ class Report:
         Raises:
             ValueError: If the file is no report.
         """
+        content = Path(path).read_bytes()
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 values = {name: arrays[name] for name in arrays.files}
-            content = json.loads(str(values.pop("report")))
+            report = json.loads(str(values.pop("report")))
             users = {"user_ids": values.pop("user_ids")} if "user_ids" in values else {}
-            return cls._of_content(content, per_user=values, **users)
+            return cls._of_content(report, per_user=values, **users)
         except _DAMAGE as error:
             raise ValueError(f"{path} is no report that `save` wrote: {error!r}.") from error
 
