@@ -127,6 +127,7 @@ def test_a_second_training_starts_anew(data, batches):
     assert history["val_NDCG@10"] == pytest.approx(alone["val_NDCG@10"])
 
 
+@pytest.mark.slow
 def test_fit_under_a_strategy(data, batches):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
@@ -137,7 +138,7 @@ def test_fit_under_a_strategy(data, batches):
 
 
 def test_wrong_arguments_are_refused(data):
-    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="every must be at least 1, not 0"):
         Validation(data, every=0)
     with pytest.raises(ValueError, match="'AUC' is no ranking metric; there are HR, NDCG"):
         Validation(data, metrics=("AUC",))

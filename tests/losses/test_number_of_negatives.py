@@ -50,5 +50,5 @@ def test_contradictions_are_refused(kind):
 
 
 def test_calibration_needs_a_number():
-    with pytest.raises(ValueError, match="which the Dense does not say: give num_negatives"):
+    with pytest.raises(ValueError, match="which the Dense does not say: use a sampler"):
         losses.GBCE(negatives=keras.layers.Dense(1))

@@ -100,6 +100,14 @@ def test_wrong_requests(integers, strings):
         strings.recommend("milk", k=2)
     with pytest.raises(ValueError, match="exclude must be a list of ids, not one str"):
         strings.recommend(["milk"], k=2, exclude="eggs")
+    for wrong, name in ((7, "int"), (None, "NoneType"), ({"milk": 1}, "dict")):
+        with pytest.raises(ValueError, match=f"history must be a list of ids, not one {name}"):
+            strings.recommend(wrong, k=2)
+        with pytest.raises(ValueError, match=f"histories must be a list of lists, not one {name}"):
+            strings.recommend_batch(wrong, k=2)
+    for wrong in (None, float("nan"), pd.NA, ["milk"], np.array(["milk"])):
+        with pytest.raises(ValueError, match="is not an item id: the ids of this export are text"):
+            strings.recommend(["bread", wrong], k=2)
 
 
 def test_exclusions(make_model, integers, tmp_path):

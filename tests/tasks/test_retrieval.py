@@ -307,9 +307,21 @@ def test_arguments_of_another_type(wrong, message):
         (QUERIES, CANDIDATES[:, np.newaxis], {}, "rows of a matrix"),
         (QUERIES, CANDIDATES[:, :3], {}, "must have the same length"),
         (QUERIES, CANDIDATES[:4], {}, "its own candidate"),
-        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:4]}, "candidate_ids must have one value"),
-        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:, np.newaxis]}, "candidate_ids must have one"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:4]}, "candidate_ids .* for each candidate,"),
+        (QUERIES, CANDIDATES, {"candidate_ids": IDS[:, np.newaxis]}, "candidate_ids must have a"),
         (QUERIES, CANDIDATES, {"candidate_sampling_probability": [0.5] * 4}, "probabilities must"),
+        (
+            QUERIES,
+            CANDIDATES,
+            {"candidate_ids": IDS, "positive_ids": IDS},
+            "positive_ids must have a value for each query, shape",
+        ),
+        (
+            QUERIES,
+            CANDIDATES,
+            {"score_mask": np.ones([len(QUERIES), 1], bool)},
+            "score_mask must have a value for each query and candidate, shape",
+        ),
     ],
 )
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
@@ -386,6 +398,7 @@ def test_fit_of_a_tfrs_model(policy):
     assert scores[own].mean() > scores[~own].mean() + 1
 
 
+@pytest.mark.slow
 def test_a_model_with_corpus_metrics_is_saved_without_them(tmp_path):
     model = TwoTower(Retrieval(metrics=top_k(), frequency=ItemFrequency(np.ones(20))), dim=4)
     model.compile()

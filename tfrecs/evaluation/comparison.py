@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrecs.configured import check_integer
+
 _CHUNK = 64  # Resamples held at once, so that memory stays at 64 numbers a user.
 
 
@@ -115,6 +117,7 @@ def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> n
         >>> [float(q) for q in np.quantile(means, [0.025, 0.975])]
         [0.0, 1.0]
     """
+    check_integer("samples", samples, least=1)
     rng = np.random.default_rng(seed)
     users = len(values)
     means = np.empty((samples, values.shape[1]))
@@ -164,6 +167,7 @@ def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int
         >>> float(randomization_test(np.ones((8, 1)))[0].round(2))
         0.01
     """
+    check_integer("samples", samples, least=1)
     rng = np.random.default_rng(seed)
     # Users without any difference change no sum.
     differences = differences[(differences != 0).any(axis=1)]

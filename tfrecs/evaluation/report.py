@@ -209,7 +209,10 @@ class Report:
         return self.table.advice()
 
     def plot(self, path: str | Path) -> None:
-        """Draws the model beside the baselines; the ending of `path` decides the format."""
+        """Draws the model beside the baselines.
+
+        The ending of `path` decides the format; a path without one gets ".png".
+        """
         notes = [*self.table.heading(), *self.table.notes()]
         draw(path, self.table.shown(self.metrics), self._series, self.intervals, notes[:2])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
+from tfrecs.configured import check_integer
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.evaluation.evaluator import Evaluator
 from tfrecs.evaluation.metrics import check_metrics
@@ -59,8 +60,7 @@ class Validation(keras.callbacks.Callback):
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"Validation: every must be at least 1, got {every}.")
+        check_integer("every", every, least=1)
         check_metrics(metrics)
         self._measure: Callable[[Any], dict[str, float]]
         if isinstance(dataset, Rows):

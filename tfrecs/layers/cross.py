@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, part_seeds, registered
+from tfrecs.configured import Configured, check_integer, part_seeds, registered
 from tfrecs.layers.cross_mixture import CrossMixture, clone, second_input
 from tfrecs.layers.dropout import Dropout
 
@@ -58,8 +58,8 @@ class Cross(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if projection_dim is not None and projection_dim < 1:
-            raise ValueError(f"projection_dim must be at least 1 or None, not {projection_dim}.")
+        if projection_dim is not None:
+            check_integer("projection_dim", projection_dim, least=1)
         if not diag_scale >= 0:
             raise ValueError(f"diag_scale must not be negative, not {diag_scale}.")
         self.preactivation = keras.activations.get(preactivation)
@@ -171,8 +171,7 @@ class CrossNetwork(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, not {num_layers}.")
+        check_integer("num_layers", num_layers, least=1)
         if structure not in STRUCTURES:
             raise ValueError(f"structure must be parallel or stacked, not {structure!r}.")
         if num_experts is not None and (projection_dim is None or diag_scale):

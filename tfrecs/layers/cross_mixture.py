@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 
 GATES = ("softmax", "sigmoid")
 
@@ -58,11 +58,8 @@ class CrossMixture(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_experts < 1 or projection_dim < 1:
-            raise ValueError(
-                "num_experts and projection_dim must be at least 1, not "
-                f"{num_experts} and {projection_dim}."
-            )
+        check_integer("num_experts", num_experts, least=1)
+        check_integer("projection_dim", projection_dim, least=1)
         if gate not in GATES:
             raise ValueError(f"gate must be softmax or sigmoid, not {gate!r}.")
         self.activation = keras.activations.get(activation)

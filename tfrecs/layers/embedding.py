@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 
 
 @registered
@@ -44,8 +44,8 @@ class ItemEmbedding(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_items < 1 or dim < 1:
-            raise ValueError(f"num_items and dim must be at least 1, not {num_items} and {dim}.")
+        check_integer("num_items", num_items, least=1)
+        check_integer("dim", dim, least=1)
         self.num_items = int(num_items)
         self.dim = int(dim)
         if initializer is None:

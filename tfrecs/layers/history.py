@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, part_seeds, registered
+from tfrecs.configured import Configured, check_integer, part_seeds, registered
 
 MODES = ("mean", "recency", "attention")
 FUSIONS = ("gate", "concat")
@@ -67,10 +67,9 @@ class HistoryPooling(Configured, keras.layers.Layer):
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}.")
         if not 0.1 <= half_life <= 1e6:
             raise ValueError(f"half_life must be from 0.1 to 1,000,000 positions, not {half_life}.")
-        if num_heads < 1 or (hidden_dim is not None and hidden_dim < 1):
-            raise ValueError(
-                f"num_heads and hidden_dim must be at least 1, not {num_heads} and {hidden_dim}."
-            )
+        check_integer("num_heads", num_heads, least=1)
+        if hidden_dim is not None:
+            check_integer("hidden_dim", hidden_dim, least=1)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -170,8 +169,7 @@ class LongShortHistory(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if short_length < 1:
-            raise ValueError(f"short_length must be at least 1, not {short_length}.")
+        check_integer("short_length", short_length, least=1)
         if fusion not in FUSIONS:
             raise ValueError(f"fusion must be gate or concat, not {fusion!r}.")
         self.short = self._pooling(short, "short", 2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.layers.cross_mixture import PerExpert, clone
 
 
@@ -52,10 +52,8 @@ class MMoE(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_tasks < 1 or num_experts < 1:
-            raise ValueError(
-                f"num_tasks and num_experts must be at least 1, not {num_tasks} and {num_experts}."
-            )
+        check_integer("num_tasks", num_tasks, least=1)
+        check_integer("num_experts", num_experts, least=1)
         if not expert_units or min(expert_units) < 1:
             raise ValueError(f"expert_units must be widths of layers, not {expert_units!r}.")
         self.expert_units = list(expert_units)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.layers.compiled import surely_positive
 
 
@@ -148,8 +148,8 @@ class Discretization(NumericEncoding):
         self, dim: int, num_bins: int = 32, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if dim < 1 or num_bins < 1:
-            raise ValueError(f"dim and num_bins must be at least 1, not {dim} and {num_bins}.")
+        check_integer("dim", dim, least=1)
+        check_integer("num_bins", num_bins, least=1)
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""
@@ -221,11 +221,9 @@ class PeriodicEncoding(NumericEncoding):
         self, num_frequencies: int = 32, sigma: float = 0.1, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if num_frequencies < 1 or not sigma > 0:
-            raise ValueError(
-                "num_frequencies must be at least 1 and sigma positive, not "
-                f"{num_frequencies} and {sigma}."
-            )
+        check_integer("num_frequencies", num_frequencies, least=1)
+        if not sigma > 0:
+            raise ValueError(f"sigma must be positive, not {sigma}.")
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for inputs `[..., num_features]`."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import part_seeds, registered
+from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.layers.numeric import NumericEncoding
 
 
@@ -58,8 +58,7 @@ class PiecewiseLinearEncoding(NumericEncoding):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_bins < 1:
-            raise ValueError(f"num_bins must be at least 1, not {num_bins}.")
+        check_integer("num_bins", num_bins, least=1)
         if bins not in ("quantile", "tree"):
             raise ValueError(f"bins must be quantile or tree, not {bins!r}.")
 
@@ -178,8 +177,7 @@ class PiecewiseLinearEmbedding(PiecewiseLinearEncoding):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_bins, bins, tree_args, missing_indicator=False, **kwargs)
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, not {dim}.")
+        check_integer("dim", dim, least=1)
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: Any) -> None:

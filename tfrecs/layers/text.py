@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.layers.compiled import surely_positive
 
 POOLINGS = ("mean", "sif")
@@ -61,8 +61,8 @@ class TextEmbedding(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_words < 1 or dim < 1:
-            raise ValueError(f"num_words and dim must be at least 1, not {num_words} and {dim}.")
+        check_integer("num_words", num_words, least=1)
+        check_integer("dim", dim, least=1)
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be mean or sif, not {pooling!r}.")
         if not smoothing > 0:
@@ -183,8 +183,7 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
             raise ValueError(
                 f"vectors must be finite numbers [num_items, size], or such a shape, not {what}."
             )
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, not {dim}.")
+        check_integer("dim", dim, least=1)
         self.num_items, self.size = shape
         self.remember(vectors=[self.num_items, self.size])
         self.dim = int(dim)

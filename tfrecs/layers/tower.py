@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, part_seeds, registered
+from tfrecs.configured import Configured, check_integer, part_seeds, registered
 from tfrecs.data import FeatureTable
 from tfrecs.layers.cross import CrossNetwork
 from tfrecs.layers.dropout import Dropout, StepCounter, random_bits
@@ -70,12 +70,12 @@ class Tower(Configured, keras.layers.Layer):
             raise ValueError("A tower needs features where ids have no vectors (id_dim 0).")
         if features is not None and len(features) != size:
             raise ValueError(f"There are features of {len(features)} ids, not of {size}.")
-        if min(size, dim, feature_dim) < 1 or min(id_dim, beside_dim, cross_layers) < 0:
-            raise ValueError(
-                "size, dim and feature_dim must be at least 1, id_dim, beside_dim and cross_layers "
-                f"at least 0, not {size}, {dim}, {feature_dim}, {id_dim}, {beside_dim} and "
-                f"{cross_layers}."
-            )
+        check_integer("size", size, least=1)
+        check_integer("dim", dim, least=1)
+        check_integer("feature_dim", feature_dim, least=1)
+        check_integer("id_dim", id_dim, least=0)
+        check_integer("beside_dim", beside_dim, least=0)
+        check_integer("cross_layers", cross_layers, least=0)
         if not 0 <= id_dropout < 1:
             raise ValueError(f"id_dropout must be in [0, 1), not {id_dropout!r}.")
         self.hidden_units = list(hidden_units)

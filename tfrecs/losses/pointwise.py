@@ -145,7 +145,8 @@ class GBCE(BinaryCrossEntropy):
         if self.num_negatives is None:
             raise ValueError(
                 "GBCE's calibration needs the number of negatives, which the "
-                f"{type(negatives).__name__} does not say: give num_negatives."
+                f"{type(negatives).__name__} does not say: use a sampler of so many, such as "
+                "Uniform(256)."
             )
         self.t = t
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import Configured, registered
+from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.data import Split
 from tfrecs.negatives.replicas import all_gather
 
@@ -128,11 +128,8 @@ class StreamingFrequency(Configured, keras.layers.Layer):
         self, num_buckets: int, num_hashes: int = 1, learning_rate: float = 0.05, **kwargs: Any
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if num_buckets < 1 or num_hashes < 1:
-            raise ValueError(
-                "num_buckets and num_hashes must be at least 1, not "
-                f"{num_buckets} and {num_hashes}."
-            )
+        check_integer("num_buckets", num_buckets, least=1)
+        check_integer("num_hashes", num_hashes, least=1)
         if not 0 < learning_rate <= 1:
             raise ValueError(f"learning_rate must be in (0, 1], not {learning_rate!r}.")
         self.num_buckets = num_buckets

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import registered
+from tfrecs.configured import check_integer, registered
 from tfrecs.data import Split, TrainSet
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
@@ -189,10 +189,8 @@ class HardNegativeMining(keras.callbacks.Callback):
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        if every < 1 or skip < 0:
-            raise ValueError(
-                f"every must be at least 1 and skip not negative, not {every} and {skip}."
-            )
+        check_integer("every", every, least=1)
+        check_integer("skip", skip, least=0)
         self.negatives = negatives
         self.train = train
         self.every = every

@@ -37,15 +37,15 @@ def asked_rows(
     """Returns the rows of a batch.
 
     Raises:
-        ValueError: If there are not as many users or exclusions as histories, or a list of ids is
-            a string.
+        ValueError: If there are not as many users or exclusions as histories, or there is no list
+            where one is needed.
     """
-    rows = [id_list(history, "history") for history in histories]
-    who = [None] * len(rows) if users is None else list(users)
+    rows = [id_list(history, "history") for history in id_list(histories, "histories", "lists")]
+    who = [None] * len(rows) if users is None else id_list(users, "users")
     if exclude is None:
         banned: list[list[Any]] = [[] for _ in rows]
     else:
-        banned = [id_list(items, "exclude") for items in exclude]
+        banned = [id_list(items, "exclude") for items in id_list(exclude, "exclude", "lists")]
     if not len(rows) == len(who) == len(banned):
         raise ValueError(
             f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
@@ -54,10 +54,14 @@ def asked_rows(
     return [Asked(*row) for row in zip(rows, who, banned, strict=True)]
 
 
-def id_list(items: Iterable[Any], what: str) -> list[Any]:
-    """Returns ids as a list; refuses a string, whose characters are not ids."""
-    if isinstance(items, str | bytes):
-        raise ValueError(f"{what} must be a list of ids, not one {type(items).__name__}.")
+def id_list(items: Iterable[Any], what: str, of: str = "ids") -> list[Any]:
+    """Returns ids as a list.
+
+    Raises:
+        ValueError: If `items` is no list, or a string, whose characters are not ids.
+    """
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise ValueError(f"{what} must be a list of {of}, not one {type(items).__name__}.")
     return list(items)
 
 

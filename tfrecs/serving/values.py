@@ -32,9 +32,11 @@ def parse_id(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
         whose: The owner of the integers, for an error.
 
     Raises:
-        ValueError: If `raw` is no integer of 64 bits, or no text.
+        ValueError: If `raw` is no integer of 64 bits, or missing or a list instead of a text.
     """
     if not is_integer:
+        if _is_missing(raw) or (isinstance(raw, Iterable) and not isinstance(raw, str | bytes)):
+            raise ValueError(f"{raw!r} is not {what}: the {whose} are text.")
         return raw.decode() if isinstance(raw, bytes) else str(raw)
     whole = int(raw) if isinstance(raw, float) and raw.is_integer() else raw
     text = whole.decode() if isinstance(whole, bytes) else str(whole).strip()
@@ -217,7 +219,7 @@ def _integer(value: Any, name: str) -> int:
 def _text(value: Any, name: str) -> str:
     # pandas turns integers into floats where one is missing.
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
-    text = str(parse_id(whole, False, name, name))
+    text = str(parse_id(whole, False, f"a value of {name!r}", "values"))
     try:
         text.encode()
     except UnicodeEncodeError as error:

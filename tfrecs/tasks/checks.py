@@ -7,6 +7,8 @@ from typing import Any
 
 from tfrecs._keras import keras, refuse_keras_3, tf
 
+_AXES = {"q": "query", "c": "candidate"}
+
 
 def check_names(task: keras.layers.Layer, metrics: Iterable[keras.metrics.Metric]) -> None:
     """Raises a ValueError if two metrics have one name: a log would show only the last."""
@@ -34,15 +36,16 @@ def keras_loss(loss: Any, default: Any) -> Any:
 
 
 def check_shapes(
-    name: str, queries: tf.Tensor, candidates: tf.Tensor, per_candidate: Mapping[str, Any]
+    name: str, queries: tf.Tensor, candidates: tf.Tensor, others: Mapping[str, tuple[Any, str]]
 ) -> None:
-    """Refuses vectors that do not fit each other, as far as their shapes are known.
+    """Refuses tensors that do not fit each other, as far as their shapes are known.
 
     Args:
         name: The task's name.
         queries: The queries' vectors.
         candidates: The candidates' vectors.
-        per_candidate: By name, what has one value a candidate, or None.
+        others: By argument, a tensor or None, and its axes as a string: `q` a query, `c` a
+            candidate, any other letter any size.
 
     Raises:
         ValueError: If shapes do not fit.
@@ -57,10 +60,54 @@ def check_shapes(
         raise ValueError(f"{name}: vectors must have the same length, but {shapes}.")
     if rows[0] is not None and columns[0] is not None and rows[0] > columns[0]:
         raise ValueError(f"{name}: each query needs its own candidate, but {shapes}.")
-    for argument, value in per_candidate.items():
-        shape = columns[:1] if value is None else tf.convert_to_tensor(value).shape
-        if not shape.is_compatible_with(columns[:1]):
+    sizes = {"q": rows[0], "c": columns[0]}
+    for argument, (value, axes) in others.items():
+        wanted = tf.TensorShape([sizes.get(axis) for axis in axes])
+        shape = wanted if value is None else tf.convert_to_tensor(value).shape
+        if not shape.is_compatible_with(wanted):
+            meant = " and ".join(_AXES[axis] for axis in axes if axis in _AXES)
             raise ValueError(
-                f"{name}: {argument} must have one value for each candidate, but the shape "
-                f"is {shape}, and {shapes}."
+                f"{name}: {argument} must have a value for each {meant}, shape {wanted}, but its "
+                f"shape is {shape}, where {shapes}."
             )
+
+
+def check_ids(name: str, ids: tf.Tensor | None, needs: Mapping[str, bool]) -> None:
+    """Refuses a call without `candidate_ids` where something needs them.
+
+    Args:
+        name: The task's name.
+        ids: The candidates' ids, or None.
+        needs: By argument, whether it needs them.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if ids is None and any(needs.values()):
+        raise ValueError(
+            f"{name}: candidate ids must be supplied (candidate_ids=...) for "
+            f"{' and '.join(argument for argument, needed in needs.items() if needed)}."
+        )
+
+
+def check_counted(name: str, queries: tf.Tensor, candidates: tf.Tensor) -> None:
+    """Refuses more candidates than queries where a frequency counts rows of the batch.
+
+    Args:
+        name: The task's name.
+        queries: The queries' vectors.
+        candidates: The candidates' vectors.
+
+    Raises:
+        ValueError: If there are more; an `InvalidArgumentError` where only a step knows it.
+    """
+    message = (
+        f"{name}: there are more candidates than queries, and frequency does not say how likely a "
+        "further row is to hold an item: give candidate_sampling_probability=..., the probability "
+        "of each candidate, instead of a frequency."
+    )
+    rows, columns = queries.shape[0], candidates.shape[0]
+    if rows is None or columns is None:
+        tf.debugging.assert_equal(tf.shape(queries)[0], tf.shape(candidates)[0], message)
+    elif rows != columns:
+        raise ValueError(message)

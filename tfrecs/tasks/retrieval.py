@@ -10,7 +10,7 @@ from tfrecs._keras import keras, tf, tfrs
 from tfrecs.configured import Configured, check_integer, registered
 from tfrecs.negatives.in_batch import contained
 from tfrecs.negatives.replicas import all_gather, first_row
-from tfrecs.tasks.checks import check_names, check_shapes, keras_loss
+from tfrecs.tasks.checks import check_counted, check_ids, check_names, check_shapes, keras_loss
 from tfrecs.tasks.parts import TaskMetric, reduce_losses, task_metrics
 
 # A logit that takes no part. Half the minimum, so that its difference to others is a number too.
@@ -170,7 +170,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             sample_weight: `[num_queries]` weights of the queries, or a scalar.
             candidate_sampling_probability: `[num_candidates]`, how likely each candidate was to be
                 drawn, where the caller knows it; used instead of `frequency`. The smallest positive
-                probability replaces a 0 or NaN: the candidate was drawn, so 0 is wrong.
+                probability replaces one that is not positive or NaN: the candidate was drawn.
             candidate_ids: `[num_candidates]` ids; metrics over the corpus compare them if given.
             compute_metrics: Whether to compute the metrics over the corpus.
             compute_batch_metrics: Whether to compute the metrics within the batch.
@@ -191,12 +191,21 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
                     "candidate_log_probability, not both."
                 )
             candidate_log_probability = _log(candidate_sampling_probability)
-        self._check(queries, candidates, candidate_ids, candidate_log_probability, positive_ids)
-        per_candidate = {
-            "candidate_ids": candidate_ids,
-            "the candidates' probabilities": candidate_log_probability,
+        needs_ids = {
+            "remove_accidental_hits": self.remove_accidental_hits,
+            "positive_ids": positive_ids is not None,
+            "frequency": self.frequency is not None and candidate_log_probability is None,
         }
-        check_shapes(self.name, queries, candidates, per_candidate)
+        check_ids(self.name, candidate_ids, needs_ids)
+        if needs_ids["frequency"]:
+            check_counted(self.name, queries, candidates)
+        others = {
+            "candidate_ids": (candidate_ids, "c"),
+            "the candidates' probabilities": (candidate_log_probability, "c"),
+            "positive_ids": (positive_ids, "qp"),
+            "score_mask": (score_mask, "qc"),
+        }
+        check_shapes(self.name, queries, candidates, others)
         log_probability = self._log_probability(
             queries, candidate_ids, candidate_log_probability, training
         )
@@ -292,39 +301,6 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             for result in results:
                 result.updated()
 
-    def _check(
-        self,
-        queries: tf.Tensor,
-        candidates: tf.Tensor,
-        ids: tf.Tensor | None,
-        log_probability: tf.Tensor | None,
-        positive_ids: tf.Tensor | None,
-    ) -> None:
-        """Raises a ValueError for calls that lack something."""
-        by_frequency = self.frequency is not None and log_probability is None
-        needs_ids = {
-            "remove_accidental_hits": self.remove_accidental_hits,
-            "positive_ids": positive_ids is not None,
-            "frequency": by_frequency,
-        }
-        if ids is None and any(needs_ids.values()):
-            raise ValueError(
-                f"{self.name}: candidate ids must be supplied (candidate_ids=...) for "
-                f"{' and '.join(name for name, needed in needs_ids.items() if needed)}."
-            )
-        if not by_frequency:
-            return
-        message = (
-            f"{self.name}: there are more candidates than queries, and frequency does not say how "
-            "likely a further row is to hold an item: give candidate_sampling_probability=..., the "
-            "probability of each candidate, instead of a frequency."
-        )
-        rows, columns = queries.shape[0], candidates.shape[0]
-        if rows is None or columns is None:
-            tf.debugging.assert_equal(tf.shape(queries)[0], tf.shape(candidates)[0], message)
-        elif rows != columns:
-            raise ValueError(message)
-
 
 def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
     if queries.shape.rank == 2:
@@ -333,7 +309,7 @@ def _similarity(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
 
 
 def _log(probability: tf.Tensor) -> tf.Tensor:
-    """Returns the logarithm; a 0 or NaN is first replaced by the smallest positive value."""
+    """Returns the logarithm; the smallest positive value first replaces what is not positive."""
     probability = tf.cast(probability, tf.float32)
     positive = probability > 0
     least = tf.reduce_min(tf.where(positive, probability, 1.0))
