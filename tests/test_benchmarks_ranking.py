@@ -173,6 +173,7 @@ def test_the_tutorials_model_computes_what_tfrecs_does():
     np.testing.assert_allclose(loss, ours.compute_loss(batch, training=True), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strings", [False, True])
 def test_parquet_gives_the_rows_in_memory(tmp_path, strings):
     table = make_table(200, IDS)

@@ -124,6 +124,7 @@ def test_train_leaves_a_run(run_folder, capsys):
     assert config["model"]["init_args"]["max_length"] == 6
 
 
+@pytest.mark.slow
 def test_config_yaml_trains_the_same_again(run_folder, tmp_path, capsys):
     again = tmp_path / "again"
     argv = ["--config", str(run_folder / "config.yaml"), "--output", str(again)]
@@ -191,6 +192,7 @@ def test_the_same_command_again_tests_a_finished_run_again(log_file, run_folder,
     assert (run_folder / "metrics.json").read_bytes() == metrics
 
 
+@pytest.mark.slow
 def test_evaluate(run_folder, tmp_path, capsys):
     assert main(["evaluate", str(run_folder), "--json", str(tmp_path / "report.json")]) == 0
     out = capsys.readouterr().out
@@ -263,6 +265,7 @@ def test_recommend_says_which_ids_it_does_not_know(exported, capsys):
     assert said.err == "tfrecs: Ignored unknown ids: 7.\n"
 
 
+@pytest.mark.slow
 def test_verify_and_recommend_import_tensorflow_alone(exported, tf_free):
     """And nothing but its line is on standard error after a mistake.
 

@@ -126,6 +126,7 @@ def test_keras_3_in_tf_keras_is_one_clear_error(before, module):
     assert "`import tfrecs` before the first use of tf.keras" in message
 
 
+@pytest.mark.slow
 def test_tf_keras_that_is_missing_or_of_another_minor_version(tmp_path):
     (tmp_path / "tf_keras.py").write_text("__version__ = '2.19.0'\n")
     missing = f"import sys; sys.modules['tf_keras'] = None{ERROR}"
@@ -155,6 +156,7 @@ else:
     assert "tfrecs overrides TF_USE_LEGACY_KERAS=0" in done.stderr
 
 
+@pytest.mark.slow
 def test_scann_that_does_not_match_tensorflow(tmp_path):
     """Such a scann fails on its op library with an exception that is no ImportError.
 
@@ -184,6 +186,7 @@ tfrs.layers.factorized_top_k.BruteForce()
     assert python_output(done.stderr) == ""
 
 
+@pytest.mark.slow
 def test_autograph_rewrites_what_users_write_and_no_layer():
     """What Keras calls of theirs, and what our layers do, may branch on tensors."""
     files = []

@@ -39,6 +39,7 @@ def listed(dataset):
     return [{name: x.tolist() for name, x in b.items()} for b in dataset.as_numpy_iterator()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -82,6 +82,7 @@ def test_floats_that_are_no_ids_are_refused(value):
         parse_ids(["a", value])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(max_size=3), st.none())))
 def test_every_id_keeps_its_text(values):

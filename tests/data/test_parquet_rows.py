@@ -57,6 +57,7 @@ def check(batch):
     np.testing.assert_array_equal(batch["tags"], [[n % 3 > 0, n % 3 > 1] for n in number])
 
 
+@pytest.mark.slow
 def test_an_epoch_has_each_row_once_and_another_order_each_time(tmp_path):
     rows = ParquetRows(write(tmp_path / "a.parquet", 57), SCHEMA, buffer_rows=12)
     dataset = rows.batch(5, seed=3)
@@ -89,6 +90,7 @@ def test_rows_of_far_row_groups_meet(tmp_path):
     assert len(set(first)) > 2  # of the ten row groups
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 23), min_size=1, max_size=6).filter(any),
@@ -127,6 +129,7 @@ def test_the_buffer_bounds_what_is_held(tmp_path, monkeypatch):
     assert max(ahead) <= 40 + 4
 
 
+@pytest.mark.slow
 def test_a_model_trains_from_it(tmp_path):
     import tfrecs
 

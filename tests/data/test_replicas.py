@@ -43,6 +43,7 @@ def test_tuples_and_static_shapes(two_devices):
     assert all(spec.shape[0] == 2 for spec in specs)
 
 
+@pytest.mark.slow
 def test_each_repetition_is_another_epoch(two_devices):
     histories = tfrecs.data.Histories.from_lists(
         [[1 + (u + t) % 9 for t in range(6)] for u in range(8)]

@@ -33,6 +33,7 @@ def expected_pairs(lists, max_length, windows):
     return sorted(expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(lambda x: max(x) > 1),

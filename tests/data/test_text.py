@@ -121,6 +121,7 @@ messy = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.lists(messy, max_size=5))
 @example(["", " ", "toy\u00a0story\u2028фильм\x00été 映が1"])

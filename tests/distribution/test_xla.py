@@ -56,6 +56,7 @@ def test_batches_have_one_static_shape(name):
     assert count == len(batches) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_training_step_is_static(name, optimizer):
     model, batches = compiled(name, True, OPTIMIZERS[optimizer]())
@@ -98,6 +99,7 @@ def test_what_is_foreign_to_tpus_would_be_found():
     assert found(tf.strings.as_string) == {"Identity", "PartitionedCall"}
 
 
+@pytest.mark.slow
 def test_xla_trains_as_eager_code_does(name):
     results = []
     for jit in (True, False):

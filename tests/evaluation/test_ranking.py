@@ -58,6 +58,7 @@ users_strategy = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     users=users_strategy,
@@ -260,6 +261,7 @@ def test_evaluating_does_not_keep_a_model_alive(product, dataset):
     assert reference() is None
 
 
+@pytest.mark.slow
 def test_many_models_in_a_process_bring_no_warning_of_retracing(
     table, dataset, caplog, monkeypatch
 ):

@@ -349,6 +349,7 @@ def test_tfrss_tpu_embedding_takes_the_place_of_the_table():
             np.testing.assert_allclose(call(inputs), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, LazyAdam])
 def test_an_ordinary_optimizer_trains_the_table_that_tfrs_holds(optimizer):
     results = []

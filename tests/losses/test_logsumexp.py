@@ -27,6 +27,7 @@ def value_and_gradients(function, q, w, *rest):
 
 
 # Chunks of one row, of some, of all; and scores beyond what exp can bear without its maximum.
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [1, 200, 2**22])
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_equals_the_plain_one(chunk_size, mode):

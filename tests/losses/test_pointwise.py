@@ -118,6 +118,7 @@ def trained(loss, probability, steps):
     return weights.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "want"),
     [
@@ -132,6 +133,7 @@ def test_what_the_score_estimates(more, want):
     np.testing.assert_allclose(got, want, atol=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "want"),
     [

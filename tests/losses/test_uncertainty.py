@@ -15,6 +15,7 @@ def test_formula():
     assert float(got) == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_learned_variances_are_those_of_the_residuals():
     """For squared errors: with L = r^2 / 2 the best s_i is the log of the mean of r^2."""
     weighting = UncertaintyWeighting(["small", "large"])

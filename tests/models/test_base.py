@@ -78,6 +78,7 @@ def test_an_epoch_of_nonfinite_losses_ends_the_training_in_any_precision(precisi
         keras.mixed_precision.set_global_policy("float32")
 
 
+@pytest.mark.slow
 def test_mixed_float16_scales_the_loss():
     """A gradient of 1e-9 is 0 in float16: only a scaled loss can move the weight."""
     keras.mixed_precision.set_global_policy("mixed_float16")
@@ -98,6 +99,7 @@ def test_mixed_float16_scales_the_loss():
         keras.mixed_precision.set_global_policy("float32")
 
 
+@pytest.mark.slow
 def test_validation_is_in_the_logs_for_every_callback():
     rng = np.random.default_rng(0)
     rows = [(user, int(item)) for user in range(40) for item in rng.permutation(15)[:6]]
@@ -141,6 +143,7 @@ def test_regularizers_count_once():
     assert float(model.weight) == pytest.approx(1 - 0.3)
 
 
+@pytest.mark.slow
 def test_a_model_of_another_scope_is_refused(two_devices):
     data = batches(1, 2).batch(2)
     outside = Line()

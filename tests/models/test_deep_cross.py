@@ -79,6 +79,7 @@ def test_score_is_the_row_with_the_items_features(split):
     assert np.abs(missing[0, 0] - got[0, 0]) > 1e-7
 
 
+@pytest.mark.slow
 def test_rows_without_users_and_items():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=500), "b": rng.normal(size=500)})
@@ -125,6 +126,7 @@ def test_refusals(split):
         DeepCross(Schema({"y": Label()}), item_features=split.item_features)
 
 
+@pytest.mark.slow
 def test_retrieve_then_rank(split, tmp_path):
     retriever = TwoTower(
         split.items, split.users, item_features=split.item_features, dim=4, max_length=4, seed=1

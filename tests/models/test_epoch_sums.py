@@ -62,6 +62,7 @@ def fit(line, data, seen, first=(0, 0), epochs=3):
     ).history
 
 
+@pytest.mark.slow
 def test_a_resumed_epoch_has_the_remaining_steps_and_the_sums_of_all():
     whole, stopped, rest = Seen(), Seen(stop=(1, 3)), Seen()
     expected = fit(model(), rows(), whole)

@@ -78,6 +78,7 @@ def test_an_unknown_user_has_finite_scores_that_no_row_changes(cls):
     assert np.abs(model.score({"user_id": tf.constant([1])}) - before[:1]).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", CLASSES)
 def test_grown_scores_as_before_and_learns_the_new(cls):
     rows = {"user_id": [1, 1, 1, 2, 2, 2], "item_id": [1, 2, 3, 1, 3, 2]}

@@ -66,6 +66,7 @@ def test_what_a_model_leaves_out_stays_out():
     )
 
 
+@pytest.mark.slow
 def test_known_items_keep_their_vectors_and_new_ones_have_those_of_their_features():
     before = leave_last_out(log(range(80), range(40), 0))
     model = TwoTower.from_split(before, dim=8, pooling="mean", id_dropout=0.5, seed=1)

@@ -66,6 +66,7 @@ def test_saved_as_a_folder(name, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_checkpoints_in_one_file(tmp_path):
     rng = np.random.default_rng(0)
     log = Interactions({"user_id": np.repeat(np.arange(9), 6), "item_id": rng.integers(0, 9, 54)})

@@ -49,6 +49,7 @@ def example(request):
     return EXAMPLES[request.param]
 
 
+@pytest.mark.slow
 def test_a_weight_of_2_is_the_row_twice(example):
     batch = next(iter(example.batches(example.make())))
     rows = len(next(iter(batch.values())))

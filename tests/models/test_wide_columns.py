@@ -222,6 +222,7 @@ def test_bins_of_trees_learn_from_the_label_of_the_rows():
         TwoTower(split.items, split.users, split.user_features)
 
 
+@pytest.mark.slow
 def test_rows_of_parquet_with_a_vector_and_a_history(tmp_path):
     frame = histories(400)
     frame["image"] = sentences(frame["liked"].to_numpy() == 1)

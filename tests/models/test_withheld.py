@@ -88,6 +88,7 @@ def test_the_withheld_item_is_first(name):
     assert report.baselines["random"]["HR@1"] < 0.05
 
 
+@pytest.mark.slow
 def test_the_withheld_item_is_first_among_rows():
     """What a user did is a positive row, as many other items are negative ones."""
     split = blocks()

@@ -69,6 +69,7 @@ def test_sightings_in_one_batch_are_equal_gaps():
     np.testing.assert_allclose(probabilities(frequency, [1, 2]), [1 / 1.25, 1 / 2], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 64])
 def test_estimates_come_near_the_truth_whatever_the_batch_size(batch):
     truth = 1 / np.arange(1, 31)

@@ -12,6 +12,7 @@ from tfrecs.negatives import KnownItems
 pairs = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9)), max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(pairs)
 def test_a_user_knows_what_is_in_the_log(log):

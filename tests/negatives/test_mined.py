@@ -57,6 +57,7 @@ def test_histories_of_a_model_that_reads_them():
     assert table[1].tolist() == [2]
 
 
+@pytest.mark.slow
 def test_when_it_mines():
     class Counting(HardNegativeMining):
         def mine(self, model):

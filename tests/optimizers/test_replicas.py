@@ -72,6 +72,7 @@ def trained(strategy, optimizer):
     return table.numpy(), weight.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_two_replicas_equal_one_device(name, two_devices):
     one = trained(tf.distribute.OneDeviceStrategy("cpu:0"), OPTIMIZERS[name])

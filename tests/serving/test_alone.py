@@ -62,6 +62,7 @@ def moved(tmp_path_factory):
     return exports
 
 
+@pytest.mark.slow
 def test_python_without_tfrecs_and_keras(moved, run_alone):
     requests = [[d, str(f), g["inputs"]] for d, (f, g) in moved.items()]
     answers = json.loads(run_alone("-c", ALONE, stdin=json.dumps(requests)))
@@ -83,6 +84,7 @@ def replayed(public_export, run_alone):
     return replay
 
 
+@pytest.mark.slow
 @needs_library
 def test_c_api_answers_every_model_as_its_manifest_says(replayed):
     signatures = {}
@@ -107,6 +109,7 @@ def test_another_tensorflow_answers_the_same(replayed):
         assert_answers(answer, golden)
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize("dtype", ["int64", "string"])
 def test_c_api_at_the_edges(dtype, moved, run_alone):

@@ -74,6 +74,7 @@ def test_in_the_metric_of_tfrs():
     assert 0 < results[0][-1] < 1
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_it_needs_nothing_else(tmp_path):
     index = BlockTopK(k=3).index(tf.constant(VECTORS), tf.constant(NAMES))
     want = index(tf.constant(QUERIES))

@@ -207,6 +207,7 @@ def test_errors_by_code(transport, served):
         assert message in wrong.message
 
 
+@pytest.mark.slow
 def test_a_server_that_is_slow(client, served):
     client.metadata()
     served.delay = 1.0
@@ -346,6 +347,7 @@ def assert_same_vectors(client, recommender, ids, user):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_are_sent_as_the_recommender_reads_them(public_export):
     folder = public_export("TwoTower")
     frame = features.ITEM_FRAME.iloc[:3].rename_axis("item_id").reset_index()
@@ -362,6 +364,7 @@ def test_features_are_sent_as_the_recommender_reads_them(public_export):
             assert none.shape == (0, want.shape[1])
 
 
+@pytest.mark.slow
 def test_rows_of_a_ranking_model(public_export):
     folder = public_export("DeepCross")
     frame = pd.DataFrame(

@@ -63,6 +63,7 @@ def test_version_and_label(base):
                 client.recommend([9], 1)
 
 
+@pytest.mark.slow
 def test_a_new_version_takes_over_without_an_error(base):
     with ContractDouble(base, poll=0.02) as double:
         scores, errors, stop = [], [], threading.Event()
@@ -175,6 +176,7 @@ def test_one_warmup_request_that_fails_refuses_the_version(base, requests, code)
                 assert (about["state"], about["code"]) == ("END", code)
 
 
+@pytest.mark.slow
 def test_eight_threads_get_what_one_gets(base):
     requests = [(list(range(1 + i % 5)), ["fan", None][i % 2], [5 + i % 3]) for i in range(24)]
     with ContractDouble(base) as double:

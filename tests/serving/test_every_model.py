@@ -70,6 +70,7 @@ def test_rows_of_queries_and_candidates_must_be_as_many(public_export):
         score(user_id=tf.constant([1], tf.int64), candidates=candidates)
 
 
+@pytest.mark.slow
 def test_a_catalogue_of_several_blocks(tmp_path, monkeypatch):
     """The exact search in an export, where it goes through blocks, with exclusions in each."""
     from tfrecs.serving.index import exact

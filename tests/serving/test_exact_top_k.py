@@ -44,6 +44,7 @@ def ranked(scores, k, excluded):
     return np.array(best, np.float32), np.array(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_small_numbers_with_many_ties(data):

@@ -53,6 +53,7 @@ def test_answers_as_plain_python_does(ids, product, make_model, reference, answe
     assert scores.shape == (0, 5)
 
 
+@pytest.mark.slow
 def test_vectors_of_a_model_without_features(make_model, tmp_path):
     model, table = make_model(INTEGERS, max_length=2)
     recommender = tfrecs.serving.Recommender(export(model, tmp_path))
@@ -68,6 +69,7 @@ def test_vectors_of_a_model_without_features(make_model, tmp_path):
         recommender.score(frame)
 
 
+@pytest.mark.slow
 def test_sasrec_answers_as_score_does(answer, tmp_path):
     """The trainer's side is `score` on internal ids, ranked and masked here in numpy."""
     items = Vocabulary([f"film {i}" for i in range(60)])
@@ -106,6 +108,7 @@ def test_nan_and_infinite_scores_never_come_out(make_model, answer, tmp_path):
     np.testing.assert_allclose(scores[0, :4], table[0][healthy], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_padding_is_no_items_id_and_k_is_clamped(make_model, answer, tmp_path):
     model, _ = make_model([-1, -3, 5, -2])
     folder = export(model, tmp_path)
@@ -176,6 +179,7 @@ def test_manifest(make_model, answer, tmp_path):
     assert [shape for name, shape in shapes.items() if "OBJECT" not in name] == [[8, 8]]
 
 
+@pytest.mark.slow
 def test_mixed_precision_and_mirrored_variables(answer, tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

@@ -111,6 +111,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=120, derandomize=True, deadline=None)
 @given(st.lists(st.fixed_dictionaries(VALUES), max_size=4))
 @example([])

@@ -160,6 +160,7 @@ def split():
     return click_through(log, context=Schema({"timestamp": Timestamp(("hour",))}))
 
 
+@pytest.mark.slow
 def test_rows_of_users_and_items_too(split, tmp_path):
     model = DeepCross.from_split(split, dim=4, cross_layers=1, deep_units=[8], seed=1)
     folder = export(model, tmp_path, k=5, known_items=split.known_items())
@@ -230,6 +231,7 @@ def test_several_heads_give_one_output_each(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_mixed_precision(tmp_path):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:

@@ -138,6 +138,7 @@ def test_graphs_that_are_none(copy, capsys):
         refused(copy, capsys, "is damaged")
 
 
+@pytest.mark.slow
 def test_a_path_that_reads_as_a_pattern(make_model, tmp_path, capsys):
     model, _ = make_model(IDS)
     folder = tmp_path / "a [b] *?" / "ex\\port"

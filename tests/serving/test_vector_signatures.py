@@ -148,6 +148,7 @@ def test_manifest(recommender):
     assert content["golden"][3]["inputs"]["item_id"][-1] == ""
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_is_found_before_it_is_given_out(model, tmp_path, monkeypatch):
     from tfrecs.serving.exports import vectors as vector_signatures
 

@@ -85,6 +85,7 @@ def test_never_overwrites(tmp_path):
         publish(tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_export_takes_the_next_version(make_model, tmp_path):
     model, _ = make_model([1, 2, 3])
     assert export(model, tmp_path) == str(tmp_path / "1")

@@ -125,6 +125,7 @@ class Model(tfrs.Model):
         )
 
 
+@pytest.mark.slow
 def test_fit_with_shared_experts():
     keras.utils.set_random_seed(0)
     x = RNG.normal(size=(512, 4)).astype(np.float32)

@@ -211,6 +211,7 @@ def test_a_score_mask_concerns_the_replicas_own_candidates(two_devices):
     assert float(run(*values)) == pytest.approx(float(want), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fit_with_batches_that_divide_unevenly(two_devices):
     """Also the metrics of the loss are those of the whole batch."""
     data = {

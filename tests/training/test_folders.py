@@ -53,6 +53,7 @@ def test_a_run_in_such_a_folder_is_resumed(train, whole, tmp_path):
     assert run.finished
 
 
+@pytest.mark.slow
 def test_of_two_that_start_at_once_one_is_refused(train, tmp_path, monkeypatch):
     """The second one begins while the first reads its data: before, it saw an empty folder."""
     folder, errors = tmp_path / "run", []

@@ -59,6 +59,7 @@ def job(log_file, quiet):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_known_items_are_those_of_the_run(job, tmp_path, shared):
     negatives = Uniform(4, shared, seed=1, known=ELSEWHERE)
@@ -115,6 +116,7 @@ def test_the_command_line_from_its_own_config(tmp_path, log_file, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_function_of_the_split_is_taken_at_its_word(job, tmp_path):
     made = []
 

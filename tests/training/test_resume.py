@@ -22,6 +22,7 @@ def aloud():
     return Console(soft_wrap=True, highlight=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_in_a_terminal")
 def test_ctrl_c_saves_and_the_same_call_ends_as_if_nothing_had_happened(
     train, whole, aloud, tmp_path, monkeypatch, capsys
@@ -154,6 +155,7 @@ def with_state(run, epoch, **changes):
     path.write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_a_damaged_best_checkpoint_is_said_and_the_training_goes_on(
     train, whole, aloud, tmp_path, capsys
 ):
@@ -185,6 +187,7 @@ def test_within_an_epoch_the_best_one_may_be_lost_too(train, aloud, tmp_path, mo
     assert run.metrics["best_epoch"] == 2
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_tested_again(train, whole, aloud, capsys):
     before = variables(whole, 4), (whole.folder / "metrics.json").read_bytes()
     for resume in (False, True):
@@ -196,6 +199,7 @@ def test_a_finished_run_is_only_tested_again(train, whole, aloud, capsys):
     assert (variables(whole, 4), (whole.folder / "metrics.json").read_bytes()) == before
 
 
+@pytest.mark.slow
 def test_no_usable_checkpoint_is_an_error(train, whole, tmp_path):
     run = copied(whole, tmp_path / "run")
     for state in run.checkpoints(None).folder.glob("*/state.json"):
@@ -216,6 +220,7 @@ def test_no_usable_checkpoint_is_an_error(train, whole, tmp_path):
                 train(run.folder)
 
 
+@pytest.mark.slow
 def test_a_damaged_metrics_json_is_written_anew(train, whole, tmp_path):
     run = copied(whole, tmp_path / "run")
     path = run.folder / "metrics.json"

@@ -90,6 +90,7 @@ def test_metrics_by_head(run):
     assert reached == pytest.approx(metrics["validation"]["clicked/AUC"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_run_can_be_loaded_and_repeated(run, tmp_path, quiet):
     model, split = run.load_model(), run.load_split()
     report = tfrecs.evaluation.evaluate_rows(model, split.test)

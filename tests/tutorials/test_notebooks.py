@@ -127,6 +127,7 @@ def test_text_can_change_without_another_execution():
         build.with_outputs_of(small(code="1 + 2"), before)
 
 
+@pytest.mark.slow
 def test_execution_keeps_outputs_and_leaves_out_what_tensorflow_logs(tmp_path):
     pytest.importorskip("nbclient")
     log = "E0000 00:00:1764.5 dnn.cc:8310] no\n2026-01-02 03:04:05.6: I tensorflow/core] yes\n"
