@@ -24,7 +24,7 @@ def plain_path(folder: str | os.PathLike[str]) -> Iterator[Path]:
         /tmp
     """
     folder = Path(folder)
-    # A Windows path is full of backslashes, and there they are none of a pattern's.
+    # On Windows a backslash separates folders and is never part of a pattern.
     if os.name == "nt" or not _PATTERN & set(str(folder)):
         yield folder
         return

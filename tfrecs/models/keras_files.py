@@ -15,8 +15,8 @@ class KerasFiles(keras.Model):
     """Mixed into a model: `save_weights`, `load_weights`, `save`, `summary` and `count_params`.
 
     Keras's older HDF5 form keeps weights by their names, which layers share; files that end in
-    `.h5` are written in its newer form, as `.weights.h5` are. The others ask for a model that has
-    been called, which here makes no difference to the weights.
+    `.h5` are written in its newer form, as `.weights.h5` are. Keras's own methods
+    refuse a model that was never called; here all weights exist before the first call.
     """
 
     def save_weights(
@@ -82,7 +82,7 @@ class KerasFiles(keras.Model):
         super().summary(*args, **kwargs)
 
     def count_params(self) -> int:
-        """Returns the number of weights, those that do not train too."""
+        """Returns the number of weights, trainable or not."""
         return sum(int(weight.shape.num_elements()) for weight in self.weights)
 
     def example_features(self) -> dict[str, Any]:

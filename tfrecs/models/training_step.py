@@ -49,7 +49,7 @@ class TrainingStep(tfrs.Model):
             scaled = optimizer.get_scaled_loss(objective) if scaling else objective
         gradients = tape.gradient(scaled, self.trainable_variables)
         if scaling:
-            # A loss scale is found by trying ones that overflow: its optimizer skips those steps.
+            # The optimizer tries scales of the loss that overflow, and skips those steps itself.
             gradients = optimizer.get_unscaled_gradients(gradients)
             lowest = tf.cast(optimizer.loss_scale, tf.float32) <= 1.0
             bad = ~tf.math.is_finite(objective) | (lowest & any_not_finite(gradients))

@@ -15,7 +15,7 @@ from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
 from tfrecs.negatives import InBatch, Mixed, StreamingFrequency, Uniform
 
-# Up to so many items, the vectors of all are computed once a step, for histories and loss.
+# With at most this many items, a step computes all item vectors once, for histories and loss.
 _SMALL_CATALOGUE = 20_000
 
 
@@ -185,10 +185,10 @@ class TwoTower(Model):
         """Returns the float32 vectors of items.
 
         Args:
-            items: Ids 1..n, or n + 1 for one that was not there in training; None for all,
+            items: Ids 1..n, or n + 1 for an item that training did not see; None for all,
                 `[n, dim]`.
-            features: Encoded columns of features to take instead of those that the model has of the
-                items, `[batch, ...]` each: what is known of new ones.
+            features: `[batch, ...]` encoded columns by name, for new items. They replace the
+                features that the model stores.
         """
         return self._item_vectors(items, training=False, features=features)
 
@@ -197,8 +197,8 @@ class TwoTower(Model):
 
         Args:
             features: `"user_id"` `[batch]`, and `"history"` `[batch, length]`, padded on the left,
-                where the model reads it. Encoded columns `"user.<name>"` count instead of the
-                features that the model has of the users: what is known of new ones.
+                where the model reads it. For new users also encoded columns `"user.<name>"`,
+                which replace the features that the model stores.
         """
         return self._query_vectors(features, lambda ids: self._item_vectors(ids, False), False)
 

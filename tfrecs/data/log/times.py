@@ -24,8 +24,8 @@ _DURATION = (
 )
 _WITHOUT_SECONDS = r"^((?:.*[ +-])?\d{1,4}:\d{2})$"
 _UTC = r"\s*(?:UTC|GMT)$"
-# From this size on a number is milliseconds, microseconds or nanoseconds since 1970: as seconds it
-# would be after the year 5000, and as the next unit before 1974.
+# A number of at least this size counts milliseconds, microseconds or nanoseconds since 1970. As
+# seconds it would be a time after the year 5000, and in the next smaller unit one before 1974.
 _SIZES = ((1e17, 10**9), (1e14, 10**6), (1e11, 10**3))
 
 
@@ -110,7 +110,7 @@ def looks_like_times(values: pd.Series) -> bool:
         return False
     try:
         read = _dates(some, None)
-    except ValueError:  # Day and month could be either way round: dates all the same.
+    except ValueError:  # These are dates, although day and month could be swapped.
         return True
     return bool(np.isfinite(read).mean() >= 0.99)
 

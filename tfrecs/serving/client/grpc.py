@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC, by the client stubs of the package `tensorflow-serving-api`."""
+"""Asks TensorFlow Serving by gRPC, through the stubs of `tensorflow-serving-api`."""
 
 from __future__ import annotations
 
