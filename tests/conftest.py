@@ -28,6 +28,8 @@ with quiet_import():
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# Tests compare with float32 on CPUs; a GPU would round the factors of products to 10 bits.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 # Tensors are small here, and pytest has a worker for every processor.
 tf.config.threading.set_intra_op_parallelism_threads(1)
 

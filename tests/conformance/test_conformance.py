@@ -65,6 +65,15 @@ def test_nothing_public_is_missing():
             assert not concrete or name in {"Loss", "SampledLoss", "Model", "Negatives"}
 
 
+def test_no_weight_is_int32(case):
+    """TensorFlow keeps int32 variables on the host, where a step compiled for a GPU finds none."""
+    instance = case.make()
+    case.call(instance, *case.tensors())
+    weights = instance.variables
+    weights = weights() if callable(weights) else weights  # Of optimizers it is a method.
+    assert not [weight.name for weight in weights if weight.dtype.base_dtype == tf.int32]
+
+
 def check_tracked(instance):
     """Under a name that the class has Keras tracks nothing: no training, no checkpoint."""
     for attribute, value in vars(instance).items():

@@ -62,6 +62,8 @@ def test_a_training_step_is_static(name, optimizer):
     model, batches = compiled(name, True, OPTIMIZERS[optimizer]())
     step = tf.function(model.train_step, jit_compile=True)
     graph = step.get_concrete_function(batches.element_spec).graph
+    # TensorFlow keeps them on the host, which code that XLA compiles for a GPU does not reach.
+    assert not [v.name for v in graph.variables if v.dtype.base_dtype == tf.int32]
     for operation in graph.get_operations():
         for tensor in operation.outputs:
             # A gradient's list of axes follows from static shapes, and to XLA is a constant.

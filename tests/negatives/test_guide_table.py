@@ -23,7 +23,7 @@ _BITS = 12
 )
 def test_every_number_is_found(widths, jit):
     ends = np.cumsum([0, *widths])
-    table = tf.Variable(guide_table(ends, _BITS))
+    table = tf.constant(guide_table(ends, _BITS))
     numbers = np.arange(2**_BITS).reshape(-1, 4)
     search = tf.function(find, jit_compile=jit)
     found = search(tf.constant(ends, tf.int32), table, _BITS, tf.constant(numbers, tf.int32))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 import tfrecs
 from tests.public_models import MODELS as PUBLIC
@@ -12,6 +13,18 @@ from tfrecs.data import Histories, Vocabulary
 from tfrecs.serving import Recommender, export, verify
 
 LOWEST = np.finfo(np.float32).min
+
+
+def variable_types(folder):
+    """The types of the variables that the graph of an export reads."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = (meta.graph_def for meta in saved.meta_graphs)
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    return {
+        tf.as_dtype(node.attr["dtype"].type).name
+        for node in nodes
+        if node.op in ("VarHandleOp", "ReadVariableOp", "ResourceGather")
+    }
 
 
 # One of each kind: by history, by user, by rows. The others take seconds each.
@@ -29,6 +42,9 @@ def test_export(name, public_export):
     expected = {"serving_default", "score"}
     if PUBLIC[name].vectors:
         expected |= {"query_vectors", "item_vectors"}
+    # A GPU's int32 variables are on the host.
+    assert "float32" in variable_types(folder)
+    assert "int32" not in variable_types(folder)
     signatures = manifest["signatures"]
     assert set(signatures) == expected
     assert {golden["signature"] for golden in manifest["golden"]} == expected

@@ -10,6 +10,7 @@ import pytest
 from tests.serving.resealing import resealed
 from tfrecs._keras import tf
 from tfrecs.serving import export, verify
+from tfrecs.serving.folder import replay
 from tfrecs.serving.folder.replay import difference
 
 IDS = [7, 3, 12, 5, -2, 40]
@@ -142,6 +143,36 @@ def test_an_export_that_needs_what_is_not_there(copy, monkeypatch):
     monkeypatch.setitem(sys.modules, "scann", None)
     with pytest.raises(ValueError, match="searches by ScaNN, which cannot be imported here"):
         verify(copy)
+
+
+def test_both_sides_compute_in_full_float32(make_model, monkeypatch, tmp_path):
+    """A GPU would round the factors of products to 10 bits, and no CPU would verify them."""
+    seen, config = [], tf.config.experimental
+    monkeypatch.setattr(
+        tf,
+        "matmul",
+        lambda *args, matmul=tf.matmul, **kwargs: (
+            seen.append(config.tensor_float_32_execution_enabled()) or matmul(*args, **kwargs)
+        ),
+    )
+    config.enable_tensor_float_32_execution(True)
+    try:
+        folder = export(make_model(IDS)[0], tmp_path, k=4)
+        assert seen
+        monkeypatch.setattr(
+            replay,
+            "ask",
+            lambda *args, ask=replay.ask: (
+                seen.append(config.tensor_float_32_execution_enabled()) or ask(*args)
+            ),
+        )
+        answers = len(seen)
+        verify(folder)
+        assert len(seen) > answers
+        assert config.tensor_float_32_execution_enabled()
+    finally:
+        config.enable_tensor_float_32_execution(False)
+    assert not any(seen)
 
 
 def test_what_counts_as_a_difference():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
 from tfrecs.data import FeatureTable
+from tfrecs.layers.integers import Integers
 
 
 @registered
@@ -32,22 +35,28 @@ class FeatureLookup(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         self.schema = table.schema
         self.size = len(table)
-        self.columns = {
-            name: self.add_weight(
-                name=name,
-                shape=values.shape,
-                dtype=tf.as_dtype(values.dtype),
-                initializer=keras.initializers.Constant(values),
-                trainable=False,
-                experimental_autocast=False,
-            )
-            for name, values in table.columns.items()
-        }
+        self.columns = {name: self._column(name, x) for name, x in table.columns.items()}
+
+    def _column(self, name: str, values: np.ndarray) -> Integers | tf.Variable:
+        if values.dtype == np.int32:
+            return Integers(self, name, values.shape, values)
+        return self.add_weight(
+            name=name,
+            shape=values.shape,
+            dtype=tf.as_dtype(values.dtype),
+            initializer=keras.initializers.Constant(values),
+            trainable=False,
+            experimental_autocast=False,
+        )
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the columns of the ids `[batch]`; ids outside of 0..n count as unknown."""
         ids = tf.where((inputs >= 0) & (inputs <= self.size), inputs, self.size + 1)
-        return {name: tf.gather(column, ids) for name, column in self.columns.items()}
+        columns = {
+            name: column.tensor() if isinstance(column, Integers) else column
+            for name, column in self.columns.items()
+        }
+        return {name: tf.gather(column, ids) for name, column in columns.items()}
 
     def table(self) -> FeatureTable:
         """Returns the features that the weights hold."""

@@ -192,7 +192,7 @@ class PretrainedEmbedding(Configured, keras.layers.Layer):
             name="table", shape=shape, initializer="zeros", trainable=fine_tune
         )
         self._loaded = self.add_weight(
-            name="loaded", shape=(), dtype=tf.int32, initializer="zeros", trainable=False
+            name="loaded", shape=(), dtype=tf.int64, initializer="zeros", trainable=False
         )
         if not only_shape:
             self.table.assign(given)

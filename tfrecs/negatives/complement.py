@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs._keras import keras, tf
+from tfrecs.layers.integers import Integers
 
 
 def pack(
@@ -95,13 +96,8 @@ class Complement(keras.layers.Layer):
         self.num_rows = num_rows
         self.num_holes = num_holes
         # A row of R runs has at most 2 R slots, and at most one run more than holes.
-        self._table = self._weight("table", 2 * (num_holes + num_rows))
-        self._rows = self._weight("rows", num_rows)
-
-    def _weight(self, name: str, size: int) -> tf.Variable:
-        return self.add_weight(
-            name=name, shape=(size, 3), dtype=tf.int32, initializer="zeros", trainable=False
-        )
+        self._table = Integers(self, "table", [2 * (num_holes + num_rows), 3])
+        self._rows = Integers(self, "rows", [num_rows, 3])
 
     def leave_out(
         self, starts: np.ndarray, stops: np.ndarray, offsets: np.ndarray, total: int
@@ -135,25 +131,26 @@ class Complement(keras.layers.Layer):
 
     def sizes(self, rows: tf.Tensor) -> tf.Tensor:
         """Returns how many numbers are left in `rows`, int32 of their shape."""
-        return tf.gather(self._rows, rows)[..., 0]
+        return tf.gather(self._rows.tensor(), rows)[..., 0]
 
     def call(self, rows: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Draws `count` numbers for each of the `rows`, `[b]`: int32 `[b, count]`."""
-        size, shift, first_slot = tf.unstack(tf.gather(self._rows, rows)[:, tf.newaxis], axis=-1)
+        packed = tf.gather(self._rows.tensor(), rows)[:, tf.newaxis]
+        size, shift, first_slot = tf.unstack(packed, axis=-1)
         # In float64, which costs half of whole numbers: there are no vector instructions for their
         # shifts and products. Division by a power of two rounds nothing, so r and slot agree.
         width = tf.cast(tf.bitwise.left_shift(tf.ones_like(shift), shift), tf.float64)
         number = _below(size, [tf.size(rows), count], seed)
         slot = tf.floor(number * (1 / width)) + tf.cast(first_slot, tf.float64)
-        until, first, second = entries(self._table, tf.cast(slot, tf.int32))
+        until, first, second = entries(self._table.tensor(), tf.cast(slot, tf.int32))
         r = tf.cast(number, tf.int32)
         return r + tf.where(r < until, first, second)
 
 
-def entries(table: tf.Variable, rows: tf.Tensor) -> list[tf.Tensor]:
+def entries(table: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
     """Returns the columns of the `rows` of a table, each of the shape of `rows`."""
     # For short rows `gather_nd` is twice as fast as `gather`; XLA knows it of tensors alone.
-    found = tf.gather_nd(tf.convert_to_tensor(table), rows[..., tf.newaxis])
+    found = tf.gather_nd(table, rows[..., tf.newaxis])
     return tf.unstack(found, axis=-1)
 
 

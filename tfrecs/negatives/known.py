@@ -9,6 +9,7 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, registered
 from tfrecs.data import Histories, Split, TrainSet
+from tfrecs.layers.integers import Integers
 
 
 @registered
@@ -45,14 +46,9 @@ class KnownItems(Configured, keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_users = num_users
-        self._items = self._weight("items", num_known)
-        self._offsets = self._weight("offsets", num_users + 2)
+        self._items = Integers(self, "items", [num_known])
+        self._offsets = Integers(self, "offsets", [num_users + 2])
         self._pairs = PairSet(num_users + 1, num_items, num_known, name="pairs")
-
-    def _weight(self, name: str, size: int) -> tf.Variable:
-        return self.add_weight(
-            name=name, shape=(size,), dtype=tf.int32, initializer="zeros", trainable=False
-        )
 
     @classmethod
     def from_interactions(
@@ -78,7 +74,7 @@ class KnownItems(Configured, keras.layers.Layer):
         rows = Histories.from_pairs(users, items, num_users + 1)
         layer = cls(num_users, num_items, len(rows.values), **kwargs)
         layer._items.assign(rows.values)
-        layer._offsets.assign(rows.offsets.astype(np.int32))
+        layer._offsets.assign(rows.offsets)
         layer._pairs.fill(rows.rows, rows.values.astype(np.int64))
         return layer
 
@@ -126,7 +122,8 @@ class KnownItems(Configured, keras.layers.Layer):
     def counts(self, user_ids: tf.Tensor) -> tf.Tensor:
         """Returns how many items each of the users knows, int32 of the shape of `user_ids`."""
         rows = self.rows(user_ids)
-        return tf.gather(self._offsets, rows + 1) - tf.gather(self._offsets, rows)
+        offsets = self._offsets.tensor()
+        return tf.gather(offsets, rows + 1) - tf.gather(offsets, rows)
 
     def contains(self, user_ids: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """Returns which items each user knows.
@@ -170,19 +167,10 @@ class PairSet(keras.layers.Layer):
         self.num_rows = num_rows
         self.num_items = num_items
         self.num_slots = _EMPTY + int(2 * _SLOTS_A_PAIR * num_pairs)
-        self._item_numbers = [self._weight(f"items_{i}", [num_items + 1]) for i in range(2)]
+        self._item_numbers = [Integers(self, f"items_{i}", [num_items + 1]) for i in range(2)]
         # A row's number, how far its products are shifted, and its first slot.
-        self._rows = self._weight("rows", [num_rows, 3])
-        self._slots = self._weight("slots", [self.num_slots], initial=-1)
-
-    def _weight(self, name: str, shape: list[int], initial: int = 0) -> tf.Variable:
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            dtype=tf.int32,
-            initializer=keras.initializers.Constant(initial),
-            trainable=False,
-        )
+        self._rows = Integers(self, "rows", [num_rows, 3])
+        self._slots = Integers(self, "slots", [self.num_slots], initial=-1)
 
     def fill(self, rows: np.ndarray, items: np.ndarray) -> None:
         """Sets the pairs, all different.
@@ -224,7 +212,7 @@ class PairSet(keras.layers.Layer):
 
         slots = np.full(self.num_slots, -1)
         slots[owner >= 0] = items[owner[owner >= 0]]
-        self._slots.assign(slots.astype(np.int32))
+        self._slots.assign(slots)
         columns = (row_numbers.view(np.int32), shifts.astype(np.int32), first.astype(np.int32))
         self._rows.assign(np.stack(columns, 1))
         for weight, numbers in zip(self._item_numbers, item_numbers, strict=True):
@@ -240,12 +228,14 @@ class PairSet(keras.layers.Layer):
         Returns:
             `[b, k]` bool.
         """
-        number, shift, first = tf.unstack(tf.gather(self._rows, rows)[:, tf.newaxis], axis=-1)
+        packed = tf.gather(self._rows.tensor(), rows)[:, tf.newaxis]
+        number, shift, first = tf.unstack(packed, axis=-1)
+        slots = self._slots.tensor()
         found = []
         for numbers in self._item_numbers:
-            product = tf.bitcast(tf.gather(numbers, items) * number, tf.uint32)
+            product = tf.bitcast(tf.gather(numbers.tensor(), items) * number, tf.uint32)
             high = tf.bitwise.right_shift(product, tf.bitcast(shift, tf.uint32))
-            found.append(tf.gather(self._slots, first + tf.bitcast(high, tf.int32)) == items)
+            found.append(tf.gather(slots, first + tf.bitcast(high, tf.int32)) == items)
         return found[0] | found[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, registered
 from tfrecs.data import Split, TrainSet
+from tfrecs.layers.integers import Integers
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
@@ -73,13 +74,7 @@ class Mined(Negatives):
         self.num_items = num_items
         self.num_easy = num_easy
         self.easy = Uniform(num_negatives, False, seed, self.known, name="easy")
-        self._items = self.add_weight(
-            name="mined",
-            shape=(num_users + 1, num_mined),
-            dtype=tf.int32,
-            initializer="zeros",
-            trainable=False,
-        )
+        self._items = Integers(self, "mined", [num_users + 1, num_mined])
 
     @classmethod
     def from_split(cls, split: Split, **kwargs: Any) -> Mined:
@@ -121,7 +116,7 @@ class Mined(Negatives):
         row, count = self._row(user_ids)
         shape = [tf.size(positives), self.num_negatives - self.num_easy]
         place = random_below(tf.maximum(count, 1), shape, second_seed(seed))
-        hard = tf.gather(tf.gather(self._items, row[:, 0]), place, batch_dims=1)
+        hard = tf.gather(tf.gather(self._items.tensor(), row[:, 0]), place, batch_dims=1)
         hard = tf.where(count > 0, hard, easy[:, self.num_easy :])
         return tf.concat([easy[:, : self.num_easy], hard], axis=1), None
 
@@ -129,7 +124,8 @@ class Mined(Negatives):
         """Returns each user's row, 0 for none, and how many items are in it: both `[b, 1]`."""
         known = (user_ids > 0) & (user_ids <= self.num_users)
         row = tf.where(known, tf.cast(user_ids, tf.int32), 0)
-        count = tf.math.count_nonzero(tf.gather(self._items, row), axis=1, dtype=tf.int32)
+        items = tf.gather(self._items.tensor(), row)
+        count = tf.math.count_nonzero(items, axis=1, dtype=tf.int32)
         return row[:, tf.newaxis], count[:, tf.newaxis]
 
     def log_probability(
@@ -139,7 +135,7 @@ class Mined(Negatives):
         easy = tf.exp(self.easy.log_probability(ids, positives, num_items, user_ids))
         row, count = self._row(user_ids)
         count = tf.cast(per_item(count[:, 0], ids), tf.float32)
-        items = tf.gather(self._items, row[:, 0])
+        items = tf.gather(self._items.tensor(), row[:, 0])
         each = ids[:, tf.newaxis] if ids.shape.rank == 1 else ids
         mined = tf.reduce_any(each[..., tf.newaxis] == items[:, tf.newaxis], axis=-1)
         hard = tf.cast(tf.reshape(mined, tf.shape(ids)), tf.float32) / tf.maximum(count, 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.data import Split
+from tfrecs.layers.integers import Integers
 from tfrecs.negatives.complement import entries, pack
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
@@ -85,24 +86,16 @@ class Popularity(Negatives):
                 f"{self.known.num_items}."
             )
         mass = _masses(given + smoothing, alpha)
-        self._until_item = self._constant("until_item", mass)
+        self._until_item = Integers(self, "until_item", mass.shape, mass)
         self._unknown = self.without_known(mass)
         if self._unknown is not None:
-            self._guide = self._constant("guide", guide_table(mass, _BITS))
+            guide = guide_table(mass, _BITS)
+            self._guide = Integers(self, "guide", guide.shape, guide)
         else:
             slots, shift = _alias(mass)
-            self._slots = self._constant("slots", slots)
+            self._slots = Integers(self, "slots", slots.shape, slots)
             # It follows from the counts, which a config lacks: so it is a weight too.
-            self._shift = self._constant("shift", shift)
-
-    def _constant(self, name: str, value: np.ndarray) -> tf.Variable:
-        return self.add_weight(
-            name=name,
-            shape=np.shape(value),
-            dtype=tf.int32,
-            initializer=lambda shape, dtype=None: tf.constant(value, dtype),
-            trainable=False,
-        )
+            self._shift = Integers(self, "shift", [], shift)
 
     def check(self, num_items: int, user_ids: tf.Tensor | None) -> None:
         """Raises a ValueError for a call with another number of items, or without users."""
@@ -130,14 +123,14 @@ class Popularity(Negatives):
         """Returns ids and which of them are allowed; see `Negatives`."""
         if self._unknown is not None:
             number = self._unknown(self.known.rows(user_ids), self.num_negatives, seed)
-            return find(self._until_item, self._guide, _BITS, number), None
+            return find(self._until_item.tensor(), self._guide.tensor(), _BITS, number), None
         shape = [self.num_negatives]
         if not self.shared:
             shape = [tf.size(positives), self.num_negatives]
         bits = tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.uint32)
         number = tf.cast(tf.bitwise.right_shift(bits, tf.constant(2, tf.uint32)), tf.int32)
-        slot = tf.bitwise.right_shift(number, self._shift)
-        until, first, second = entries(self._slots, slot)
+        slot = tf.bitwise.right_shift(number, self._shift.tensor())
+        until, first, second = entries(self._slots.tensor(), slot)
         ids = tf.where(number < until, first, second)
         return ids, self.unknown(user_ids, ids)
 
@@ -145,7 +138,8 @@ class Popularity(Negatives):
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns the log of the probability of each of `ids`; see `Negatives`."""
-        mass = tf.gather(self._until_item, ids) - tf.gather(self._until_item, ids - 1)
+        until_item = self._until_item.tensor()
+        mass = tf.gather(until_item, ids) - tf.gather(until_item, ids - 1)
         total = tf.fill([1], _TOTAL)
         if self._unknown is not None:
             total = per_item(self._unknown.sizes(self.known.rows(user_ids)), ids)
@@ -208,7 +202,7 @@ def guide_table(ends: np.ndarray, bits: int) -> np.ndarray:
     return np.searchsorted(ends, numbers, "right").astype(np.int32)
 
 
-def find(ends: tf.Tensor, table: tf.Variable, bits: int, numbers: tf.Tensor) -> tf.Tensor:
+def find(ends: tf.Tensor, table: tf.Tensor, bits: int, numbers: tf.Tensor) -> tf.Tensor:
     """Returns the interval of each number, by a bisection of those of its cell.
 
     Compiled by XLA, `tf.searchsorted` would compare everything with everything.

@@ -9,6 +9,7 @@ import numpy as np
 from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.data import FeatureTable, Split
+from tfrecs.layers.integers import Integers
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.sample import Negatives, per_item
@@ -76,11 +77,12 @@ class SameValue(Negatives):
         count = np.searchsorted(ordered, given, "right") - start
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        self._order = self._constant("order", order + 1)
+        self._order = Integers(self, "order", order.shape, order + 1)
         # Where an item's value begins in that order, at which place among its items the item is
         # (row 0: an id out of range), and how many others there are.
         group = np.stack([start, place - start, np.where(given == 0, 0, count - 1)], 1)
-        self._group = self._constant("group", np.concatenate([[[0, 0, 0]], group]))
+        group = np.concatenate([[[0, 0, 0]], group])
+        self._group = Integers(self, "group", group.shape, group)
 
     @classmethod
     def from_features(
@@ -127,15 +129,6 @@ class SameValue(Negatives):
             )
         return cls.from_features(num_negatives, split.item_features, column, **kwargs)
 
-    def _constant(self, name: str, value: np.ndarray) -> tf.Variable:
-        return self.add_weight(
-            name=name,
-            shape=value.shape,
-            dtype=tf.int32,
-            initializer=lambda shape, dtype=None: tf.constant(value, dtype),
-            trainable=False,
-        )
-
     def check(self, num_items: int, user_ids: tf.Tensor | None) -> None:
         """Raises a ValueError for a call with another number of items, or without users."""
         if num_items != self.num_items:
@@ -154,7 +147,7 @@ class SameValue(Negatives):
         start, own, others = tf.unstack(self._groups(positives)[:, tf.newaxis], axis=-1)
         place = random_below(tf.maximum(others, 1), shape, seed)
         place += tf.cast(place >= own, tf.int32)
-        same = tf.gather(self._order, tf.minimum(start + place, self.num_items - 1))
+        same = tf.gather(self._order.tensor(), tf.minimum(start + place, self.num_items - 1))
         anywhere = random_below(tf.constant(num_items), shape, second_seed(seed)) + 1
         ids = tf.where(others > 0, same, anywhere)
         if self.known is None:
@@ -167,7 +160,8 @@ class SameValue(Negatives):
 
     def _groups(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the rows of `_group`, `[*ids.shape, 3]`."""
-        return tf.gather(self._group, tf.where((ids > 0) & (ids <= self.num_items), ids, 0))
+        rows = tf.where((ids > 0) & (ids <= self.num_items), ids, 0)
+        return tf.gather(self._group.tensor(), rows)
 
     def log_probability(
         self, ids: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None

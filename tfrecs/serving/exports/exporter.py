@@ -23,6 +23,7 @@ from tfrecs.serving.exports.signature import (
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import write_manifest
+from tfrecs.serving.folder.replay import full_float32
 from tfrecs.serving.folder.versions import new_version
 
 
@@ -130,6 +131,7 @@ def export(
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
+        full_float32(),
     ):
         served = Served(model, VocabularyFiles(Path(scratch)), settings)
         _save(served, folder, settings.index)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,22 @@ class _Forward(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "unsaved custom gradients" not in str(record.msg)
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Computes products of float32 in full while it is entered.
+
+    By default a GPU rounds their factors to 10 bits (TF32), and a CPU does not.
+    """
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def ask(
@@ -141,7 +158,8 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Checks an export: every file by its sha256, and every golden request by its answer.
 
     It needs no data, no run, neither Keras nor TFRS, and runs nothing of the export before it has
-    checked the graph. Answers may differ only by rounding from those on the machine that exported.
+    checked the graph. Answers may differ only by rounding from those on the machine that exported,
+    which may have another kind of device: both compute in full float32, without TF32.
 
     Args:
         path: An export, or the folder of its versions, whose newest is checked.
@@ -168,7 +186,8 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     for number, golden in enumerate(manifest["golden"], 1):
         name = golden["signature"]
         try:
-            found = ask(loaded, name, golden["inputs"], manifest["signatures"][name])
+            with full_float32():
+                found = ask(loaded, name, golden["inputs"], manifest["signatures"][name])
             wrong = difference(golden["outputs"], found, manifest["compute_dtype"])
         except Exception as error:  # TensorFlow and numpy raise many kinds.
             raise ValueError(
