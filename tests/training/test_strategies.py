@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -45,6 +48,52 @@ def test_the_command_line_trains_every_model(name, rated, tmp_path):
     assert run.metrics["finished"]
     settings = {key: run.config[key] for key in ("strategy", "precision", "jit")}
     assert settings == {"strategy": "none", "precision": "float32", "jit": False}
+
+
+@pytest.mark.slow
+def test_deterministic_operations(rated, tmp_path):
+    """In a process of its own, where they stay on; two runs of all models that draw something."""
+    for name in ("SASRec", "TwoTower"):
+        weights = []
+        for number in range(2):
+            run = Run(tmp_path / f"{name}-{number}")
+            command = [*COMMANDS[name].split(), "--data", str(rated), "--output", str(run.folder)]
+            program = f"""
+                from tfrecs.cli import main
+                from tensorflow.python.framework import config
+                from tfrecs._keras import tf
+                assert main({["train", *command, "--epochs", "1", "--deterministic"]!r}) == 0
+                assert config.is_op_determinism_enabled()
+            """
+            subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+            assert run.config["deterministic"] is True
+            weights.append(run.load_model().get_weights())
+        for first, second in zip(*weights, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_deterministic_is_a_setting(rated, tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(
+        tf.config.experimental, "enable_op_determinism", lambda: calls.append("called")
+    )
+    assert train(rated, tmp_path / "run", "MatrixFactorization", "--deterministic") == 0
+    assert calls == ["called"]
+    assert train(rated, tmp_path / "run", "MatrixFactorization") == 2
+    assert "was started with deterministic True, not False" in capsys.readouterr().err
+
+
+def test_runs_of_older_versions_do_not_say_whether_they_are_deterministic(
+    rated, tmp_path, monkeypatch
+):
+    assert train(rated, tmp_path / "run", "MatrixFactorization") == 0
+    run = Run(tmp_path / "run")
+    config, identity = dict(run.config), run._identity()
+    del config["deterministic"]
+    monkeypatch.setattr(Run, "config", config)
+    # The checkpoints of an older run have the hash of that config.
+    monkeypatch.setattr(Run, "_identity", lambda _: identity)
+    assert train(rated, tmp_path / "run", "MatrixFactorization") == 0
 
 
 @pytest.mark.slow

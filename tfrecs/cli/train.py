@@ -125,14 +125,15 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _expanded(argv: Sequence[str]) -> list[str]:
-    """Turns --recipe, --resume and a mere --jit into the settings that they stand for."""
+    """Turns --recipe, --resume and flags without a value into the settings they stand for."""
     first: list[str] = []
     rest: list[str] = []
     words = list(argv)
     while words:
         option, equals, value = words.pop(0).partition("=")
-        if option == "--jit" and not equals and (not words or words[0].startswith("-")):
-            rest.append("--jit=true")
+        alone = not equals and (not words or words[0].startswith("-"))
+        if alone and option in ("--jit", "--deterministic"):
+            rest.append(f"{option}=true")
             continue
         if option not in ("--recipe", "--resume"):
             rest.append(f"{option}{equals}{value}")

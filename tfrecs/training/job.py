@@ -70,6 +70,7 @@ def train(
     strategy: StrategyName | tf.distribute.Strategy = "none",
     precision: Precision = "float32",
     jit: bool = False,
+    deterministic: bool = False,
     resume: bool = False,
     console: Console | None = None,
 ) -> Run:
@@ -79,8 +80,8 @@ def train(
     gets no better, and the weights of the best epoch are tested and kept. A checkpoint is written
     after every epoch, and every `checkpoint_minutes` within one. The same call again resumes a run
     that was stopped by Ctrl-C, SIGTERM or a crash: it goes on from the last checkpoint and ends
-    with the very weights of an uninterrupted run. It tests a finished run again, and refuses one
-    with other settings.
+    with the very weights of an uninterrupted run (on GPUs with `deterministic`, else up to
+    rounding). It tests a finished run again, and refuses one with other settings.
 
     Args:
         output: The run folder (see `Run`): new, empty, or with a run of the same settings.
@@ -112,7 +113,8 @@ def train(
         optimizer: Makes the optimizer from the learning rate: a class, or a function.
         learning_rate: The learning rate, at the start.
         schedule: "constant", or "linear" for a decay to zero over all epochs.
-        seed: Seed of everything random: the same seed gives the same weights.
+        seed: Seed of everything random: the same seed gives the same weights (on GPUs see
+            `deterministic`).
         checkpoint_minutes: Minutes between checkpoints within an epoch; None saves only at the ends
             of epochs. A run may be resumed with another value.
         strategy: The devices: "none" for one; "mirrored" for all GPUs, or logical CPU devices, of
@@ -124,6 +126,9 @@ def train(
             Weights, scores and losses stay float32.
         jit: Whether XLA compiles the training step. Batches then have one shape: histories are
             padded to the full length, and an epoch drops pairs and rows that do not fill a batch.
+        deterministic: Whether a GPU gives the same bits each time, as CPUs always do. Otherwise it
+            adds numbers in any order, so runs repeat and resume up to rounding. It makes a GPU
+            slower, and stays on until the process ends.
         resume: Whether `output` must hold a run; otherwise a new one may begin.
         console: Where to show progress; None for standard output, of the first worker alone.
 
@@ -150,6 +155,8 @@ def train(
     if isinstance(strategy, str):
         # Before anything else of TensorFlow.
         strategy = make_strategy(cast(StrategyName, strategy))
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     chief = is_chief(strategy)
     console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
@@ -212,6 +219,7 @@ def train(
             "strategy": strategy_name(strategy),
             "precision": precision,
             "jit": jit,
+            "deterministic": deterministic,
         }
         resume = from_chief(strategy, lambda: run.exists)
         record = own_record(run, strategy, resume)
