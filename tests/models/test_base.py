@@ -33,6 +33,43 @@ def test_epoch_loss_is_the_mean_over_rows_not_batches():
     assert model.evaluate(batches(1, 2, 3, 4, 10).batch(4), verbose=0) == pytest.approx(4.0)
 
 
+class LazyLine(Line):
+    """A user's model with a layer that makes its weights when it is first called."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def compute_loss(self, inputs, training=False):
+        return super().compute_loss(inputs, training) + tf.reduce_mean(
+            self.dense(inputs["x"][:, tf.newaxis])
+        )
+
+
+@pytest.mark.parametrize(("model_class", "times"), [(Line, 1), (LazyLine, 2)])
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.legacy.Adam])
+def test_the_step_is_traced_once(model_class, times, optimizer):
+    """Keras would make the optimizer's variables in the step, which is traced again then."""
+    traced = []
+
+    class Traced(model_class):
+        def train_step(self, features):
+            traced.append(features)
+            return super().train_step(features)
+
+    model = Traced()
+    model.compile(optimizer(0.1))
+    model.fit(batches(1, 2, 3, 4).batch(2), epochs=2, verbose=0)
+    assert len(traced) == (times if optimizer is keras.optimizers.Adam else 2)
+    # Every weight is trained.
+    assert len(model.optimizer.variables()) >= 2 * len(model.trainable_variables) + 1
+    trained = [w for w in model.trainable_weights if w is not model.table]  # It has no gradient.
+    before = [weight.numpy() for weight in trained]
+    model.fit(batches(1, 2, 3, 4).batch(2), verbose=0)
+    assert len(trained) == (1 if model_class is Line else 3)
+    assert all((x != weight.numpy()).all() for x, weight in zip(before, trained, strict=True))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nonfinite_gradients_never_reach_the_weights(bad):
     model = Line()

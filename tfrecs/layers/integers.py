@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from tfrecs._keras import keras, tf
 class Integers:
     """Int32 numbers of a layer that are saved with it and do not train.
 
-    They are stored as uint32, with the same bits. TensorFlow keeps int32 variables in the host's
-    memory, where code that XLA compiles for a GPU cannot read them.
+    They are stored two by two as int64. TensorFlow keeps int32 variables in the host's memory,
+    where code that XLA compiles for a GPU cannot read them, and workers cannot send each other
+    uint32.
 
     Args:
         layer: The layer whose weight they are.
@@ -29,31 +31,44 @@ class Integers:
         >>> ids = Integers(layer, "ids", [3], initial=-1)
         >>> ids.assign([4, -5, 6])
         >>> ids.tensor().numpy().tolist(), layer.weights[0].dtype.name
-        ([4, -5, 6], 'uint32')
+        ([4, -5, 6, 0], 'int64')
     """
 
     def __init__(
         self, layer: keras.layers.Layer, name: str, shape: Sequence[int], initial: Any = 0
     ) -> None:
-        bits = np.broadcast_to(np.asarray(initial, np.int32), shape).view(np.uint32)
+        self.shape = tuple(shape)
+        # With one more row where they do not make pairs: a slice of a table would copy it.
+        odd = math.prod(self.shape) % 2
+        self._padded = (self.shape[0] + odd, *self.shape[1:]) if self.shape else (2,)
+        numbers = self._pairs(np.broadcast_to(np.asarray(initial, np.int32), self.shape))
         self.variable = layer.add_weight(
             name=name,
-            shape=shape,
-            dtype=tf.uint32,
-            initializer=lambda shape, dtype=None: tf.constant(bits, tf.uint32),
+            shape=numbers.shape,
+            dtype=tf.int64,
+            initializer=lambda shape, dtype=None: tf.constant(numbers, tf.int64),
             trainable=False,
-            experimental_autocast=False,
         )
-        self.shape = self.variable.shape
 
     def tensor(self) -> tf.Tensor:
-        """Returns the numbers, int32; nothing is copied."""
-        return tf.bitcast(tf.convert_to_tensor(self.variable), tf.int32)
+        """Returns the numbers, int32, nothing of which is copied.
+
+        If there is an odd number of them, one more row of zeros comes last.
+        """
+        numbers = tf.bitcast(tf.convert_to_tensor(self.variable), tf.int32)
+        return tf.reshape(numbers, self._padded) if self.shape else numbers[0, 0]
 
     def numpy(self) -> np.ndarray:
-        """Returns the numbers as an int32 array."""
-        return self.variable.numpy().view(np.int32)
+        """Returns a new int32 array of the numbers."""
+        flat = self.variable.numpy().copy().view(np.int32)
+        return flat[: math.prod(self.shape)].reshape(self.shape)
 
     def assign(self, values: Any) -> None:
         """Sets the numbers, an array that fits int32."""
-        self.variable.assign(np.ascontiguousarray(values, np.int32).view(np.uint32))
+        self.variable.assign(self._pairs(np.asarray(values)))
+
+    def _pairs(self, values: np.ndarray) -> np.ndarray:
+        """The numbers two by two, int64."""
+        flat = np.zeros(math.prod(self._padded), np.int32)
+        flat[: values.size] = values.ravel()
+        return flat.view(np.int64)

@@ -83,6 +83,8 @@ class Fitting(TrainingStep):
                 this is called.
         """
         self._check_scope()
+        if not self._has_lazy_layers():
+            self.build_optimizer()
         for name in ("y", "sample_weight", "class_weight"):
             if kwargs.get(name) is not None or (args and name == "y" and args[0] is not None):
                 raise ValueError(f"{type(self).__name__}.fit has no use for {name}.")
@@ -126,6 +128,23 @@ class Fitting(TrainingStep):
         if steps is not None and kwargs.get("steps") is None:
             kwargs["steps"] = steps
         return super().evaluate(x, *args, **kwargs)
+
+    def build_optimizer(self) -> None:
+        """Makes the optimizer's variables, unless they exist; all weights of the model must exist.
+
+        Keras makes them in the first step. That is too late to restore them from a checkpoint, and
+        TensorFlow traces the step a second time.
+        """
+        optimizer = getattr(self, "optimizer", None)
+        if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
+
+    def _has_lazy_layers(self) -> bool:
+        """Returns whether a layer makes its weights when it is called first."""
+        layer_class = keras.layers.Layer
+        layers = [layer for layer in self.submodules if isinstance(layer, layer_class)]
+        return any(not x.built and type(x).build is not layer_class.build for x in layers)
 
     def _check_scope(self) -> None:
         """Raises if the scope is wrong; Keras itself fails within a step, with an unclear error."""

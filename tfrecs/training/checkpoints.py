@@ -95,7 +95,7 @@ class Checkpoints:
             FloatingPointError: If a weight, or a variable of the optimizer, is not finite. Nothing
                 is written, and the older checkpoints stay.
         """
-        self._build_optimizer()
+        self.model.build_optimizer()
         self._check_finite()
         self._remove_temporary()  # A run that was stopped while saving left such folders.
         path = self.path(epoch, batch)
@@ -137,7 +137,7 @@ class Checkpoints:
                 unchanged wherever a checksum tells the damage.
         """
         state, path = self.state(epoch, batch), self.path(epoch, batch)
-        self._build_optimizer()
+        self.model.build_optimizer()
         try:
             with plain_path(path) as plain:
                 status = tf.train.Checkpoint(model=self.model).read(str(plain / "weights"))
@@ -219,13 +219,6 @@ class Checkpoints:
                     f"{variable.name} is no longer finite, so this is not saved; the checkpoints "
                     f"before it stay in {self.folder}. Train again with a lower learning rate."
                 )
-
-    def _build_optimizer(self) -> None:
-        # Keras makes an optimizer's variables in the first step, which is too late to restore them.
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None and not getattr(optimizer, "_built", False):
-            with self.model.distribute_strategy.scope():
-                optimizer.build(self.model.trainable_variables)
 
 
 def _sha256(what: Path | dict[str, Any]) -> str:
