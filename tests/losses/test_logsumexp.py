@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import tf
-from tfrecs.losses import weighted_logsumexp
+from tfrecs.losses import logsumexp, weighted_logsumexp
 
 
 def data(rows=11, items=53, dim=8):
@@ -51,6 +51,20 @@ def test_equals_the_plain_one(chunk_size, mode):
         found = run(q * scale, w, weights)
         for got, want in zip(found, value_and_gradients(plain, q * scale, w, weights), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gpus", "chunks"), [([], 11), (["/gpu:0"], 1)])
+def test_a_gpu_gets_larger_chunks(gpus, chunks, monkeypatch):
+    """Many small products would leave it idle."""
+    products, matmul = [], tf.matmul
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
+    monkeypatch.setattr(logsumexp, "_CHUNK", 53)
+    monkeypatch.setattr(
+        tf, "matmul", lambda *args, **more: products.append(1) or matmul(*args, **more)
+    )
+    value = weighted_logsumexp(*data())
+    assert len(products) == 3 * chunks
+    np.testing.assert_allclose(value, plain(*data()), rtol=1e-5)
 
 
 def test_no_rows():

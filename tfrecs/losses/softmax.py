@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import registered
+from tfrecs.configured import check_integer, registered
 from tfrecs.losses.base import Loss
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.scores import Scores
@@ -29,7 +29,8 @@ class FullSoftmax(Loss):
 
     Args:
         label_smoothing: Share e of the target's probability spread over all items.
-        chunk_size: Most scores held at once; the default is 16 MB of them.
+        chunk_size: Most scores held at once; by default 16 MB of them, or 512 MB where there is a
+            GPU.
         popularity: Gives log(pi) of ids, such as `negatives.ItemFrequency`, for scores that
             estimate probability ratios; None for ones that estimate probabilities.
 
@@ -53,13 +54,15 @@ class FullSoftmax(Loss):
     def __init__(
         self,
         label_smoothing: float = 0.0,
-        chunk_size: int = 2**22,
+        chunk_size: int | None = None,
         popularity: ItemFrequency | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing!r}.")
+        if chunk_size is not None:
+            check_integer("chunk_size", chunk_size, least=1)
         self.label_smoothing = label_smoothing
         self.chunk_size = chunk_size
         self.popularity = popularity

@@ -135,7 +135,7 @@ class Fitting(TrainingStep):
         Keras makes them in the first step. That is too late to restore them from a checkpoint, and
         TensorFlow traces the step a second time.
         """
-        optimizer = getattr(self, "optimizer", None)
+        optimizer: Any = getattr(self, "optimizer", None)
         if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
             with self.distribute_strategy.scope():
                 optimizer.build(self.trainable_variables)
