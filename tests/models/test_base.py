@@ -7,6 +7,9 @@ from tfrecs._keras import keras, tf
 from tfrecs.data import Interactions, leave_last_out
 from tfrecs.models import Model, SASRec
 
+# Where Keras looks for GPUs.
+GPUS = "tensorflow.compat.v2.config.list_physical_devices"
+
 
 class Line(Model):
     """Loss is the mean over the batch of weight * x, whose gradient everyone can compute."""
@@ -68,6 +71,22 @@ def test_the_step_is_traced_once(model_class, times, optimizer):
     model.fit(batches(1, 2, 3, 4).batch(2), verbose=0)
     assert len(trained) == (1 if model_class is Line else 3)
     assert all((x != weight.numpy()).all() for x, weight in zip(before, trained, strict=True))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_keras_compiles_no_update_by_itself(policy, monkeypatch):
+    """On a GPU it would be a program for each number of rows that a batch touches."""
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = Line()
+        with monkeypatch.context() as patch:
+            patch.setattr(GPUS, lambda kind: ["/gpu:0"])
+            optimizer = keras.optimizers.Adam()
+        assert optimizer.jit_compile
+        model.compile(optimizer)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert not optimizer.jit_compile
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

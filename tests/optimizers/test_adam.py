@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from tfrecs._keras import keras, tf
-from tfrecs.optimizers import Adam, LazyAdam
+from tfrecs.optimizers import SGD, Adam, LazyAdam
+
+# Where Keras looks for GPUs.
+GPUS = "tensorflow.compat.v2.config.list_physical_devices"
 
 
 class NumpyAdam:
@@ -78,6 +81,30 @@ def test_sparse_gradients_of_adam_are_kerass():
             optimizer.apply_gradients([(tape.gradient(loss, table), table)])
         results.append(table.numpy())
     np.testing.assert_allclose(*results, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, LazyAdam])
+def test_what_depends_on_the_step_alone_is_computed_once(optimizer):
+    variables = [tf.Variable(tf.ones([3, 2])) for _ in range(5)]
+    made = optimizer(0.1)
+    made.build(variables)
+
+    @tf.function
+    def step():
+        made.apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
+
+    names = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
+    assert (names.count("Pow"), names.count("ResourceApplyAdam")) == (2, 5)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, LazyAdam, SGD])
+def test_keras_compiles_no_variable_by_itself(optimizer, monkeypatch):
+    """On a GPU it would, and again for each number of rows that a batch touches."""
+    monkeypatch.setattr(GPUS, lambda kind: ["/gpu:0"])
+    assert keras.optimizers.Adam().jit_compile
+    assert not optimizer(0.1).jit_compile
+    assert optimizer(0.1, jit_compile=True).jit_compile
+    assert not optimizer.from_config(optimizer(0.1).get_config()).jit_compile
 
 
 def test_untouched_rows_keep_still():

@@ -51,6 +51,11 @@ class Fitting(TrainingStep):
             tf.distribute.get_strategy(), tf.distribute.TPUStrategy
         )
         super().compile(*args, jit_compile=jit_compile, **kwargs)
+        # On GPUs Keras compiles the update of each variable by itself: a program for each number of
+        # rows that a batch touches. With `jit_compile` they are in the program of the step.
+        inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if hasattr(inner, "jit_compile"):
+            inner.jit_compile = False
 
     def fit(
         self,
@@ -84,7 +89,7 @@ class Fitting(TrainingStep):
         """
         self._check_scope()
         if not self._has_lazy_layers():
-            self.build_optimizer()
+            build_optimizer(self)
         for name in ("y", "sample_weight", "class_weight"):
             if kwargs.get(name) is not None or (args and name == "y" and args[0] is not None):
                 raise ValueError(f"{type(self).__name__}.fit has no use for {name}.")
@@ -128,17 +133,6 @@ class Fitting(TrainingStep):
         if steps is not None and kwargs.get("steps") is None:
             kwargs["steps"] = steps
         return super().evaluate(x, *args, **kwargs)
-
-    def build_optimizer(self) -> None:
-        """Makes the optimizer's variables, unless they exist; all weights of the model must exist.
-
-        Keras makes them in the first step. That is too late to restore them from a checkpoint, and
-        TensorFlow traces the step a second time.
-        """
-        optimizer: Any = getattr(self, "optimizer", None)
-        if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
-            with self.distribute_strategy.scope():
-                optimizer.build(self.trainable_variables)
 
     def _has_lazy_layers(self) -> bool:
         """Returns whether a layer makes its weights when it is called first."""
@@ -192,6 +186,18 @@ class Fitting(TrainingStep):
             return x, None
         steps = num_to_share(x)
         return (x, None) if steps is None else (shares(x, strategy), steps)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Makes the variables of a model's optimizer, unless they exist; all its weights must exist.
+
+    Keras makes them in the first step. That is too late to restore them from a checkpoint, and
+    TensorFlow traces the step a second time.
+    """
+    optimizer: Any = getattr(model, "optimizer", None)
+    if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
+        with model.distribute_strategy.scope():
+            optimizer.build(model.trainable_variables)
 
 
 class EpochSums(keras.callbacks.Callback):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
 from tfrecs.layers.compiled import compiled_by_xla
+
+
+class _Scalars(NamedTuple):
+    """What all variables of a step share; `power` is the beta to the power of the step's number."""
+
+    learning_rate: tf.Tensor
+    epsilon: tf.Tensor
+    beta_1: tf.Tensor
+    beta_2: tf.Tensor
+    power_1: tf.Tensor
+    power_2: tf.Tensor
 
 
 @registered
@@ -30,7 +41,29 @@ class Adam(keras.optimizers.Adam):
 
     def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
         kwargs.setdefault("name", type(self).__name__)
+        # On GPUs Keras compiles each variable's update: a program each, and one for each number of
+        # rows that a batch touches.
+        kwargs.setdefault("jit_compile", False)
         super().__init__(learning_rate, **kwargs)
+        self._scalars_of_step: _Scalars | None = None
+
+    def _distributed_apply_gradients_fn(self, *args: Any, **kwargs: Any) -> Any:
+        self._scalars_of_step = self._scalars()
+        try:
+            return super()._distributed_apply_gradients_fn(*args, **kwargs)
+        finally:
+            self._scalars_of_step = None
+
+    def _scalars(self) -> _Scalars:
+        """Returns this step's numbers, made once a step and not once a variable."""
+        if self._scalars_of_step is not None:
+            return self._scalars_of_step
+        step = tf.cast(self.iterations + 1, tf.float32)
+        rate = tf.cast(self.learning_rate, tf.float32)
+        epsilon, *betas = (
+            tf.constant(x, tf.float32) for x in (self.epsilon, self.beta_1, self.beta_2)
+        )
+        return _Scalars(rate, epsilon, *betas, *(tf.pow(beta, step) for beta in betas))
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates `variable` with `gradient`."""
@@ -41,18 +74,18 @@ class Adam(keras.optimizers.Adam):
             rows, values = gradient.indices, gradient.values
             gradient = tf.math.unsorted_segment_sum(values, rows, variable.shape[0])
         dtype = variable.dtype
-        step = tf.cast(self.iterations + 1, dtype)
+        scalars = _Scalars(*(tf.cast(x, dtype) for x in self._scalars()))
         momentum, velocity = self._moments(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=momentum.handle,
             v=velocity.handle,
-            beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
-            lr=tf.cast(self.learning_rate, dtype),
-            beta1=tf.cast(self.beta_1, dtype),
-            beta2=tf.cast(self.beta_2, dtype),
-            epsilon=tf.cast(self.epsilon, dtype),
+            beta1_power=scalars.power_1,
+            beta2_power=scalars.power_2,
+            lr=scalars.learning_rate,
+            beta1=scalars.beta_1,
+            beta2=scalars.beta_2,
+            epsilon=scalars.epsilon,
             grad=tf.cast(gradient, dtype),
         )
 
@@ -108,10 +141,10 @@ class LazyAdam(Adam):
             super().update_step(gradient, variable)
             return
         dtype = variable.dtype
-        step = tf.cast(self.iterations + 1, dtype)
-        beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
-        correction = tf.sqrt(1 - tf.pow(beta_2, step)) / (1 - tf.pow(beta_1, step))
-        rate = tf.cast(self.learning_rate, dtype) * correction
+        rate, epsilon, beta_1, beta_2, power_1, power_2 = (
+            tf.cast(x, dtype) for x in self._scalars()
+        )
+        rate = rate * tf.sqrt(1 - power_2) / (1 - power_1)
 
         momentum, velocity = self._moments(variable)
         rows, values = gradient.indices, tf.cast(gradient.values, dtype)
@@ -120,7 +153,7 @@ class LazyAdam(Adam):
         momentum.scatter_update(tf.IndexedSlices(m, rows))
         velocity.scatter_update(tf.IndexedSlices(v, rows))
         # On CPUs scatter_sub takes a lock for each row; to read and write the rows costs less.
-        moved = tf.gather(variable, rows) - rate * m / (tf.sqrt(v) + self.epsilon)
+        moved = tf.gather(variable, rows) - rate * m / (tf.sqrt(v) + epsilon)
         variable.scatter_update(tf.IndexedSlices(moved, rows))
 
 

@@ -32,6 +32,7 @@ class SGD(keras.optimizers.SGD):
 
     def __init__(self, learning_rate: Any = 0.01, **kwargs: Any) -> None:
         kwargs.setdefault("name", type(self).__name__)
+        kwargs.setdefault("jit_compile", False)  # See `Adam`.
         super().__init__(learning_rate, **kwargs)
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tfrecs._keras import tf
 from tfrecs._paths import plain_path
+from tfrecs.models.fitting import build_optimizer
 
 _NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?")
 
@@ -95,7 +96,7 @@ class Checkpoints:
             FloatingPointError: If a weight, or a variable of the optimizer, is not finite. Nothing
                 is written, and the older checkpoints stay.
         """
-        self.model.build_optimizer()
+        build_optimizer(self.model)
         self._check_finite()
         self._remove_temporary()  # A run that was stopped while saving left such folders.
         path = self.path(epoch, batch)
@@ -137,7 +138,7 @@ class Checkpoints:
                 unchanged wherever a checksum tells the damage.
         """
         state, path = self.state(epoch, batch), self.path(epoch, batch)
-        self.model.build_optimizer()
+        build_optimizer(self.model)
         try:
             with plain_path(path) as plain:
                 status = tf.train.Checkpoint(model=self.model).read(str(plain / "weights"))

@@ -118,7 +118,8 @@ def check_same(run: Run, config: dict[str, Any], model: Model) -> None:
         # Written to YAML and read again, as the run's were: that makes lists of tuples.
         for settings in (run.config, yaml.safe_load(yaml.safe_dump(config)))
     )
-    before.setdefault("deterministic", False)  # Older runs do not say it.
+    for settings in (before, now):
+        settings.setdefault("deterministic", False)  # Older runs do not say it.
     different = _difference(before, now)
     if different:
         remedy = (
