@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecs.data import Histories, TrainSet, length_buckets
+from tfrecs.data.batches.sequences import few_widths
 
 
 def train_set(lists, num_items=1000):
@@ -39,18 +40,70 @@ def expected_pairs(lists, max_length, windows):
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=12).filter(lambda x: max(x) > 1),
     max_length=st.integers(1, 6),
     windows=st.sampled_from(["last", "all"]),
-    balanced=st.booleans(),
+    how=st.sampled_from([{"balanced": False}, {}, {"static": True}, {"static": "few"}]),
     batch_size=st.integers(1, 5),
 )
-def test_an_epoch_holds_each_pair_once(lengths, max_length, windows, balanced, batch_size):
+def test_an_epoch_holds_each_pair_once(lengths, max_length, windows, how, batch_size):
     items = iter(range(1, 1000))
     lists = [[next(items) for _ in range(length)] for length in lengths]
     sequences = train_set(lists).sequences(max_length, windows)
     expected = expected_pairs(lists, max_length, windows)
-    dataset = sequences.batch(batch_size, balanced=balanced)
+    dataset = sequences.batch(batch_size, **how)
     assert pairs_of(dataset) == expected
     assert pairs_of(dataset) == expected
     assert sequences.num_targets == len(expected)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 9])
+def test_few_widths_pad_the_least(most):
+    rng = np.random.default_rng(most)
+    widths = np.sort(rng.choice(np.arange(1, 60), 8, replace=False))
+    counts = rng.integers(0, 9, 8) * rng.integers(0, 2, 8)
+    counts[-1] = 1
+
+    def cells(chosen):
+        return sum(
+            n * min(w for w in chosen if w >= own) for own, n in zip(widths, counts, strict=True)
+        )
+
+    found = few_widths(widths, counts, most)
+    assert len(found) <= most
+    every = (
+        (*more, widths[-1])
+        for number in range(min(most, 8))
+        for more in itertools.combinations(widths[:-1], number)
+    )
+    assert cells(found.tolist()) == min(map(cells, every))
+
+
+def test_a_width_must_save_enough():
+    widths, counts = np.array([10, 20]), np.array([50, 50])  # 1,500 of 2,000 places.
+    assert few_widths(widths, counts, 2, saving=0.2).tolist() == [10, 20]
+    assert few_widths(widths, counts, 2, saving=0.3).tolist() == [20]
+
+
+def test_few_shapes_hold_about_the_same_number_of_targets():
+    rng = np.random.default_rng(0)
+    lists = [rng.integers(1, 900, n).tolist() for n in np.minimum(rng.geometric(0.1, 500) + 1, 51)]
+    sequences = train_set(lists).sequences(max_length=50)
+    shapes, filled, targets = set(), 0, []
+    for batch in sequences.batch(16, seed=3, static="few"):
+        shapes.add(tuple(batch["history"].shape))
+        filled += int(np.prod(batch["history"].shape))
+        targets.append(int((batch["target"].numpy() > 0).sum()))
+    assert 2 <= len(shapes) <= 4
+    assert len({width for _, width in shapes}) == len(shapes)
+    assert sum(targets) == sequences.num_targets
+    wanted = 16 * sequences.num_targets / len(sequences)
+    assert sum(abs(n - wanted) > 0.5 * wanted for n in targets) <= len(shapes)
+    # Padded to the full length, most is padding.
+    assert filled < 0.45 * 50 * len(sequences)
+    again, other = (sequences.batch(16, seed=3, static="few", first_epoch=n) for n in (0, 1))
+    (first, *_), (same, *_), (second, *_) = (
+        [batch["user_id"].numpy().tolist() for batch in batches]
+        for batches in (sequences.batch(16, seed=3, static="few"), again, other)
+    )
+    assert first == same != second
 
 
 def test_windows_are_left_padded_and_shifted_by_one():

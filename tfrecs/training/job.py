@@ -11,6 +11,7 @@ from rich.console import Console
 from tfrecs._keras import keras, tf
 from tfrecs.configured import bind
 from tfrecs.data import RowSplit, Schema, Split
+from tfrecs.data.batches.epochs import Static
 from tfrecs.evaluation import evaluate
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
@@ -124,8 +125,8 @@ def train(
             see.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" for matrix products in 16 bits.
             Weights, scores and losses stay float32.
-        jit: Whether XLA compiles the training step. Batches then have one shape: histories are
-            padded to the full length, and an epoch drops pairs and rows that do not fill a batch.
+        jit: Whether XLA compiles the training step, a program for each shape of a batch. Histories
+            then have at most four widths, and an epoch drops pairs and rows that fill no batch.
         deterministic: Whether a GPU gives the same bits each time, as CPUs always do. Otherwise it
             adds numbers in any order, so runs repeat and resume up to rounding. It makes a GPU
             slower, and stays on until the process ends.
@@ -183,8 +184,10 @@ def train(
             size = batch_size or model.default_batch_size
 
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
+                # XLA compiles a program for each shape.
+                static: Static = "few" if jit else False
                 return examples.batch(
-                    size, seed=seed, first_epoch=epoch, first_batch=batch, static=jit
+                    size, seed=seed, first_epoch=epoch, first_batch=batch, static=static
                 )
 
             rate: Any = learning_rate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from tfrecs._keras import tf
 from tfrecs.data.log.histories import Histories
 
 Features = dict[str, tf.Tensor]
+# Whether batches have one shape; or "few": rows have one, and sequences at most four.
+Static = bool | Literal["few"]
 
 
 class UserRows(Protocol):
@@ -104,7 +106,7 @@ def epochs_of_rows(
     seed: int | None,
     first_epoch: int,
     first_batch: int,
-    static: bool,
+    static: Static,
 ) -> tf.data.Dataset:
     """Returns epochs of batches of rows, shuffled unless `seed` is None.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tfrecs._keras import tf
-from tfrecs.data.batches.epochs import Features, UserRows, epochs_of_rows
+from tfrecs.data.batches.epochs import Features, Static, UserRows, epochs_of_rows
 from tfrecs.data.features.schema import Schema
 
 
@@ -96,7 +96,7 @@ class Rows:
         seed: int | None = 0,
         first_epoch: int = 0,
         first_batch: int = 0,
-        static: bool = False,
+        static: Static = False,
     ) -> tf.data.Dataset:
         """Returns batches `{name: [B, ...]}` of all rows.
 
@@ -108,7 +108,8 @@ class Rows:
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
             first_batch: Number of the first batch of that epoch; earlier ones are not made.
-            static: Whether all batches have one shape, as XLA and TPUs want it. Each epoch then
+            static: Whether all batches have one shape, as XLA and TPUs want it ("few", of
+                sequences, is one here too). Each epoch then
                 leaves out other rows, too few for a batch. Fewer than `batch_size` rows in all make
                 one batch.
 
@@ -191,7 +192,7 @@ class Pairs:
         seed: int = 0,
         first_epoch: int = 0,
         first_batch: int = 0,
-        static: bool = False,
+        static: Static = False,
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs, shuffled.
 

@@ -7,7 +7,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.data.batches.epochs import Features, UserRows, check_batch_size, epochs, shuffled
+from tfrecs.data.batches.epochs import (
+    Features,
+    Static,
+    UserRows,
+    check_batch_size,
+    epochs,
+    shuffled,
+)
 
 
 def length_buckets(max_length: int) -> np.ndarray:
@@ -25,6 +32,46 @@ def length_buckets(max_length: int) -> np.ndarray:
         widths.append(widths[-1] + max(1, 2 ** (widths[-1].bit_length() - 4)))
     widths[-1] = max_length
     return np.array(widths, np.int64)
+
+
+def few_widths(
+    widths: np.ndarray, counts: np.ndarray, most: int, saving: float = 0.0
+) -> np.ndarray:
+    """Returns at most `most` of the widths, so that rows have the least padding.
+
+    Args:
+        widths: `[n]`, rising.
+        counts: `[n]`, how many rows need at least each width; the largest is needed.
+        most: How many widths to choose.
+        saving: The share of all places of a batch that one more width must save.
+
+    Example:
+        >>> few_widths(np.array([2, 3, 50]), np.array([10, 5, 1]), most=2).tolist()
+        [3, 50]
+    """
+    rows = np.concatenate([[0], np.cumsum(counts)])
+    # Least cells of all rows up to each width, and where the width before it ends, by dynamic
+    # programming over the number of widths.
+    least = np.where(rows > 0, np.inf, 0.0)
+    chosen: list[np.ndarray] = []
+    for _ in range(min(most, len(widths))):
+        cells = least[:-1] + widths[:, np.newaxis] * (rows[1:, np.newaxis] - rows[:-1])
+        cells[np.triu_indices(len(widths), 1)] = np.inf
+        before = cells.argmin(axis=1)
+        fewer, least = least, np.concatenate([[0.0], cells[np.arange(len(widths)), before]])
+        if least[-1] > (1 - saving) * fewer[-1]:
+            break
+        chosen.append(before)
+    found, end = [], len(widths)
+    for before in reversed(chosen):
+        if end:
+            found.append(int(widths[end - 1]))
+            end = int(before[end - 1])
+    return np.array(sorted(found), np.int64)
+
+
+# Widths of histories under XLA: each is a program to compile, for many seconds.
+_FEW, _SAVING = 4, 0.2
 
 
 class Sequences:
@@ -107,7 +154,7 @@ class Sequences:
         balanced: bool = True,
         first_epoch: int = 0,
         first_batch: int = 0,
-        static: bool = False,
+        static: Static = False,
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
@@ -125,48 +172,53 @@ class Sequences:
                 from all, padded to the longest.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
             first_batch: Number of the first batch of that epoch; earlier ones are not made.
-            static: Whether all batches have one shape, as XLA and TPUs want it: `batch_size`
-                windows drawn from all, padded to `max_length`. Empty windows, which count for
-                nothing, fill up the last batch.
+            static: Whether all batches have one shape, as TPUs want it: `batch_size` windows drawn
+                from all, padded to `max_length`. Or "few", for XLA: at most four shapes, with about
+                the same number of targets each, as if `balanced`. Empty windows, which count for
+                nothing, fill up the last batch of a shape.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
         check_batch_size(batch_size)
         total = len(self)
-        balanced = balanced and not static
-        if balanced:
-            bounds = self._balanced_bounds(batch_size)
-            size = np.bincount(self._bucket, minlength=len(self.widths))
-            # Shuffling moves windows within their bucket, [start, start + size).
-            size_of = size[self._bucket]
-            start_of = np.searchsorted(-self._bucket, -self._bucket, side="left")
-        else:
-            bounds = np.append(np.arange(0, total, batch_size), total)
-            size_of, start_of = np.full(total, total), np.zeros(total, np.int64)
+        by_length = static == "few" or (balanced and not static)
+        width_of = np.zeros(total, np.int64)
+        if static == "few":
+            counts = np.bincount(self._bucket, minlength=len(self.widths))
+            longest = self._bucket[0] + 1
+            chosen = few_widths(self.widths[:longest], counts[:longest], _FEW, _SAVING)
+            width_of = chosen[np.searchsorted(chosen, self._length)]
+        elif by_length:
+            width_of = self.widths[self._bucket]
+        # Shuffling moves windows among those of their width, [start, start + size).
+        start_of = np.searchsorted(-width_of, -width_of, side="left")
+        size_of = np.searchsorted(-width_of, -width_of, side="right") - start_of
+        starts, rows = self._rows_of_batches(batch_size, width_of, by_length, static)
+        # Of a static shape, the places behind the last window of a width hold nothing.
+        ends = (start_of + size_of)[starts] if static else starts + rows
+        num_batches = len(starts)
 
-        bounds, size_of, start_of = (tf.constant(x, tf.int64) for x in (bounds, size_of, start_of))
+        starts, rows, ends, size_of, start_of, width_of = (
+            tf.constant(x, tf.int64) for x in (starts, rows, ends, size_of, start_of, width_of)
+        )
         values, last = tf.constant(self._values), tf.constant(self._last, tf.int64)
         lengths, users = tf.constant(self._length, tf.int64), tf.constant(self._user)
         widths = tf.constant(self.widths)
         weights = None if self._weights is None else tf.constant(self._weights)
-        num_batches = len(bounds) - 1
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
-            if balanced:  # Otherwise the windows themselves are in random order.
+            if by_length:  # Otherwise the windows themselves are in random order.
                 number = shuffled(number, tf.constant(num_batches, tf.int64), seed, epoch)
-            if static:
-                # Beyond the end, the first windows return with length 0.
-                slot = number * batch_size + tf.range(batch_size, dtype=tf.int64)
-                slot, beyond = slot % total, slot >= total
-            else:
-                slot = tf.range(bounds[number], bounds[number + 1])
+            count = batch_size if static and not by_length else rows[number]
+            slot = starts[number] + tf.range(count, dtype=tf.int64)
+            inside = slot < ends[number]
+            slot = tf.where(inside, slot, starts[number])
             first = tf.gather(start_of, slot)
             window = first + shuffled(slot - first, tf.gather(size_of, slot), seed, epoch, stream=1)
-            length = tf.gather(lengths, window)
+            length = tf.where(inside, tf.gather(lengths, window), 0)
             if static:
-                length = tf.where(beyond, tf.zeros_like(length), length)
-                width: Any = self.max_length
+                width: Any = width_of[starts[number]] if by_length else self.max_length
             else:
                 width = widths[tf.searchsorted(widths, tf.reduce_max(length)[tf.newaxis])[0]]
             offset = tf.range(1 - width, 1, dtype=tf.int64)
@@ -184,16 +236,30 @@ class Sequences:
 
         return epochs(num_batches, make_batch, first_epoch, first_batch)
 
-    def _balanced_bounds(self, batch_size: int) -> np.ndarray:
-        """Cuts the windows, longest first, into batches of about the same number of targets."""
+    def _rows_of_batches(
+        self, batch_size: int, width_of: np.ndarray, by_length: bool, static: Static
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cuts the windows, longest first: where each batch starts, and how many rows it has.
+
+        By length, all batches get about the same number of targets.
+        """
+        if not by_length:
+            starts = np.arange(0, len(self), batch_size)
+            stops = starts + batch_size
+            return starts, (stops if static else np.minimum(stops, len(self))) - starts
         wanted = batch_size * self.num_targets / len(self)
-        bounds = [0]
-        for bucket in np.unique(self._bucket)[::-1]:
-            members = self._bucket == bucket
-            rows = max(1, round(wanted / self._length[members].mean()))
-            stop = int(np.flatnonzero(members)[-1]) + 1
-            # Windows that fill no batch begin the next bucket's first batch, padded a little more.
-            bounds.extend(range(bounds[-1] + rows, stop + 1, rows))
+        bounds: list[int] = [0]
+        rows_of: list[int] = []
+        for width in np.unique(width_of)[::-1]:
+            members = np.flatnonzero(width_of == width)
+            rows, stop = max(1, round(wanted / self._length[members].mean())), members[-1] + 1
+            # Windows that fill no batch begin the next width's first batch, padded a little more;
+            # of a static shape they are a batch themselves.
+            last = stop + rows - 1 if static else stop
+            more = range(bounds[-1] + rows, last + 1, rows)
+            bounds.extend(min(each, stop) for each in more)
+            rows_of.extend(rows for _ in more)
         if bounds[-1] < len(self):
             bounds.append(len(self))
-        return np.array(bounds)
+        starts = np.array(bounds)
+        return starts[:-1], np.array(rows_of) if static else np.diff(starts)
