@@ -41,24 +41,24 @@ def few_widths(
 
     Args:
         widths: `[n]`, rising.
-        counts: `[n]`, how many rows need at least each width; the largest is needed.
+        counts: `[n]`, how many rows fit into each width and into no narrower one; the last is not 0.
         most: How many widths to choose.
-        saving: The share of all places of a batch that one more width must save.
+        saving: The share of all places, padded ones too, that one more width must save.
 
     Example:
         >>> few_widths(np.array([2, 3, 50]), np.array([10, 5, 1]), most=2).tolist()
         [3, 50]
     """
     rows = np.concatenate([[0], np.cumsum(counts)])
-    # Least cells of all rows up to each width, and where the width before it ends, by dynamic
-    # programming over the number of widths.
+    # The least places of all rows up to each width, and where the chosen width before it ends, by
+    # dynamic programming over the number of widths.
     least = np.where(rows > 0, np.inf, 0.0)
     chosen: list[np.ndarray] = []
     for _ in range(min(most, len(widths))):
-        cells = least[:-1] + widths[:, np.newaxis] * (rows[1:, np.newaxis] - rows[:-1])
-        cells[np.triu_indices(len(widths), 1)] = np.inf
-        before = cells.argmin(axis=1)
-        fewer, least = least, np.concatenate([[0.0], cells[np.arange(len(widths)), before]])
+        places = least[:-1] + widths[:, np.newaxis] * (rows[1:, np.newaxis] - rows[:-1])
+        places[np.triu_indices(len(widths), 1)] = np.inf
+        before = places.argmin(axis=1)
+        fewer, least = least, np.concatenate([[0.0], places[np.arange(len(widths)), before]])
         if least[-1] > (1 - saving) * fewer[-1]:
             break
         chosen.append(before)
