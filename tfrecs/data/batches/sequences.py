@@ -41,7 +41,7 @@ def few_widths(
 
     Args:
         widths: `[n]`, rising.
-        counts: `[n]`, how many rows fit into each width and into no narrower one; the last is not 0.
+        counts: `[n]`, how many rows fit into each width and no narrower one; the last is not 0.
         most: How many widths to choose.
         saving: The share of all places, padded ones too, that one more width must save.
 
