@@ -31,6 +31,13 @@ def test_every_shape(shape, jit):
     assert 4 * weight.shape.num_elements() * 2 <= values.nbytes + 4 * max(1, *shape[1:], 1)
 
 
+@pytest.mark.parametrize("wrong", [[7], [1, 2, 3, 4], [[1], [2], [3]], [2**31, 0, 0], [0.5, 0, 0]])
+def test_others_are_refused(wrong):
+    numbers = Integers(keras.layers.Layer(), "numbers", [3])
+    with pytest.raises(ValueError, match="are no int32 of shape"):
+        numbers.assign(wrong)
+
+
 def test_they_are_in_checkpoints_and_weights(tmp_path):
     first, second, third = (keras.layers.Layer() for _ in range(3))
     first.numbers = Integers(first, "numbers", [3], [7, -8, 9])

@@ -49,7 +49,19 @@ class LazyLine(Line):
         )
 
 
-@pytest.mark.parametrize(("model_class", "times"), [(Line, 1), (LazyLine, 2)])
+class AttentiveLine(Line):
+    """Keras's attention makes its weights in `call`, and has no `build`."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = keras.layers.MultiHeadAttention(1, 2)
+
+    def compute_loss(self, inputs, training=False):
+        x = inputs["x"][:, tf.newaxis, tf.newaxis]
+        return super().compute_loss(inputs, training) + tf.reduce_mean(self.attention(x, x))
+
+
+@pytest.mark.parametrize(("model_class", "times"), [(Line, 1), (LazyLine, 2), (AttentiveLine, 2)])
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.legacy.Adam])
 def test_the_step_is_traced_once(model_class, times, optimizer):
     """Keras would make the optimizer's variables in the step, which is traced again then."""
@@ -66,11 +78,13 @@ def test_the_step_is_traced_once(model_class, times, optimizer):
     assert len(traced) == (times if optimizer is keras.optimizers.Adam else 2)
     # Every weight is trained.
     assert len(model.optimizer.variables()) >= 2 * len(model.trainable_variables) + 1
-    trained = [w for w in model.trainable_weights if w is not model.table]  # It has no gradient.
+    trained = [w for w in model.trainable_weights if "bias" in w.name or w is model.weight]
     before = [weight.numpy() for weight in trained]
     model.fit(batches(1, 2, 3, 4).batch(2), verbose=0)
-    assert len(trained) == (1 if model_class is Line else 3)
-    assert all((x != weight.numpy()).all() for x, weight in zip(before, trained, strict=True))
+    assert len(trained) == {Line: 1, LazyLine: 2, AttentiveLine: 5}[model_class]
+    moved = [(x != weight.numpy()).all() for x, weight in zip(before, trained, strict=True)]
+    # Attention to one position ignores the biases of queries and keys.
+    assert sum(moved) == len(trained) - 2 * (model_class is AttentiveLine)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])

@@ -97,6 +97,52 @@ def test_what_depends_on_the_step_alone_is_computed_once(optimizer):
     assert (names.count("Pow"), names.count("ResourceApplyAdam")) == (2, 5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("graph", [False, True])
+def test_every_type_of_weights(dtype, graph):
+    results = []
+    for made in (Adam(0.1), keras.optimizers.Adam(0.1)):
+        variables = [tf.Variable(tf.ones([2], dtype)), tf.Variable(tf.ones([3]))]
+        made.build(variables)
+
+        def step(made=made, variables=variables):
+            made.apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
+
+        step = tf.function(step) if graph else step
+        for _ in range(20):
+            step()
+        results.append([tf.cast(variable, tf.float64).numpy() for variable in variables])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4 if dtype != "bfloat16" else 1e-2)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_updates_that_keras_compiles_follow_the_schedule(graph):
+    results = []
+    for jit in (False, True):
+        variable = tf.Variable(tf.ones([3]))
+        made = Adam(keras.optimizers.schedules.PolynomialDecay(0.1, 5, 0.0))
+        made.jit_compile = jit
+        made.build([variable])
+
+        def step(made=made, variable=variable):
+            made.apply_gradients([(tf.ones_like(variable), variable)])
+
+        step = tf.function(step) if graph else step
+        for _ in range(5):
+            step()
+        results.append(variable.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+def test_numbers_of_a_step_are_no_part_of_the_optimizer():
+    variable = tf.Variable(tf.ones([3]))
+    made = Adam(0.1, beta_1=tf.Variable(0.9))
+    tf.function(lambda: made.minimize(lambda: tf.reduce_sum(variable), [variable]))()
+    assert made._shared.by_type is None
+    assert not any("shared" in name for name in made._trackable_children())
+
+
 @pytest.mark.parametrize("optimizer", [Adam, LazyAdam, SGD])
 def test_keras_compiles_no_variable_by_itself(optimizer, monkeypatch):
     """On a GPU it would, and again for each number of rows that a batch touches."""

@@ -100,7 +100,8 @@ def test_wrong_requests(integers, strings):
         strings.recommend("milk", k=2)
     with pytest.raises(ValueError, match="exclude must be a list of ids, not one str"):
         strings.recommend(["milk"], k=2, exclude="eggs")
-    for wrong, name in ((7, "int"), (None, "NoneType"), ({"milk": 1}, "dict")):
+    scalar = np.array(7)
+    for wrong, name in ((7, "int"), (None, "NoneType"), ({"a": 1}, "dict"), (scalar, "ndarray")):
         with pytest.raises(ValueError, match=f"history must be a list of ids, not one {name}"):
             strings.recommend(wrong, k=2)
         with pytest.raises(ValueError, match=f"histories must be a list of lists, not one {name}"):

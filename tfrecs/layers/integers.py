@@ -41,7 +41,7 @@ class Integers:
         # With one more row where they do not make pairs: a slice of a table would copy it.
         odd = math.prod(self.shape) % 2
         self._padded = (self.shape[0] + odd, *self.shape[1:]) if self.shape else (2,)
-        numbers = self._pairs(np.broadcast_to(np.asarray(initial, np.int32), self.shape))
+        numbers = self._pairs(np.broadcast_to(initial, self.shape))
         self.variable = layer.add_weight(
             name=name,
             shape=numbers.shape,
@@ -64,11 +64,20 @@ class Integers:
         return flat[: math.prod(self.shape)].reshape(self.shape)
 
     def assign(self, values: Any) -> None:
-        """Sets the numbers, an array that fits int32."""
+        """Sets the numbers.
+
+        Raises:
+            ValueError: If they have another shape, or do not fit int32.
+        """
         self.variable.assign(self._pairs(np.asarray(values)))
 
     def _pairs(self, values: np.ndarray) -> np.ndarray:
         """The numbers two by two, int64."""
         flat = np.zeros(math.prod(self._padded), np.int32)
-        flat[: values.size] = values.ravel()
+        numbers = values.astype(np.int32)
+        if values.shape != self.shape or (numbers != values).any():
+            raise ValueError(
+                f"{values.dtype} of shape {values.shape} are no int32 of shape {self.shape}."
+            )
+        flat[: values.size] = numbers.ravel()
         return flat.view(np.int64)

@@ -31,7 +31,8 @@ class Fitting(TrainingStep):
 
         Args:
             *args: As `keras.Model.compile`.
-            jit_compile: Whether XLA compiles the steps; shapes are static then.
+            jit_compile: Whether XLA compiles the steps; shapes are static then. The optimizer's own
+                `jit_compile` is switched off.
             **kwargs: As `keras.Model.compile`.
 
         Raises:
@@ -51,8 +52,8 @@ class Fitting(TrainingStep):
             tf.distribute.get_strategy(), tf.distribute.TPUStrategy
         )
         super().compile(*args, jit_compile=jit_compile, **kwargs)
-        # On GPUs Keras compiles the update of each variable by itself: a program for each number of
-        # rows that a batch touches. With `jit_compile` they are in the program of the step.
+        # On GPUs a Keras optimizer compiles the update of each variable by itself: a program for
+        # each number of rows that a batch touches.
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if hasattr(inner, "jit_compile"):
             inner.jit_compile = False
@@ -135,10 +136,12 @@ class Fitting(TrainingStep):
         return super().evaluate(x, *args, **kwargs)
 
     def _has_lazy_layers(self) -> bool:
-        """Returns whether a layer makes its weights when it is called first."""
-        layer_class = keras.layers.Layer
-        layers = [layer for layer in self.submodules if isinstance(layer, layer_class)]
-        return any(not x.built and type(x).build is not layer_class.build for x in layers)
+        """Returns whether a layer may make weights when it is called first."""
+        layers = [x for x in self.submodules if isinstance(x, keras.layers.Layer) and not x.built]
+        # Ours have all of theirs. Some of Keras's make them in `call`, past `build`.
+        foreign = [x for x in layers if type(x).__module__.partition(".")[0] != "tfrecs"]
+        own_build = keras.layers.Layer.build
+        return any(not x.weights or type(x).build is not own_build for x in foreign)
 
     def _check_scope(self) -> None:
         """Raises if the scope is wrong; Keras itself fails within a step, with an unclear error."""

@@ -15,8 +15,8 @@ class KerasFiles(keras.Model):
     """Mixed into a model: `save_weights`, `load_weights`, `save`, `summary` and `count_params`.
 
     Keras's older HDF5 form keeps weights by their names, which layers share; files that end in
-    `.h5` are written in its newer form, as `.weights.h5` are. Keras's own methods
-    refuse a model that was never called; here all weights exist before the first call.
+    `.h5` are written in its newer form, as `.weights.h5` are. Keras's own methods refuse a model
+    that was never called; here all weights exist before the first call.
     """
 
     def save_weights(

@@ -21,6 +21,12 @@ class _Scalars(NamedTuple):
     power_2: tf.Tensor
 
 
+class _Shared:
+    """The numbers of the step that is being made, by type; a plain object, which nothing tracks."""
+
+    by_type: dict[tf.DType, _Scalars] | None = None
+
+
 @registered
 class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as Keras has it, computed by TensorFlow's fused kernel.
@@ -45,25 +51,26 @@ class Adam(keras.optimizers.Adam):
         # rows that a batch touches.
         kwargs.setdefault("jit_compile", False)
         super().__init__(learning_rate, **kwargs)
-        self._scalars_of_step: _Scalars | None = None
+        self._shared = _Shared()
 
     def _distributed_apply_gradients_fn(self, *args: Any, **kwargs: Any) -> Any:
-        self._scalars_of_step = self._scalars()
+        # Where each update is a program, it computes them: nothing enters it from outside.
+        self._shared.by_type = None if self.jit_compile else {}
         try:
             return super()._distributed_apply_gradients_fn(*args, **kwargs)
         finally:
-            self._scalars_of_step = None
+            self._shared.by_type = None
 
-    def _scalars(self) -> _Scalars:
-        """Returns this step's numbers, made once a step and not once a variable."""
-        if self._scalars_of_step is not None:
-            return self._scalars_of_step
-        step = tf.cast(self.iterations + 1, tf.float32)
-        rate = tf.cast(self.learning_rate, tf.float32)
-        epsilon, *betas = (
-            tf.constant(x, tf.float32) for x in (self.epsilon, self.beta_1, self.beta_2)
-        )
-        return _Scalars(rate, epsilon, *betas, *(tf.pow(beta, step) for beta in betas))
+    def _scalars(self, dtype: tf.DType) -> _Scalars:
+        """Returns this step's numbers, made once a step and type, and not once a variable."""
+        known = {} if self._shared.by_type is None else self._shared.by_type
+        if dtype not in known:
+            step = tf.cast(self.iterations + 1, dtype)
+            given = (self.learning_rate, self.epsilon, self.beta_1, self.beta_2)
+            rate, epsilon, *betas = (tf.cast(number, dtype) for number in given)
+            powers = (tf.pow(beta, step) for beta in betas)
+            known[dtype] = _Scalars(rate, epsilon, *betas, *powers)
+        return known[dtype]
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates `variable` with `gradient`."""
@@ -74,7 +81,7 @@ class Adam(keras.optimizers.Adam):
             rows, values = gradient.indices, gradient.values
             gradient = tf.math.unsorted_segment_sum(values, rows, variable.shape[0])
         dtype = variable.dtype
-        scalars = _Scalars(*(tf.cast(x, dtype) for x in self._scalars()))
+        scalars = self._scalars(dtype)
         momentum, velocity = self._moments(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
@@ -141,9 +148,7 @@ class LazyAdam(Adam):
             super().update_step(gradient, variable)
             return
         dtype = variable.dtype
-        rate, epsilon, beta_1, beta_2, power_1, power_2 = (
-            tf.cast(x, dtype) for x in self._scalars()
-        )
+        rate, epsilon, beta_1, beta_2, power_1, power_2 = self._scalars(dtype)
         rate = rate * tf.sqrt(1 - power_2) / (1 - power_1)
 
         momentum, velocity = self._moments(variable)

@@ -60,7 +60,8 @@ def id_list(items: Iterable[Any], what: str, of: str = "ids") -> list[Any]:
     Raises:
         ValueError: If `items` is no list, or a string, whose characters are not ids.
     """
-    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+    no_list = isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable)
+    if no_list or getattr(items, "shape", None) == ():
         raise ValueError(f"{what} must be a list of {of}, not one {type(items).__name__}.")
     return list(items)
 

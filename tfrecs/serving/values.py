@@ -29,10 +29,10 @@ def parse_id(raw: Any, is_integer: bool, what: str, whose: str) -> int | str:
         raw: The id. Strings of digits are read as integers where the export has integers.
         is_integer: Whether the export has integers.
         what: The role of `raw`, for an error.
-        whose: The owner of the integers, for an error.
+        whose: The owner of the ids, for an error.
 
     Raises:
-        ValueError: If `raw` is no integer of 64 bits, or missing or a list instead of a text.
+        ValueError: If `raw` is no integer of 64 bits; or, where ids are text, missing or a list.
     """
     if not is_integer:
         if _is_missing(raw) or (isinstance(raw, Iterable) and not isinstance(raw, str | bytes)):

@@ -108,10 +108,9 @@ class Rows:
             seed: Seed of the order; None keeps the order of the rows.
             first_epoch: Number of the first iteration's epoch, for a resumed run.
             first_batch: Number of the first batch of that epoch; earlier ones are not made.
-            static: Whether all batches have one shape, as XLA and TPUs want it ("few", of
-                sequences, is one here too). Each epoch then
-                leaves out other rows, too few for a batch. Fewer than `batch_size` rows in all make
-                one batch.
+            static: Whether all batches have one shape, as XLA and TPUs want it; "few" means the
+                same here. Each epoch then leaves out other rows, too few for a batch. Fewer than
+                `batch_size` rows in all make one batch.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.

@@ -37,13 +37,14 @@ def length_buckets(max_length: int) -> np.ndarray:
 def few_widths(
     widths: np.ndarray, counts: np.ndarray, most: int, saving: float = 0.0
 ) -> np.ndarray:
-    """Returns at most `most` of the widths, so that rows have the least padding.
+    """Returns at most `most` of the widths, those that give rows the least padding.
 
     Args:
         widths: `[n]`, rising.
         counts: `[n]`, how many rows fit into each width and no narrower one; the last is not 0.
         most: How many widths to choose.
-        saving: The share of all places, padded ones too, that one more width must save.
+        saving: The share of all places, padded ones too, that one more width must save; otherwise
+            there are no more.
 
     Example:
         >>> few_widths(np.array([2, 3, 50]), np.array([10, 5, 1]), most=2).tolist()
@@ -174,8 +175,8 @@ class Sequences:
             first_batch: Number of the first batch of that epoch; earlier ones are not made.
             static: Whether all batches have one shape, as TPUs want it: `batch_size` windows drawn
                 from all, padded to `max_length`. Or "few", for XLA: at most four shapes, with about
-                the same number of targets each, as if `balanced`. Empty windows, which count for
-                nothing, fill up the last batch of a shape.
+                the same number of targets each, as if `balanced`; only the last batch of a shape
+                has fewer. Empty windows, which count for nothing, fill it up.
 
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
