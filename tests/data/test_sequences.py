@@ -178,6 +178,8 @@ def test_cardinality_is_known():
         (lambda train: train.sequences(0), "max_length must be at least 1"),
         (lambda train: train.sequences(3, "first"), 'windows must be "last" or "all"'),
         (lambda train: train.sequences(3).batch(0), "batch_size must be at least 1"),
+        (lambda train: train.sequences(3).batch(2, static="one"), "static must be True, False or"),
+        (lambda train: train.pairs().batch(2, static="one"), "static must be True, False or"),
     ],
 )
 def test_wrong_arguments(call, message):

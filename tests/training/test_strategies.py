@@ -52,7 +52,7 @@ def test_the_command_line_trains_every_model(name, rated, tmp_path):
 
 @pytest.mark.slow
 def test_deterministic_operations(rated, tmp_path):
-    """In a process of its own, where they stay on; two runs of all models that draw something."""
+    """Each run is a process, where they stay on; two runs of models that draw something."""
     for name in ("SASRec", "TwoTower"):
         weights = []
         for number in range(2):

@@ -39,7 +39,7 @@ class FeatureLookup(Configured, keras.layers.Layer):
 
     def _column(self, name: str, values: np.ndarray) -> Integers | tf.Variable:
         if values.dtype == np.int32:
-            return Integers(self, name, values.shape, values)
+            return Integers(self, name, values)
         return self.add_weight(
             name=name,
             shape=values.shape,

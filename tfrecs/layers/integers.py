@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,39 +20,41 @@ class Integers:
     Args:
         layer: The layer whose weight they are.
         name: Name of the weight.
-        shape: Their shape.
-        initial: The numbers, or one number for all.
+        values: The numbers, an array of any shape.
+
+    Raises:
+        ValueError: If they do not fit int32.
 
     Example:
+        >>> import numpy as np
         >>> from tfrecs._keras import keras
         >>> from tfrecs.layers.integers import Integers
         >>> layer = keras.layers.Layer()
-        >>> ids = Integers(layer, "ids", [3], initial=-1)
+        >>> ids = Integers(layer, "ids", np.zeros(3))
         >>> ids.assign([4, -5, 6])
         >>> ids.tensor().numpy().tolist(), layer.weights[0].dtype.name
         ([4, -5, 6, 0], 'int64')
     """
 
-    def __init__(
-        self, layer: keras.layers.Layer, name: str, shape: Sequence[int], initial: Any = 0
-    ) -> None:
-        self.shape = tuple(shape)
+    def __init__(self, layer: keras.layers.Layer, name: str, values: Any) -> None:
+        values = np.asarray(values)
+        self.shape = values.shape
         # With one more row where they do not make pairs: a slice of a table would copy it.
         odd = math.prod(self.shape) % 2
         self._padded = (self.shape[0] + odd, *self.shape[1:]) if self.shape else (2,)
-        numbers = self._pairs(np.broadcast_to(initial, self.shape))
+        pairs = self._pairs(values)
         self.variable = layer.add_weight(
             name=name,
-            shape=numbers.shape,
+            shape=pairs.shape,
             dtype=tf.int64,
-            initializer=lambda shape, dtype=None: tf.constant(numbers, tf.int64),
+            initializer=lambda shape, dtype=None: tf.constant(pairs, tf.int64),
             trainable=False,
         )
 
     def tensor(self) -> tf.Tensor:
-        """Returns the numbers, int32, nothing of which is copied.
+        """Returns the numbers as int32, without a copy.
 
-        If there is an odd number of them, one more row of zeros comes last.
+        If their number is odd, one more row of zeros comes last.
         """
         numbers = tf.bitcast(tf.convert_to_tensor(self.variable), tf.int32)
         return tf.reshape(numbers, self._padded) if self.shape else numbers[0, 0]

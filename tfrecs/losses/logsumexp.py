@@ -9,8 +9,8 @@ from tfrecs._keras import tf
 
 # exp overflows float32 at 88.7; below this bound no maximum needs to be subtracted.
 _SAFE_LOGIT = 80.0
-# Scores of a chunk: 16 MB stay near the caches of a CPU; a GPU needs much work for each launch, and
-# has some 2 GB for three such arrays of 512 MB.
+# Scores of a chunk. 16 MB of them stay near a CPU's caches. A GPU needs much work for each launch;
+# there three arrays of a chunk take 1.5 GB.
 _CHUNK, _CHUNK_OF_GPU = 2**22, 2**27
 
 

@@ -96,8 +96,8 @@ class Complement(keras.layers.Layer):
         self.num_rows = num_rows
         self.num_holes = num_holes
         # A row of R runs has at most 2 R slots, and at most one run more than holes.
-        self._table = Integers(self, "table", [2 * (num_holes + num_rows), 3])
-        self._rows = Integers(self, "rows", [num_rows, 3])
+        self._table = Integers(self, "table", np.zeros([2 * (num_holes + num_rows), 3]))
+        self._rows = Integers(self, "rows", np.zeros([num_rows, 3]))
 
     def leave_out(
         self, starts: np.ndarray, stops: np.ndarray, offsets: np.ndarray, total: int

@@ -46,8 +46,8 @@ class KnownItems(Configured, keras.layers.Layer):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_users = num_users
-        self._items = Integers(self, "items", [num_known])
-        self._offsets = Integers(self, "offsets", [num_users + 2])
+        self._items = Integers(self, "items", np.zeros(num_known))
+        self._offsets = Integers(self, "offsets", np.zeros(num_users + 2))
         self._pairs = PairSet(num_users + 1, num_items, num_known, name="pairs")
 
     @classmethod
@@ -167,10 +167,12 @@ class PairSet(keras.layers.Layer):
         self.num_rows = num_rows
         self.num_items = num_items
         self.num_slots = _EMPTY + int(2 * _SLOTS_A_PAIR * num_pairs)
-        self._item_numbers = [Integers(self, f"items_{i}", [num_items + 1]) for i in range(2)]
+        self._item_numbers = [
+            Integers(self, f"items_{i}", np.zeros(num_items + 1)) for i in range(2)
+        ]
         # A row's number, how far its products are shifted, and its first slot.
-        self._rows = Integers(self, "rows", [num_rows, 3])
-        self._slots = Integers(self, "slots", [self.num_slots], initial=-1)
+        self._rows = Integers(self, "rows", np.zeros([num_rows, 3]))
+        self._slots = Integers(self, "slots", np.full(self.num_slots, -1))
 
     def fill(self, rows: np.ndarray, items: np.ndarray) -> None:
         """Sets the pairs, all different.

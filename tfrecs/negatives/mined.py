@@ -74,7 +74,7 @@ class Mined(Negatives):
         self.num_items = num_items
         self.num_easy = num_easy
         self.easy = Uniform(num_negatives, False, seed, self.known, name="easy")
-        self._items = Integers(self, "mined", [num_users + 1, num_mined])
+        self._items = Integers(self, "mined", np.zeros([num_users + 1, num_mined]))
 
     @classmethod
     def from_split(cls, split: Split, **kwargs: Any) -> Mined:

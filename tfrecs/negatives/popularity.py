@@ -86,16 +86,15 @@ class Popularity(Negatives):
                 f"{self.known.num_items}."
             )
         mass = _masses(given + smoothing, alpha)
-        self._until_item = Integers(self, "until_item", mass.shape, mass)
+        self._until_item = Integers(self, "until_item", mass)
         self._unknown = self.without_known(mass)
         if self._unknown is not None:
-            guide = guide_table(mass, _BITS)
-            self._guide = Integers(self, "guide", guide.shape, guide)
+            self._guide = Integers(self, "guide", guide_table(mass, _BITS))
         else:
             slots, shift = _alias(mass)
-            self._slots = Integers(self, "slots", slots.shape, slots)
+            self._slots = Integers(self, "slots", slots)
             # It follows from the counts, which a config lacks: so it is a weight too.
-            self._shift = Integers(self, "shift", [], shift)
+            self._shift = Integers(self, "shift", shift)
 
     def check(self, num_items: int, user_ids: tf.Tensor | None) -> None:
         """Raises a ValueError for a call with another number of items, or without users."""

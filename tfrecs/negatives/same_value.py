@@ -77,12 +77,11 @@ class SameValue(Negatives):
         count = np.searchsorted(ordered, given, "right") - start
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        self._order = Integers(self, "order", order.shape, order + 1)
+        self._order = Integers(self, "order", order + 1)
         # Where an item's value begins in that order, at which place among its items the item is
         # (row 0: an id out of range), and how many others there are.
         group = np.stack([start, place - start, np.where(given == 0, 0, count - 1)], 1)
-        group = np.concatenate([[[0, 0, 0]], group])
-        self._group = Integers(self, "group", group.shape, group)
+        self._group = Integers(self, "group", np.concatenate([[[0, 0, 0]], group]))
 
     @classmethod
     def from_features(

@@ -170,7 +170,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
             sample_weight: `[num_queries]` weights of the queries, or a scalar.
             candidate_sampling_probability: `[num_candidates]`, how likely each candidate was to be
                 drawn, where the caller knows it; used instead of `frequency`. The smallest positive
-                probability replaces one that is not positive or NaN: the candidate was drawn.
+                probability replaces NaN and what is not positive: the candidate was drawn.
             candidate_ids: `[num_candidates]` ids; metrics over the corpus compare them if given.
             compute_metrics: Whether to compute the metrics over the corpus.
             compute_batch_metrics: Whether to compute the metrics within the batch.

@@ -114,7 +114,7 @@ def epochs_of_rows(
     as many rows, which TensorFlow knows beforehand: `batch_size`, or `num_rows` if that is less.
     Else the last batch holds the rest.
     """
-    check_batch_size(batch_size)
+    check_batch_size(batch_size, static)
     num_batches = max(1, num_rows // batch_size) if static else -(-num_rows // batch_size)
     size = tf.constant(num_rows, tf.int64)
 
@@ -129,7 +129,9 @@ def epochs_of_rows(
     return epochs(num_batches, make_batch, first_epoch, first_batch)
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Refuses a batch size below 1."""
+def check_batch_size(batch_size: int, static: Static = False) -> None:
+    """Refuses a batch size below 1, and shapes that there are not."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+    if static not in (True, False, "few"):
+        raise ValueError(f'static must be True, False or "few", not {static!r}.')

@@ -181,7 +181,7 @@ class Sequences:
         Raises:
             ValueError: If `batch_size` is less than 1, or the epoch has no batch `first_batch`.
         """
-        check_batch_size(batch_size)
+        check_batch_size(batch_size, static)
         total = len(self)
         by_length = static == "few" or (balanced and not static)
         width_of = np.zeros(total, np.int64)
