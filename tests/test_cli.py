@@ -307,6 +307,7 @@ def error_of(capsys, argv):
         ("train --output OUT --model.dim x", "dim: expected int. Got value: x"),
         ("train --output OUT --model.dropout 3 --data LOG", "rate must be in [0, 1)"),
         ("train --output OUT --split randomly", "split: expected Literal"),
+        ("train --output OUT --jit maybe", "--jit: expected true, false or auto. Got"),
         ("train --output OUT --data LOG --split_args.x 3", "split_args has no 'x'"),
         ("train --output OUT --data nowhere.csv", "nowhere.csv"),
         ("train --output OUT --data EMPTY", "the log has no rows"),

@@ -117,6 +117,19 @@ def test_a_signal_at_the_end_of_an_epoch_stops_after_it(train, whole, tmp_path, 
 
 
 @pytest.mark.slow
+def test_several_steps_an_execution_give_the_same_run(train, whole, tmp_path, monkeypatch):
+    """An epoch has 3 batches: two executions, of 2 steps and of 1."""
+    with monkeypatch.context() as patch:
+        signal_at(patch, 2, 2, signal.SIGTERM)
+        with pytest.raises(Interrupted, match="in epoch 2 of 4, after batch 2"):
+            train(tmp_path / "run", steps_per_execution=2)
+    run = train(tmp_path / "run", steps_per_execution=5)
+    assert variables(run, 4) == variables(whole, 4)
+    assert history(run) == history(whole)
+    assert run.metrics["test"] == whole.metrics["test"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["jit", "precision", "strategy"])
 def test_it_goes_on_the_same_however_it_is_computed(how, train, tmp_path, monkeypatch, request):
     values = {"jit": True, "precision": "mixed_float16"}

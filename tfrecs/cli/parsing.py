@@ -124,6 +124,7 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
     for pattern, plain in (
         (r"Given value type:.*?(?=Given value:|$)", ""),
         (r"Given value: NestedArg.*", ""),
+        (r"<class 'bool'>\s*- Expected a typing.Literal\['auto'\]", "true, false or auto\n- "),
         (
             r"Does not validate against any of the Union subtypes.*?Errors:\s*- (.*?)"
             r"\s*- .*?(?=Given value:|$)",
@@ -132,6 +133,7 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
         (r"(?:Problem with given class_path|Parser key) [\"']([\w.]+)[\"']:", r"\1:"),
         (r"<class '(\w+)'>", r"\1"),
         (r"Expected an? (?:typing\.)?", "expected "),
+        (r"(?<=\w)\s+Given value:", ". Got value:"),
     ):
         message = re.sub(pattern, plain, message, flags=re.S)
     flag = re.match(r"[\w.]+(?=:)", message)

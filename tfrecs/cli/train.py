@@ -132,7 +132,7 @@ def _expanded(argv: Sequence[str]) -> list[str]:
     while words:
         option, equals, value = words.pop(0).partition("=")
         alone = not equals and (not words or words[0].startswith("-"))
-        if alone and option in ("--jit", "--deterministic"):
+        if alone and option in ("--jit", "--deterministic", "--tf32"):
             rest.append(f"{option}=true")
             continue
         if option not in ("--recipe", "--resume"):

@@ -56,10 +56,15 @@ def check_data(data: Any) -> None:
 
 
 def check_numbers(
-    epochs: int, batch_size: int | None, learning_rate: float, checkpoint_minutes: float | None
+    epochs: int,
+    batch_size: int | None,
+    learning_rate: float,
+    checkpoint_minutes: float | None,
+    steps_per_execution: int | None = None,
 ) -> None:
     """Raises a ValueError at the first number of `train` that is out of range."""
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+    counts = {"epochs": epochs, "batch_size": batch_size}
+    for name, value in {**counts, "steps_per_execution": steps_per_execution}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}.")
     if not learning_rate > 0:
@@ -119,7 +124,9 @@ def check_same(run: Run, config: dict[str, Any], model: Model) -> None:
         for settings in (run.config, yaml.safe_load(yaml.safe_dump(config)))
     )
     for settings in (before, now):
-        settings.setdefault("deterministic", False)  # Older runs do not say it.
+        # Older runs do not say them.
+        settings.setdefault("deterministic", False)
+        settings.setdefault("tf32", True)
     different = _difference(before, now)
     if different:
         remedy = (

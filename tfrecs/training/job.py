@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from rich.console import Console
 
 from tfrecs._keras import keras, tf
-from tfrecs.configured import bind
+from tfrecs._products import tensor_float_32
 from tfrecs.data import RowSplit, Schema, Split
 from tfrecs.data.batches.epochs import Static
 from tfrecs.evaluation import evaluate
@@ -27,11 +27,12 @@ from tfrecs.training.checks import (
     portable,
     portable_args,
 )
+from tfrecs.training.devices import Jit, chosen_jit, chosen_steps
 from tfrecs.training.fitting import fit
 from tfrecs.training.recorder import Recorder, known_facts
 from tfrecs.training.runs import Run, run_errors
 from tfrecs.training.sources import SplitName, fingerprint, left_out, load_source
-from tfrecs.training.specs import describe
+from tfrecs.training.specs import build_model, describe
 from tfrecs.training.stopping import BestWeights, Wish
 from tfrecs.training.strategies import (
     Precision,
@@ -70,7 +71,9 @@ def train(
     checkpoint_minutes: float | None = 10.0,
     strategy: StrategyName | tf.distribute.Strategy = "none",
     precision: Precision = "float32",
-    jit: bool = False,
+    tf32: bool = True,
+    jit: Jit = "auto",
+    steps_per_execution: int | None = None,
     deterministic: bool = False,
     resume: bool = False,
     console: Console | None = None,
@@ -125,8 +128,15 @@ def train(
             see.
         precision: "float32", or "mixed_bfloat16" or "mixed_float16" for matrix products in 16 bits.
             Weights, scores and losses stay float32.
+        tf32: Whether a GPU may round the factors of float32 products to 10 bits, as TensorFlow
+            does by default: faster, and a relative error of 5e-4 a factor. CPUs never round.
         jit: Whether XLA compiles the training step, a program for each shape of a batch. Histories
             then have at most four widths, and an epoch drops pairs and rows that fill no batch.
+            "auto" compiles on a GPU if 20 epochs, or `epochs` if fewer, have 3,000 batches; a run
+            keeps what was chosen at its start.
+        steps_per_execution: Batches that TensorFlow trains on for each call from Python; the
+            default is 20 where there is a GPU, else 1. The result is the same. Signals and
+            checkpoints wait for the last of them.
         deterministic: Whether a GPU gives the same bits each time, as CPUs always do. Otherwise it
             adds numbers in any order, so runs repeat and resume up to rounding. It makes a GPU
             slower, and stays on until the process ends.
@@ -162,10 +172,12 @@ def train(
     console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=not chief)
     run = Run(output)
     # Locked before anything is checked: of two jobs one must not see the other's half-made folder.
-    with locked_by_chief(run, strategy):
+    with locked_by_chief(run, strategy), tensor_float_32(tf32):
         from_chief(strategy, lambda: check_folder(run, resume))
         with run_errors(), placed(strategy, precision):
-            check_numbers(epochs, batch_size, learning_rate, checkpoint_minutes)
+            check_numbers(
+                epochs, batch_size, learning_rate, checkpoint_minutes, steps_per_execution
+            )
             rule = cast(SplitName, split or model.default_split)
             check_kind(model, rule)
             source = load_source(
@@ -176,16 +188,18 @@ def train(
             counts = [f"{n:,} {what.replace('_', ' ')}" for what, n in parts.counts.items() if n]
             console.print(f"{parts.protocol}: {', '.join(counts)}")
             keras.utils.set_random_seed(seed)
-            network = _built(model, model_args, parts)
+            network = build_model(model, model_args, parts)
             for line in left_out(parts):
                 console.print(line)
             best = BestWeights(network.monitor, patience, network.monitor_mode)
             examples = network.examples(parts.train, windows)
             size = batch_size or model.default_batch_size
 
+            compiled = chosen_jit(jit, run, examples.batch(size).num_batches, epochs)
+
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:
                 # XLA compiles a program for each shape.
-                static: Static = "few" if jit else False
+                static: Static = "few" if compiled else False
                 return examples.batch(
                     size, seed=seed, first_epoch=epoch, first_batch=batch, static=static
                 )
@@ -194,7 +208,11 @@ def train(
             if schedule == "linear":
                 steps = epochs * len(batches_from(0))
                 rate = keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
-            network.compile(optimizer=optimizer(rate), jit_compile=jit or None)
+            network.compile(
+                optimizer=optimizer(rate),
+                jit_compile=compiled or None,
+                steps_per_execution=chosen_steps(steps_per_execution),
+            )
 
         # Under mixed_float16 an optimizer that scales the loss holds the given one.
         inner = getattr(network.optimizer, "inner_optimizer", network.optimizer)
@@ -221,7 +239,9 @@ def train(
             "checkpoint_minutes": checkpoint_minutes,
             "strategy": strategy_name(strategy),
             "precision": precision,
-            "jit": jit,
+            "tf32": tf32,
+            "jit": compiled,
+            "steps_per_execution": steps_per_execution,
             "deterministic": deterministic,
         }
         resume = from_chief(strategy, lambda: run.exists)
@@ -255,24 +275,6 @@ def train(
         # The others wait for the chief: TensorFlow takes a worker that ends for an error.
         from_chief(strategy, lambda: _test(network, parts, run, recorder, console))
         return run
-
-
-def _built(
-    model: type[Model],
-    model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None,
-    parts: Split | RowSplit,
-) -> Model:
-    """Returns the model for a split; its arguments are given, or a function of the split."""
-    if callable(model_args):
-        return model.from_split(parts, **model_args(parts))
-    # Layers are rebuilt: they would remember an earlier training.
-    return model.from_split(
-        parts,
-        **{
-            name: bind(value, parts) if isinstance(value, keras.layers.Layer) else value
-            for name, value in (model_args or {}).items()
-        },
-    )
 
 
 def _test(

@@ -35,7 +35,8 @@ class Recorder(keras.callbacks.Callback):
             ends of epochs.
         agree: Turns this process's wish into one for all processes that train together. Each calls
             it after the same steps.
-        agree_every: Batches between such calls, where a call costs as much as a step.
+        agree_every: The least number of batches between such calls, where a call costs as much as
+            a step.
         folder: The folder that errors name, where it is not the run's.
 
     Attributes:
@@ -199,15 +200,18 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
         self._started = time.perf_counter() - self.spent
+        self._agreed_at = self.batch
         self._within = {"seconds": 0.0}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves within the epoch when that is due, and stops on a signal."""
-        if batch + 1 == self.steps or (batch + 1) % self.agree_every:
+        done = batch + 1
+        if done == self.steps or done - self._agreed_at < self.agree_every:
             return  # The end of the epoch saves, and stops.
+        self._agreed_at = done
         wish = self.agree(self._wish())
         if wish:
-            self.batch = batch + 1
+            self.batch = done
             self.save()
         if wish is Wish.STOP:
             self.end()

@@ -22,7 +22,7 @@ from tfrecs.training.history import write_atomically
 from tfrecs.training.sources import DataError, fingerprint, load_source
 
 # Settings that may differ when a run is resumed: they do not change its result.
-FREE = ("checkpoint_minutes",)
+FREE = ("checkpoint_minutes", "steps_per_execution")
 
 _NONE = type(None)
 # The types of settings that are read from a config.yaml again; an absent setting is None.

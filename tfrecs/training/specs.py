@@ -15,11 +15,13 @@ init_args:
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfrecs._keras import keras
-from tfrecs.configured import made
-from tfrecs.data import Split
+from tfrecs.configured import bind, made
+from tfrecs.data import RowSplit, Split
+from tfrecs.models import Model
 from tfrecs.training.allowed import class_path, find_class
 
 Spec = dict[str, Any]
@@ -71,6 +73,24 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
     found = built_arguments(spec, split) | more
     cls = find_class(spec["class_path"])
     return cls(*arguments, **found) if arguments else made(cls, found, split)
+
+
+def build_model(
+    model: type[Model],
+    model_args: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None,
+    parts: Split | RowSplit,
+) -> Model:
+    """Returns the model of a split; its arguments are given, or a function of the split."""
+    if callable(model_args):
+        return model.from_split(parts, **model_args(parts))
+    # Layers are rebuilt: they would remember an earlier training.
+    return model.from_split(
+        parts,
+        **{
+            name: bind(value, parts) if isinstance(value, keras.layers.Layer) else value
+            for name, value in (model_args or {}).items()
+        },
+    )
 
 
 def built_arguments(spec: Spec, split: Split | None = None) -> dict[str, Any]:

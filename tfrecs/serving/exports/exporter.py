@@ -12,6 +12,7 @@ from typing import Literal
 import tfrecs
 from tfrecs._keras import require_scann, tf
 from tfrecs._paths import plain_path
+from tfrecs._products import tensor_float_32
 from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
@@ -23,7 +24,6 @@ from tfrecs.serving.exports.signature import (
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import write_manifest
-from tfrecs.serving.folder.replay import full_float32
 from tfrecs.serving.folder.versions import new_version
 
 
@@ -131,7 +131,7 @@ def export(
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
-        full_float32(),
+        tensor_float_32(False),
     ):
         served = Served(model, VocabularyFiles(Path(scratch)), settings)
         _save(served, folder, settings.index)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrecs._paths import plain_path
+from tfrecs._products import tensor_float_32
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.versions import find_export
@@ -65,22 +65,6 @@ class _Forward(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "unsaved custom gradients" not in str(record.msg)
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Computes products of float32 in full while it is entered.
-
-    By default a GPU rounds their factors to 10 bits (TF32), and a CPU does not.
-    """
-    import tensorflow as tf
-
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def ask(
@@ -186,7 +170,7 @@ def verify(path: str | os.PathLike[str]) -> dict[str, Any]:
     for number, golden in enumerate(manifest["golden"], 1):
         name = golden["signature"]
         try:
-            with full_float32():
+            with tensor_float_32(False):
                 found = ask(loaded, name, golden["inputs"], manifest["signatures"][name])
             wrong = difference(golden["outputs"], found, manifest["compute_dtype"])
         except Exception as error:  # TensorFlow and numpy raise many kinds.

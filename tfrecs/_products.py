@@ -1,0 +1,23 @@
+"""How exactly a GPU multiplies float32 matrices."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def tensor_float_32(enabled: bool) -> Iterator[None]:
+    """Lets a GPU round the factors of float32 products to 10 bits (TF32), or not, while entered.
+
+    TensorFlow's default is to round. CPUs never do.
+    """
+    # Not `tfrecs._keras`: an export needs neither Keras nor TFRS.
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
