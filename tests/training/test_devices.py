@@ -1,10 +1,13 @@
 """What a training asks of its devices where the user leaves it open."""
 
+import signal
+
 import pytest
 import yaml
 
+from tests.training.resume_checks import signal_at
 from tfrecs._keras import tf
-from tfrecs.training import Recorder, Run, Wish, devices, job
+from tfrecs.training import Interrupted, Recorder, Run, Wish, devices, job
 
 
 @pytest.fixture
@@ -37,6 +40,20 @@ def test_a_run_keeps_what_was_chosen_at_its_start(chosen, tmp_path, monkeypatch)
     config = {"data": "ml-100k", "model": {}, "jit": chosen}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert devices.chosen_jit("auto", Run(tmp_path), num_batches=1_000, epochs=100) is chosen
+
+
+@pytest.mark.slow
+def test_a_run_that_began_on_a_gpu_goes_on_on_a_cpu(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_STEPS_THAT_PAY", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "has_gpu", lambda: True)
+        signal_at(patch, 2, 3, signal.SIGTERM)  # The end of an execution of all three steps.
+        with pytest.raises(Interrupted):
+            train(tmp_path / "run")
+    run = train(tmp_path / "run")
+    assert run.finished
+    assert run.config["jit"] is True
+    assert train(tmp_path / "other").config["jit"] is False
 
 
 @pytest.mark.parametrize("jit", ["on", None, 1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tfrecs._gpu import has_gpu
 from tfrecs._keras import tf
 
 # exp overflows float32 at 88.7; below this bound no maximum needs to be subtracted.
@@ -52,7 +53,7 @@ def weighted_logsumexp(
     """
     weights = tf.stop_gradient(weights)
     if chunk_size is None:
-        chunk_size = _CHUNK_OF_GPU if tf.config.list_logical_devices("GPU") else _CHUNK
+        chunk_size = _CHUNK_OF_GPU if has_gpu() else _CHUNK
 
     @tf.custom_gradient
     def compute(queries: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, Callable]:

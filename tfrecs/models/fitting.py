@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from tfrecs._gpu import has_gpu
 from tfrecs._keras import keras, refuse_keras_3, tf
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.data.batches.replicas import num_to_share, shares
@@ -43,7 +44,7 @@ class Fitting(TrainingStep):
         check_compile(self, args, kwargs)
         self._check_scope()
         replicas = self.distribute_strategy.num_replicas_in_sync
-        if jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
+        if jit_compile and replicas > 1 and not has_gpu():
             raise ValueError(
                 "XLA has no way to let several replicas on CPUs exchange gradients: leave "
                 "jit_compile (--jit) out, or train on one device."

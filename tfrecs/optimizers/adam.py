@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tfrecs._gpu import has_gpu
 from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
 from tfrecs.layers.compiled import compiled_by_xla
@@ -201,5 +202,5 @@ def repeat_sums(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 def _can_multiply(values: tf.Tensor) -> bool:
     """Returns whether the product has a kernel: on CPUs, where XLA does not compile the step."""
-    on_cpu = not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU")
+    on_cpu = not has_gpu() and not tf.config.list_logical_devices("TPU")
     return on_cpu and values.dtype in (tf.float32, tf.float64) and not compiled_by_xla()

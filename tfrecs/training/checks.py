@@ -60,7 +60,7 @@ def check_numbers(
     batch_size: int | None,
     learning_rate: float,
     checkpoint_minutes: float | None,
-    steps_per_execution: int | None = None,
+    steps_per_execution: int | None,
 ) -> None:
     """Raises a ValueError at the first number of `train` that is out of range."""
     counts = {"epochs": epochs, "batch_size": batch_size}

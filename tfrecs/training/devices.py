@@ -1,36 +1,31 @@
-"""What the step of a training asks of its devices, where the user leaves it open."""
+"""How a training step runs on its device, where the user leaves it open."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from tfrecs._keras import tf
+from tfrecs._gpu import has_gpu
 from tfrecs.training.runs import Run
 
 Jit = bool | Literal["auto"]
 
-# On an H200 XLA saved 3 to 9 ms of each step of SASRec, and took 10 to 30 s for its programs.
+# Steps that win back the seconds of compiling: see docs/decisions.md.
 _STEPS_THAT_PAY = 3_000
 # Most trainings end by their patience within so many epochs.
 _EPOCHS = 20
 _STEPS_AN_EXECUTION = 20
 
 
-def has_gpu() -> bool:
-    """Returns whether TensorFlow may use a GPU."""
-    return bool(tf.config.list_logical_devices("GPU"))
-
-
 def chosen_jit(jit: Jit, run: Run, num_batches: int, epochs: int) -> bool:
     """Returns whether XLA compiles the step.
 
-    "auto" repeats the choice of the run that is resumed. For a new run it chooses XLA on a GPU if
+    "auto" repeats the choice of a run that is resumed. For a new run it chooses XLA on a GPU if
     the training is long enough to win back the seconds of compiling. On a CPU, where a step is
     bound by arithmetic, XLA was slower.
 
     Args:
         jit: What the user asked for.
-        run: Where the training is recorded, from before if it is resumed.
+        run: The run folder; it holds a run if that is resumed.
         num_batches: Batches of an epoch.
         epochs: The largest number of epochs.
 

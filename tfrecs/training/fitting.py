@@ -28,7 +28,7 @@ def fit(
     """Trains a compiled model in a run folder, from the start or from its newest checkpoint.
 
     Afterwards the model has the weights of the best epoch. On Ctrl-C or SIGTERM the training saves
-    and ends after the current step; a second Ctrl-C ends it at once.
+    and ends after the current execution, one step or more; a second Ctrl-C ends it at once.
 
     Args:
         recorder: Keeps the record of the run.

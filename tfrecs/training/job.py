@@ -8,8 +8,8 @@ from typing import Any, Literal, cast
 
 from rich.console import Console
 
+from tfrecs._gpu import tensor_float_32
 from tfrecs._keras import keras, tf
-from tfrecs._products import tensor_float_32
 from tfrecs.data import RowSplit, Schema, Split
 from tfrecs.data.batches.epochs import Static
 from tfrecs.evaluation import evaluate
@@ -194,7 +194,6 @@ def train(
             best = BestWeights(network.monitor, patience, network.monitor_mode)
             examples = network.examples(parts.train, windows)
             size = batch_size or model.default_batch_size
-
             compiled = chosen_jit(jit, run, examples.batch(size).num_batches, epochs)
 
             def batches_from(epoch: int, batch: int = 0) -> tf.data.Dataset:

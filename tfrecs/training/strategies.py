@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
+from tfrecs._gpu import has_gpu
 from tfrecs._keras import keras, tf
 from tfrecs.evaluation.workers import from_chief, is_chief
 from tfrecs.training.runs import Run, RunError
@@ -43,7 +44,7 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        kind = "GPU" if has_gpu() else "CPU"
         devices = [device.name for device in tf.config.list_logical_devices(kind)]
         return tf.distribute.MirroredStrategy(devices)
     if name != "multi-worker":

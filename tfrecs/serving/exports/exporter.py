@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import tfrecs
+from tfrecs._gpu import tensor_float_32
 from tfrecs._keras import require_scann, tf
 from tfrecs._paths import plain_path
-from tfrecs._products import tensor_float_32
 from tfrecs.data import Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tfrecs._gpu import tensor_float_32
 from tfrecs._paths import plain_path
-from tfrecs._products import tensor_float_32
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import read_manifest
 from tfrecs.serving.folder.versions import find_export

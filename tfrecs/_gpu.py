@@ -1,9 +1,16 @@
-"""How exactly a GPU multiplies float32 matrices."""
+"""Whether there is a GPU, and how exactly it multiplies float32 matrices."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+
+
+def has_gpu() -> bool:
+    """Returns whether TensorFlow may use a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 @contextlib.contextmanager
