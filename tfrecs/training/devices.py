@@ -11,7 +11,7 @@ Jit = bool | Literal["auto"]
 
 # Steps that win back the seconds of compiling: see docs/decisions.md.
 _STEPS_THAT_PAY = 3_000
-# Most trainings end by their patience within so many epochs.
+# A guess at the epochs that a training takes until its patience ends it.
 _EPOCHS = 20
 _STEPS_AN_EXECUTION = 20
 
