@@ -175,6 +175,23 @@ MODELS: dict[str, PublicModel] = {
         "--model gru4rec --model.dim 8 --model.max_length 6",
         conforming={"hidden_dim": 6},
     ),
+    "BERT4Rec": sequence_model(
+        models.BERT4Rec,
+        "--model bert4rec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
+        resumed=lambda: {"mask_probability": 0.3},
+        settings={"schedule": "linear"},
+        num_blocks=1,
+        # Masks differ between replicas; the last item is always masked.
+        mask_probability=0.0,
+    ),
+    "Caser": sequence_model(
+        models.Caser,
+        "--model caser --model.dim 8 --model.window 3 --model.max_length 6",
+        conforming={"users": 6, "tied": False, "item_bias": True},
+        window=3,
+        horizontal_filters=2,
+        vertical_filters=1,
+    ),
     "MatrixFactorization": factor_model(
         models.MatrixFactorization,
         "--model matrix-factorization --model.dim 8",

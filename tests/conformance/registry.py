@@ -29,7 +29,7 @@ GRADES = np.array([[1, 0, 2, 0, -1], [0, 1, 0, -1, -1], [3, 1, 0, 0, 2], [0, 0, 
 
 # Public names that are no layers: bases, plain values, and functions with tests of their own.
 NO_CASE = {
-    "layers": {"causal_mask", "unit_vectors"},
+    "layers": {"causal_mask", "padding_mask", "unit_vectors"},
     "negatives": {"HardNegativeMining", "Negatives", "Sample", "all_gather"},
     "losses": {
         "DotProductScores",
@@ -182,7 +182,7 @@ def _list_case(make: Callable[[], Any]) -> Case:
 
 
 def _score(model, history):
-    return model.score({"history": history})
+    return model.score({"user_id": history[:, 0], "history": history})
 
 
 def _loss(model, history, target):
@@ -325,6 +325,10 @@ CASES: dict[str, Case] = {
         (VECTORS, VECTORS[::-1].copy(), MASK),
         growth=1e10,  # A gradient is a product of four inputs, and weights may round to below 1.
     ),
+    "layers.HistoryConvolution": Case(
+        lambda: layers.HistoryConvolution(3, horizontal_filters=2, vertical_filters=2, seed=1),
+        (VECTORS,),
+    ),
     "layers.SASRecBlock": Case(lambda: layers.SASRecBlock(2, 12, 0.1, seed=1), (VECTORS, MASK)),
     "layers.SASRecBlock, pre": Case(
         lambda: layers.SASRecBlock(norm="pre", seed=1), (VECTORS, MASK)
@@ -425,6 +429,7 @@ CASES: dict[str, Case] = {
         )
     ),
     "losses.Margin": _loss_case(lambda: losses.Margin(3, 0.5, seed=1)),
+    "losses.BPRMax": _loss_case(lambda: losses.BPRMax(3, elu=0.5, seed=1), growth=1e9),
     "losses.WARP": _loss_case(lambda: losses.WARP(5, seed=1)),
     "losses.WARP, known items": _loss_case(
         lambda: losses.WARP(

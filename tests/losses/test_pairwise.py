@@ -17,7 +17,7 @@ from tests.losses.test_losses import (
     weighted_mean,
 )
 from tfrecs._keras import tf
-from tfrecs.losses import BPR, WARP, DotProductScores, Margin
+from tfrecs.losses import BPR, WARP, BPRMax, DotProductScores, Margin
 from tfrecs.negatives import KnownItems, Uniform
 
 # 3 is the target of the first and the last query.
@@ -48,6 +48,33 @@ def test_margin(ids):
     expected = mean_of(np.maximum(0, 0.7 - difference), kept)
     loss = Margin(margin=0.7, negatives=Fixed(ids))(TARGETS, scores(), WEIGHTS)
     assert float(loss) == pytest.approx(weighted_mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("ids", [SHARED, OWN])
+@pytest.mark.parametrize("elu", [0.0, 0.5])
+def test_bpr_max(ids, elu):
+    rows = np.broadcast_to(ids, (4, len(ids))) if np.ndim(ids) == 1 else np.array(ids)
+    expected = []
+    for query, target, row in zip(range(4), TARGETS, rows, strict=True):
+        negative = np.array([ALL[query, item - 1] for item in row if item != target])
+        positive = POSITIVE[query]
+        if elu:
+            negative = np.where(negative > 0, negative, elu * (np.exp(negative) - 1))
+            positive = positive if positive > 0 else elu * (np.exp(positive) - 1)
+        if not len(negative):
+            expected.append(0.0)
+            continue
+        share = np.exp(negative) / np.exp(negative).sum()
+        above = 1 / (1 + np.exp(negative - positive))
+        expected.append(-np.log((share * above).sum()) + 0.9 * (share * negative**2).sum())
+    loss = BPRMax(regularization=0.9, elu=elu, negatives=Fixed(ids))(TARGETS, scores(), WEIGHTS)
+    assert float(loss) == pytest.approx(weighted_mean(np.array(expected)), rel=1e-5)
+
+
+@pytest.mark.parametrize("argument", ["regularization", "elu"])
+def test_bpr_max_refuses_negative_factors(argument):
+    with pytest.raises(ValueError, match=f"{argument} must not be negative, not -1"):
+        BPRMax(**{argument: -1})
 
 
 def warp(positive, negatives, num_items, margin):

@@ -1,5 +1,6 @@
 """Layers: tensors in, tensors out."""
 
+from tfrecs.layers.convolution import HistoryConvolution
 from tfrecs.layers.cross import Cross, CrossNetwork
 from tfrecs.layers.cross_mixture import CrossMixture
 from tfrecs.layers.dropout import Dropout, StepCounter
@@ -15,7 +16,7 @@ from tfrecs.layers.stacked_embedding import StackedEmbedding
 from tfrecs.layers.standardization import Standardization
 from tfrecs.layers.text import PretrainedEmbedding, TextEmbedding
 from tfrecs.layers.tower import Tower
-from tfrecs.layers.transformer import SASRecBlock, SelfAttention, causal_mask
+from tfrecs.layers.transformer import SASRecBlock, SelfAttention, causal_mask, padding_mask
 
 __all__ = [
     "Cross",
@@ -23,6 +24,7 @@ __all__ = [
     "CrossNetwork",
     "Discretization",
     "Dropout",
+    "HistoryConvolution",
     "HistoryPooling",
     "FeatureEncoder",
     "FeatureLookup",
@@ -43,5 +45,6 @@ __all__ = [
     "Tower",
     "TextEmbedding",
     "causal_mask",
+    "padding_mask",
     "unit_vectors",
 ]

@@ -9,7 +9,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, check_integer, part_seeds, registered
 from tfrecs.data import FeatureTable
 from tfrecs.layers.cross import CrossNetwork
-from tfrecs.layers.dropout import Dropout, StepCounter, random_bits
+from tfrecs.layers.dropout import Dropout, StepCounter
 from tfrecs.layers.feature_encoder import FeatureEncoder
 from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.stacked_embedding import StackedEmbedding
@@ -79,7 +79,6 @@ class Tower(Configured, keras.layers.Layer):
         if not 0 <= id_dropout < 1:
             raise ValueError(f"id_dropout must be in [0, 1), not {id_dropout!r}.")
         self.hidden_units = list(hidden_units)
-        self._threshold = round(id_dropout * 2**16)
         policy, part_seed = self.dtype_policy, part_seeds(seed)
         self.ids = None
         if id_dim:
@@ -132,9 +131,8 @@ class Tower(Configured, keras.layers.Layer):
         if self.ids is not None:
             ids = inputs
             if training and self.id_counter is not None:
-                bits = random_bits(tf.shape(ids), self.id_counter.next_seed(per_replica=True))
-                known = tf.cast(tf.bitwise.right_shift(bits, 16), tf.int32) >= self._threshold
-                ids = tf.where(known, ids, self.size + 1)
+                unknown = self.id_counter.chance(self.id_dropout, tf.shape(ids))
+                ids = tf.where(unknown, self.size + 1, ids)
             parts.append(self.ids(ids[:, tf.newaxis]))
         if self.lookup is not None and self.encoder is not None:
             parts.append(self.encoder({**self.lookup(inputs), **(features or {})}))

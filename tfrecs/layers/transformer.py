@@ -1,4 +1,4 @@
-"""Causal self-attention over a history, and the transformer block of SASRec."""
+"""Self-attention over a history, and the transformer block of SASRec and BERT4Rec."""
 
 from __future__ import annotations
 
@@ -33,6 +33,29 @@ def causal_mask(valid: tf.Tensor) -> tf.Tensor:
     position = tf.range(tf.shape(valid)[1])
     earlier = (position[:, tf.newaxis] > position) & valid[:, tf.newaxis, :]
     return earlier | (position[:, tf.newaxis] == position)
+
+
+def padding_mask(valid: tf.Tensor) -> tf.Tensor:
+    """Returns which positions may attend to which in both directions: all valid ones, themselves.
+
+    That padding reads itself keeps its softmax defined.
+
+    Args:
+        valid: `[batch, length]` bool, False at padding.
+
+    Returns:
+        `[batch, length, length]` bool; `[b, i, j]` says whether position i reads position j.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> valid = tf.constant([[False, True, True]])
+        >>> tf.cast(tfrecs.layers.padding_mask(valid), tf.int32).numpy()
+        array([[[1, 1, 1],
+                [0, 1, 1],
+                [0, 1, 1]]], dtype=int32)
+    """
+    position = tf.range(tf.shape(valid)[1])
+    return valid[:, tf.newaxis, :] | (position[:, tf.newaxis] == position)
 
 
 @registered
@@ -141,7 +164,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
 
     `norm="pre"` is the pre-norm transformer, `x + Attention(LayerNorm(x))`, and `norm="post"` the
     original post-norm one, `LayerNorm(x + Attention(x))`; the feed-forward part likewise.
-    FeedForward is two dense layers with ReLU between, dropout after each. Attention ends in a
+    FeedForward is two dense layers with `activation` between, dropout after each. Attention ends in a
     projection of the heads side by side, as in the original transformer; the authors' code has no
     such projection.
 
@@ -151,6 +174,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
         dropout: Rate of all dropouts in the block.
         norm: "paper", "pre" or "post".
         epsilon: Added to the variance by the layer normalisations.
+        activation: Between the feed-forward layers: SASRec has "relu", BERT4Rec "gelu".
         seed: Seed of initializers and dropout.
 
     Raises:
@@ -171,6 +195,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
         dropout: float = 0.0,
         norm: str = "paper",
         epsilon: float = 1e-8,
+        activation: str = "relu",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -197,7 +222,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
             self.num_heads, self.dropout, part_seed(10), dtype=policy, name="attention"
         )
         self._norm_feed_forward = norm("norm_feed_forward")
-        self._hidden = dense("hidden", self.hidden_dim or dim, "relu", 20)
+        self._hidden = dense("hidden", self.hidden_dim or dim, self.activation, 20)
         self._hidden_drop = Dropout(self.dropout, part_seed(21), dtype=policy)
         self._output = dense("output", dim, None, 22)
         self._output_drop = Dropout(self.dropout, part_seed(23), dtype=policy)

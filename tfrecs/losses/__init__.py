@@ -3,7 +3,7 @@
 from tfrecs.losses.base import Loss, global_sum
 from tfrecs.losses.lists import ListLoss, ListMLE, ListNet, PairwiseHinge, PairwiseLogistic
 from tfrecs.losses.logsumexp import weighted_logsumexp
-from tfrecs.losses.pairwise import BPR, WARP, Margin
+from tfrecs.losses.pairwise import BPR, WARP, BPRMax, Margin
 from tfrecs.losses.pointwise import GBCE, BinaryCrossEntropy, SquaredError
 from tfrecs.losses.scores import DotProductScores, Scores
 from tfrecs.losses.softmax import FullSoftmax, SampledLoss, SampledSoftmax
@@ -14,6 +14,7 @@ __all__ = [
     "BPR",
     "GBCE",
     "WARP",
+    "BPRMax",
     "BinaryCrossEntropy",
     "DotProductScores",
     "FullSoftmax",

@@ -72,6 +72,72 @@ class BPR(_PairwiseLoss):
 
 
 @registered
+class BPRMax(SampledLoss):
+    """BPR against the hardest negatives, softly chosen (Hidasi and Karatzoglou, CIKM 2018).
+
+        loss = -log(sum_j w_j sigmoid(s_target - s_j)) + r sum_j w_j s_j^2,  w = softmax(s_j)
+
+    where j are the negatives ("Recurrent neural networks with top-k gains for session-based
+    recommendations", equations 10 and 11). GRU4Rec's authors train with it. A negative that equals
+    the target is left out.
+
+    Args:
+        num_negatives: Negatives to draw, k; default 256, or as `negatives` says.
+        regularization: The factor r, which keeps the negatives' scores small.
+        elu: If not 0, scores first pass through elu(s) = elu (exp(s) - 1) below 0, as the authors'
+            settings have it.
+        shared: Whether the targets of a batch share the negatives; default True, or as `negatives`
+            says.
+        negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
+        seed: Seed of the default `negatives`.
+
+    Raises:
+        ValueError: If `regularization` or `elu` is negative.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> items = tf.zeros([1000, 2])
+        >>> scores = tfrecs.losses.DotProductScores(
+        ...     tf.ones([3, 2]), 1000, lambda ids: tf.gather(items, ids - 1), lambda: items
+        ... )
+        >>> loss = tfrecs.losses.BPRMax(seed=1)(tf.constant([1, 2, 4]), scores)
+        >>> round(float(loss), 4)  # log(2)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        num_negatives: int | None = None,
+        regularization: float = 1.0,
+        elu: float = 0.0,
+        shared: bool | None = None,
+        negatives: keras.layers.Layer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_negatives, shared, negatives, seed, **kwargs)
+        for name, value in (("regularization", regularization), ("elu", elu)):
+            if not value >= 0:
+                raise ValueError(f"{name} must not be negative, not {value!r}.")
+
+    def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
+        negative, valid, _ = self.negative_scores(targets, scores)
+        positive = scores.of(targets)[:, tf.newaxis]
+        if self.elu:
+            positive, negative = self._elu(positive), self._elu(negative)
+        log_weights = tf.nn.log_softmax(tf.where(valid, negative, negative.dtype.min))
+        chance = tf.reduce_logsumexp(log_weights - tf.nn.softplus(negative - positive), axis=1)
+        squares = tf.reduce_sum(tf.exp(log_weights) * tf.square(negative), axis=1)
+        losses = self.regularization * squares - chance
+        return tf.reduce_sum(weights * tf.where(tf.reduce_any(valid, axis=1), losses, 0.0))
+
+    def _elu(self, scores: tf.Tensor) -> tf.Tensor:
+        below = self.elu * tf.math.expm1(tf.minimum(scores, 0.0))
+        return tf.where(scores > 0, scores, below)
+
+
+@registered
 class Margin(_PairwiseLoss):
     """Hinge loss of pairs: a target should score higher than a negative by a margin.
 

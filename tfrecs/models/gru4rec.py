@@ -18,10 +18,13 @@ class GRU4Rec(SequenceModel):
     A gated recurrent network reads a user's history and predicts the next item at every position:
 
         h_t = GRU(h_{t-1}, Dropout(E[i_t]))
-        score(j) = <W h_t + b, E[j]>
+        score(j) = <W Dropout(h_t) + b, E[j]>
 
     The paper trains by ranking losses over the items of the other sessions of a batch; the default
-    here is softmax over the catalogue.
+    here is softmax over the catalogue. The authors' later code scores items by the vectors that it
+    reads (`tied`) and trains with negatives drawn by popularity:
+    `losses.SampledSoftmax(negatives=negatives.Popularity(...))` or `losses.BPRMax` (Hidasi and
+    Karatzoglou, "Recurrent neural networks with top-k gains", CIKM 2018).
 
     Args:
         items: Vocabulary of the items, or their number.
@@ -29,6 +32,8 @@ class GRU4Rec(SequenceModel):
         hidden_dim: Size of the recurrent state; default `dim`.
         num_layers: Recurrent layers.
         dropout: Rate of the dropout of what enters the network.
+        hidden_dropout: Rate of the dropout of the states of each layer.
+        tied: Whether items are scored by the vectors they are read by, or by others.
         seed: Seed of initial weights and dropout; None to draw them.
         **kwargs: Arguments of `SequenceModel`, such as `max_length` and `loss`.
 
@@ -49,6 +54,8 @@ class GRU4Rec(SequenceModel):
         hidden_dim: int | None = None,
         num_layers: int = 1,
         dropout: float = 0.2,
+        hidden_dropout: float = 0.0,
+        tied: bool = True,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -57,6 +64,10 @@ class GRU4Rec(SequenceModel):
         check_integer("num_layers", num_layers, least=1)
         part_seed = part_seeds(seed, step=100)
         self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        if not tied:
+            self.output_embedding = ItemEmbedding(
+                self.num_items, dim, seed=part_seed(50), name="output_embedding"
+            )
         self.embedding_dropout = Dropout(dropout, part_seed(1), name="embedding_dropout")
         uniform = keras.initializers.GlorotUniform
         self.output_layer = keras.layers.Dense(
@@ -73,6 +84,10 @@ class GRU4Rec(SequenceModel):
             )
             for i in range(num_layers)
         ]
+        self.hidden_dropouts = [
+            Dropout(hidden_dropout, part_seed(60 + i), name=f"hidden_dropout_{i}")
+            for i in range(num_layers)
+        ]
         self.states(tf.ones([1, 1], tf.int32))
 
     def encode(
@@ -80,6 +95,7 @@ class GRU4Rec(SequenceModel):
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
         x = self.embedding_dropout(self.embedding(history), training=training)
-        for layer in self.recurrent:
-            x = layer(x, mask=known)  # The state passes over padding unchanged.
+        for layer, dropout in zip(self.recurrent, self.hidden_dropouts, strict=True):
+            # The state passes over padding unchanged.
+            x = dropout(layer(x, mask=known), training=training)
         return self.output_layer(x[:, -1:] if last_only else x)

@@ -19,7 +19,8 @@ class SequenceModel(Model):
 
     A subclass makes an `embedding` of items, implements `encode`, and calls `states` once at the
     end of its constructor, so that all weights exist from then on. Where items are scored by other
-    vectors than they are read by, it makes an `output_embedding` too.
+    vectors than they are read by, it makes an `output_embedding` too. Where the state that answers
+    a query is not the last one of `states`, it overrides `query_states`.
 
     Args:
         items: Vocabulary of the items, or their number.
@@ -27,6 +28,8 @@ class SequenceModel(Model):
         similarity: "dot", or "cosine" for the cosine of the two vectors over `temperature`, which
             bounds the score and regularises well.
         temperature: Divides cosines; unused with "dot".
+        item_bias: Whether each item has a learned number that is added to its score; only with
+            "dot".
         loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -43,17 +46,23 @@ class SequenceModel(Model):
         max_length: int = 50,
         similarity: str = "dot",
         temperature: float = 0.07,
+        item_bias: bool = False,
         loss: Loss | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
         check_integer("max_length", max_length, least=1)
         check_similarity(similarity, temperature)
+        if item_bias and similarity != "dot":
+            raise ValueError(f'item_bias needs similarity "dot", not {similarity!r}.')
         self.max_length = max_length
         self.similarity = similarity
         self.temperature = temperature
         # Not of the class: Keras tracks no layer under a name that the class has.
         self.output_embedding: ItemEmbedding | None = None
+        self.item_bias: ItemEmbedding | None = None
+        if item_bias:
+            self.item_bias = ItemEmbedding(self.num_items, 1, "zeros", name="item_bias")
         self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
         self.remember(loss=self.loss_function)
 
@@ -102,27 +111,49 @@ class SequenceModel(Model):
         """Number of positions of `"history"` that the model reads."""
         return self.max_length
 
+    def query_states(self, features: Features) -> tf.Tensor:
+        """Returns the states `[batch, dim]` that answer queries with `features["history"]`."""
+        return self.states(features["history"], last_only=True)[:, 0]
+
     def query_vectors(self, features: Features) -> tf.Tensor:
         """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`."""
-        return self._query(self.states(features["history"], last_only=True)[:, 0])
+        return self._query(self.query_states(features))
 
     def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
-        embedding = self.output_embedding or self.embedding
-        vectors = tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)
-        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
+        vectors = self._rows(self.output_embedding or self.embedding, items)
+        if self.similarity == "cosine":
+            return unit_vectors(vectors)
+        if self.item_bias is not None:
+            # The bias is one more coordinate, and the queries have a 1 there.
+            vectors = tf.concat([vectors, self._rows(self.item_bias, items)], axis=-1)
+        return vectors
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
         states = self.states(inputs["history"], training)
-        targets = inputs["target"][:, -self.max_length :]
+        return self.targets_loss(states, inputs["target"], inputs, training)
+
+    def targets_loss(
+        self, states: tf.Tensor, targets: tf.Tensor, inputs: Features, training: bool
+    ) -> tf.Tensor:
+        """Returns the mean loss of states that should score their targets highest.
+
+        Args:
+            states: `[batch, length, dim]`.
+            targets: `[batch, length or more]` item ids, 0 where there is no target. The last
+                columns are those of `states`.
+            inputs: The batch, whose users and weights of targets count if it has them.
+            training: Passed on to the loss.
+        """
+        length = tf.shape(states)[1]
         users = inputs.get("user_id")
         if users is not None:
-            users = tf.repeat(users, tf.shape(targets)[1])
+            users = tf.repeat(users, length)
         weights = inputs.get("sample_weight")
         if weights is not None:
-            weights = tf.reshape(weights[:, -self.max_length :], [-1])
-        targets = tf.reshape(targets, [-1])
+            weights = tf.reshape(weights[:, -length:], [-1])
+        targets = tf.reshape(targets[:, -length:], [-1])
         valid = targets > 0 if self.static_shapes else None
         states, targets, weights, users = self.valid_targets(
             tf.reshape(states, [-1, states.shape[-1]]), targets, users, weights
@@ -145,4 +176,11 @@ class SequenceModel(Model):
 
     def _query(self, states: tf.Tensor) -> tf.Tensor:
         states = tf.cast(states, tf.float32)
-        return unit_vectors(states) / self.temperature if self.similarity == "cosine" else states
+        if self.similarity == "cosine":
+            return unit_vectors(states) / self.temperature
+        if self.item_bias is not None:
+            states = tf.concat([states, tf.ones_like(states[..., :1])], axis=-1)
+        return states
+
+    def _rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
+        return tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)

@@ -39,12 +39,19 @@ class TrainingStep(tfrs.Model):
             return tf.reduce_sum(tf.cast(features["sample_weight"], tf.float32))
         return tf.cast(tf.shape(next(iter(features.values())))[0], tf.float32)
 
+    def loss_and_count(self, features: Features, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a batch's loss and its `target_count`.
+
+        A model that draws its targets in the step overrides it, to count those that it drew.
+        """
+        return self.compute_loss(features, training=training), self.target_count(features)
+
     def train_step(self, features: Features) -> dict[str, tf.Tensor]:
         """Takes one step; Keras calls it."""
         optimizer = self.optimizer
         scaling = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(features, training=True)
+            loss, count = self.loss_and_count(features, training=True)
             objective = loss + self._regularization()
             scaled = optimizer.get_scaled_loss(objective) if scaling else objective
         gradients = tape.gradient(scaled, self.trainable_variables)
@@ -57,15 +64,14 @@ class TrainingStep(tfrs.Model):
         else:
             gradients = self._finite(gradients)
         optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._logs(loss, features)
+        return self._logs(loss, count)
 
     def test_step(self, features: Features) -> dict[str, tf.Tensor]:
         """Evaluates the loss of a batch; Keras calls it."""
-        return self._logs(self.compute_loss(features, training=False), features)
+        return self._logs(*self.loss_and_count(features, training=False))
 
-    def _logs(self, loss: tf.Tensor, features: Features) -> dict[str, tf.Tensor]:
+    def _logs(self, loss: tf.Tensor, count: tf.Tensor) -> dict[str, tf.Tensor]:
         # A replica's loss is its share of the whole batch's mean: its sum over everybody's count.
-        count = self.target_count(features)
         share = tf.math.divide_no_nan(loss * global_sum(count), count)
         self._mean_loss.update_state(share, sample_weight=count)
         return {metric.name: metric.result() for metric in self.metrics}
