@@ -5,6 +5,7 @@ from tfrecs.layers.cross import Cross, CrossNetwork
 from tfrecs.layers.cross_mixture import CrossMixture
 from tfrecs.layers.dropout import Dropout, StepCounter
 from tfrecs.layers.embedding import ItemEmbedding
+from tfrecs.layers.featured_embedding import FeaturedItemEmbedding
 from tfrecs.layers.feature_encoder import FeatureEncoder
 from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.history import HistoryPooling, LongShortHistory
@@ -26,6 +27,7 @@ __all__ = [
     "Dropout",
     "HistoryConvolution",
     "HistoryPooling",
+    "FeaturedItemEmbedding",
     "FeatureEncoder",
     "FeatureLookup",
     "ItemEmbedding",

@@ -65,9 +65,9 @@ class ItemEmbedding(Configured, keras.layers.Layer):
         vectors = tf.cast(self.rows(tf.where(known, inputs, 1)), self.compute_dtype)
         return vectors * tf.cast(known, vectors.dtype)[..., tf.newaxis]
 
-    def rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the table's float32 rows of `ids`, which must be in 1..n."""
-        return tf.gather(self.table, ids - 1)
+    def rows(self, ids: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the float32 vectors of `ids`, which must be in 1..n; None for all, `[n, dim]`."""
+        return tf.convert_to_tensor(self.table) if ids is None else tf.gather(self.table, ids - 1)
 
     def grow_from(self, smaller: ItemEmbedding) -> None:
         """Takes the vectors of a layer of fewer items; further items keep their initial ones."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tfrecs._keras import tf
 from tfrecs.configured import Configured, bind, plain
-from tfrecs.data import Pairs, Rows, Schema, Sequences, Vocabulary
+from tfrecs.data import FeatureTable, Pairs, Rows, Schema, Sequences, Vocabulary
 from tfrecs.layers import FeatureLookup
 from tfrecs.models.checks import check_items
 from tfrecs.models.fitting import Fitting
@@ -86,10 +87,10 @@ class Model(Configured, KerasFiles, Fitting):
         Raises:
             TypeError: If `split` is no split of the model's kind.
         """
-        return cls(**{**cls._arguments_of(split), **kwargs})
+        return cls(**{**cls._arguments_of(split, without=kwargs), **kwargs})
 
     @classmethod
-    def _arguments_of(cls, split: Any) -> dict[str, Any]:
+    def _arguments_of(cls, split: Any, without: Container[str] = ()) -> dict[str, Any]:
         """Returns the constructor's arguments that the split has; refuses what is no such split."""
         takes = {"items", *inspect.signature(cls.__init__).parameters}
         wanted = [name for name in cls.split_arguments if name in takes]
@@ -99,7 +100,7 @@ class Model(Configured, KerasFiles, Fitting):
                 f"{cls.__name__} is made from a split, tfrecs.data.{cls.default_split}(log), and "
                 f"not from {type(split).__name__}, which has no {' and no '.join(missing)}."
             )
-        return {name: getattr(split, name) for name in wanted}
+        return {name: getattr(split, name) for name in wanted if name not in without}
 
     def grown(self, split: Any) -> Self:
         """Returns this model for a split with new users and items; what was learned is kept.
@@ -161,9 +162,16 @@ class Model(Configured, KerasFiles, Fitting):
         return
 
     def _features_of(self, split: Any) -> dict[str, Any]:
-        """Returns the split's arguments that must be encoded with this model's encodings."""
-        del split
-        return {}
+        """Returns the split's features, in the columns and categories that this model learned."""
+        tables = {}
+        for name, lookup in zip(("user", "item"), self.feature_lookups, strict=True):
+            if lookup is None:
+                continue
+            frame, ids = getattr(split, f"{name}_frame"), getattr(split, f"{name}s")
+            if frame is None:
+                raise ValueError(f"The model has features of {name}s, and the new log has none.")
+            tables[f"{name}_features"] = FeatureTable.from_frame(frame, ids, lookup.schema)
+        return tables
 
     def examples(self, train: Any, windows: Literal["last", "all"] = "all") -> Examples:
         """Returns the model's training examples; `fit` takes the result of their `batch`.

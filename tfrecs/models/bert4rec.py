@@ -9,7 +9,6 @@ from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
 from tfrecs.layers import (
     Dropout,
-    ItemEmbedding,
     LayerNormalization,
     SASRecBlock,
     StepCounter,
@@ -91,7 +90,7 @@ class BERT4Rec(SequenceModel):
             init = keras.initializers.RandomNormal(stddev=0.02, seed=part_seed(index))
             return self.add_weight(name=name, shape=(number, dim), initializer=init)
 
-        self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         self.mask_vector = vectors("mask_vector", 1, 1)
         self.positions = vectors("positions", max_length + 1, 2)
         self.embedding_norm = LayerNormalization(name="embedding_norm")

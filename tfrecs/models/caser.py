@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfrecs._keras import keras, tf
@@ -78,11 +78,9 @@ class Caser(SequenceModel):
         super().__init__(items, max_length, **kwargs)
         check_integer("dim", dim, least=1)
         part_seed = part_seeds(seed, step=100)
-        self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
-            self.output_embedding = ItemEmbedding(
-                self.num_items, dim, seed=part_seed(1), name="output_embedding"
-            )
+            self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
         self.embedding_dropout = Dropout(
             embedding_dropout, part_seed(2), name="embedding_dropout"
         )
@@ -146,8 +144,11 @@ class Caser(SequenceModel):
         users = tf.repeat(tf.cast(users, states.dtype), tf.shape(states)[1], axis=1)
         return tf.concat([states, users], axis=-1)
 
-    def _rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
-        rows = super()._rows(embedding, items)
-        if self.user_embedding is None or embedding is self.item_bias:
+    def item_rows(
+        self, items: tf.Tensor | None, features: Mapping[str, tf.Tensor] | None
+    ) -> tf.Tensor:
+        """Returns the vectors `[.., dim + user_dim]` of items for states with their users."""
+        rows = super().item_rows(items, features)
+        if self.user_embedding is None:
             return rows
-        return tf.concat([rows, super()._rows(self.user_item_embedding, items)], axis=-1)
+        return tf.concat([rows, self.known_rows(self.user_item_embedding, items)], axis=-1)

@@ -7,7 +7,7 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
-from tfrecs.layers import Dropout, ItemEmbedding
+from tfrecs.layers import Dropout
 from tfrecs.models.sequence import SequenceModel
 
 
@@ -63,11 +63,9 @@ class GRU4Rec(SequenceModel):
         check_integer("dim", dim, least=1)
         check_integer("num_layers", num_layers, least=1)
         part_seed = part_seeds(seed, step=100)
-        self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
-            self.output_embedding = ItemEmbedding(
-                self.num_items, dim, seed=part_seed(50), name="output_embedding"
-            )
+            self.output_embedding = self.make_embedding(dim, part_seed(50), "output_embedding")
         self.embedding_dropout = Dropout(dropout, part_seed(1), name="embedding_dropout")
         uniform = keras.initializers.GlorotUniform
         self.output_layer = keras.layers.Dense(

@@ -7,7 +7,7 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
-from tfrecs.layers import Dropout, ItemEmbedding, LayerNormalization, SASRecBlock, causal_mask
+from tfrecs.layers import Dropout, LayerNormalization, SASRecBlock, causal_mask
 from tfrecs.models.sequence import SequenceModel
 
 
@@ -73,11 +73,9 @@ class SASRec(SequenceModel):
             raise ValueError(f"num_heads ({num_heads}) must divide dim ({dim}).")
         part_seed = part_seeds(seed, step=100)
         self.scale = dim**0.5 if scale_embedding else 1.0
-        self.embedding = ItemEmbedding(self.num_items, dim, seed=part_seed(0), name="embedding")
+        self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
-            self.output_embedding = ItemEmbedding(
-                self.num_items, dim, seed=part_seed(1), name="output_embedding"
-            )
+            self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
         self.positions = self.add_weight(
             name="positions",
             shape=(max_length, dim),

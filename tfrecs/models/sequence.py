@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer
-from tfrecs.data import Sequences, TrainSet, Vocabulary
-from tfrecs.layers import ItemEmbedding, unit_vectors
+from tfrecs.data import FeatureTable, Sequences, TrainSet, Vocabulary
+from tfrecs.layers import FeaturedItemEmbedding, FeatureLookup, ItemEmbedding, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
 from tfrecs.models.checks import check_similarity
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class SequenceModel(Model):
     """Scores items by the product of a state, read from the history, and an item's vector.
 
-    A subclass makes an `embedding` of items, implements `encode`, and calls `states` once at the
+    A subclass makes an `embedding` of items by `make_embedding`, implements `encode`, and calls `states` once at the
     end of its constructor, so that all weights exist from then on. Where items are scored by other
     vectors than they are read by, it makes an `output_embedding` too. Where the state that answers
     a query is not the last one of `states`, it overrides `query_states`.
@@ -28,6 +32,10 @@ class SequenceModel(Model):
         similarity: "dot", or "cosine" for the cosine of the two vectors over `temperature`, which
             bounds the score and regularises well.
         temperature: Divides cosines; unused with "dot".
+        item_features: Features of the items, which `feature_dim` puts to use.
+        feature_dim: Size of the vectors of the features' categories and numbers, of which a
+            projection is added to the items' vectors (see `layers.FeaturedItemEmbedding`); 0 to
+            leave features out.
         item_bias: Whether each item has a learned number that is added to its score; only with
             "dot".
         loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
@@ -46,6 +54,8 @@ class SequenceModel(Model):
         max_length: int = 50,
         similarity: str = "dot",
         temperature: float = 0.07,
+        item_features: FeatureTable | None = None,
+        feature_dim: int = 0,
         item_bias: bool = False,
         loss: Loss | str | None = None,
         **kwargs: Any,
@@ -53,6 +63,7 @@ class SequenceModel(Model):
         super().__init__(items, **kwargs)
         check_integer("max_length", max_length, least=1)
         check_similarity(similarity, temperature)
+        check_integer("feature_dim", feature_dim, least=0)
         if item_bias and similarity != "dot":
             raise ValueError(f'item_bias needs similarity "dot", not {similarity!r}.')
         self.max_length = max_length
@@ -65,6 +76,26 @@ class SequenceModel(Model):
             self.item_bias = ItemEmbedding(self.num_items, 1, "zeros", name="item_bias")
         self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
         self.remember(loss=self.loss_function)
+
+    @classmethod
+    def from_split(cls, split: Any, **kwargs: Any) -> Self:
+        """Returns a model of a split's items, and of their features with `feature_dim`."""
+        if not kwargs.get("feature_dim"):
+            kwargs.setdefault("item_features", None)  # Encoding them takes time.
+        elif getattr(split, "item_frame", None) is None and "item_features" not in kwargs:
+            raise ValueError(
+                f"{cls.__name__}: feature_dim is {kwargs['feature_dim']}, and the data have no "
+                "features of items."
+            )
+        return super().from_split(split, **kwargs)
+
+    def make_embedding(self, dim: int, seed: int | None, name: str) -> ItemEmbedding:
+        """Returns a new table of item vectors, with the items' features where there are some."""
+        if self.item_features is None or not self.feature_dim:
+            return ItemEmbedding(self.num_items, dim, seed=seed, name=name)
+        return FeaturedItemEmbedding(
+            self.num_items, dim, self.item_features, self.feature_dim, seed, name=name
+        )
 
     def encode(
         self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
@@ -119,15 +150,45 @@ class SequenceModel(Model):
         """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`."""
         return self._query(self.query_states(features))
 
-    def item_vectors(self, items: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the float32 vectors of `items` (ids 1..n); None for all, `[n, dim]`."""
-        vectors = self._rows(self.output_embedding or self.embedding, items)
+    @property
+    def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
+        """The features of users, of which the model reads none, and those of items or None."""
+        return None, getattr(self.output_embedding or self.embedding, "lookup", None)
+
+    def item_vectors(
+        self, items: tf.Tensor | None = None, features: Mapping[str, tf.Tensor] | None = None
+    ) -> tf.Tensor:
+        """Returns the float32 vectors of items.
+
+        Args:
+            items: Ids 1..n, or n + 1 for an item that training did not see; None for all,
+                `[n, dim]`.
+            features: `[batch, ...]` encoded columns by name, for new items. They replace the
+                features that the model stores.
+        """
+        vectors = self.item_rows(items, features)
         if self.similarity == "cosine":
             return unit_vectors(vectors)
         if self.item_bias is not None:
             # The bias is one more coordinate, and the queries have a 1 there.
-            vectors = tf.concat([vectors, self._rows(self.item_bias, items)], axis=-1)
+            vectors = tf.concat([vectors, self.known_rows(self.item_bias, items)], axis=-1)
         return vectors
+
+    def item_rows(
+        self, items: tf.Tensor | None, features: Mapping[str, tf.Tensor] | None
+    ) -> tf.Tensor:
+        """Returns the vectors that items are scored by, before similarity and bias."""
+        embedding = self.output_embedding or self.embedding
+        if isinstance(embedding, FeaturedItemEmbedding):
+            return embedding.rows(items, features)
+        return embedding.rows(items)
+
+    def known_rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
+        """Returns the rows of a table; zeros for an item that training did not see."""
+        if items is None:
+            return embedding.rows()
+        rows = embedding.rows(tf.minimum(items, self.num_items))
+        return tf.where((items <= self.num_items)[..., tf.newaxis], rows, 0.0)
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
@@ -181,6 +242,3 @@ class SequenceModel(Model):
         if self.item_bias is not None:
             states = tf.concat([states, tf.ones_like(states[..., :1])], axis=-1)
         return states
-
-    def _rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
-        return tf.convert_to_tensor(embedding.table) if items is None else embedding.rows(items)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer, registered
-from tfrecs.data import FeatureTable, Split, Vocabulary
+from tfrecs.data import FeatureTable, Vocabulary
 from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
 from tfrecs.losses.choice import choose_loss
@@ -156,18 +156,6 @@ class TwoTower(Model):
     @staticmethod
     def _size(ids: Vocabulary | int) -> int:
         return ids if isinstance(ids, int) else len(ids)
-
-    def _features_of(self, split: Split) -> dict[str, Any]:
-        # Columns and categories stay those that the towers learned.
-        tables = {}
-        for name, lookup in zip(("user", "item"), self.feature_lookups, strict=True):
-            frame, ids = getattr(split, f"{name}_frame"), getattr(split, f"{name}s")
-            if lookup is not None and frame is None:
-                raise ValueError(f"The model has features of {name}s, and the new log has none.")
-            tables[f"{name}_features"] = (
-                None if lookup is None else FeatureTable.from_frame(frame, ids, lookup.schema)
-            )
-        return tables
 
     @property
     def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
