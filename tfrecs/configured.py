@@ -118,6 +118,25 @@ def _remembering(init: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def constructor_arguments(cls: type) -> set[str]:
+    """Returns the names of a constructor's arguments, with those that **kwargs pass on.
+
+    Example:
+        >>> from tfrecs._keras import keras
+        >>> {"units", "name"} <= constructor_arguments(keras.layers.Dense)
+        True
+    """
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names - {"self"}
+
+
 def built(value: Any) -> Any:
     """Returns a value with every Keras config in it replaced by the object that it describes."""
     if isinstance(value, dict):

@@ -325,6 +325,22 @@ CASES: dict[str, Case] = {
         (VECTORS, VECTORS[::-1].copy(), MASK),
         growth=1e10,  # A gradient is a product of four inputs, and weights may round to below 1.
     ),
+    "layers.CausalFilter": Case(lambda: layers.CausalFilter(3), (VECTORS,)),
+    "layers.LiGRBlock": Case(
+        lambda: layers.LiGRBlock(2, 12, 0.1, "relative", filter_size=2, seed=1), (VECTORS, MASK)
+    ),
+    "layers.HSTUBlock": Case(lambda: layers.HSTUBlock(2, 0.1, seed=1), (VECTORS, MASK)),
+    "layers.RelativePositionBias": Case(
+        lambda: layers.RelativePositionBias(2, 3),
+        (VECTORS,),
+        lambda layer, vectors: layer(tf.shape(vectors)[1], 5) + 0 * vectors[:, :1, :1, tf.newaxis],
+        float32=True,
+    ),
+    "layers.FeaturedItemEmbedding": Case(
+        lambda: layers.FeaturedItemEmbedding(9, 8, features.item_table(), seed=1),
+        (HISTORY,),
+        adapted=True,
+    ),
     "layers.HistoryConvolution": Case(
         lambda: layers.HistoryConvolution(3, horizontal_filters=2, vertical_filters=2, seed=1),
         (VECTORS,),

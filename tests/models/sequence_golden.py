@@ -72,9 +72,7 @@ def caser():
     """The authors' Caser: ids 1 to n, 0 padding."""
     from caser import Caser
 
-    arguments = SimpleNamespace(
-        L=5, d=DIM, nh=3, nv=2, drop=0.5, ac_conv="relu", ac_fc="relu"
-    )
+    arguments = SimpleNamespace(L=5, d=DIM, nh=3, nv=2, drop=0.5, ac_conv="relu", ac_fc="relu")
     model = randomised(Caser(4, ITEMS + 1, arguments))
     items = torch.arange(ITEMS + 1)
     histories, users = HISTORIES[:2], [3, 1]

@@ -47,7 +47,8 @@ def test_masks_of_training():
     masked = sequence == MASK
     np.testing.assert_array_equal(sequence[~masked], whole[~masked])
     np.testing.assert_array_equal(targets, np.where(masked, whole, 0))
-    assert masked[:, -1].all() and not masked[:, 0].any()
+    assert masked[:, -1].all()
+    assert not masked[:, 0].any()
     several = masked[:, :-1].any(axis=1)
     # .7^19 of the sequences have no other mask by chance.
     assert several.mean() == pytest.approx(0.6, abs=0.04)
@@ -97,7 +98,8 @@ def test_it_reads_in_both_directions(norm):
     changed = HISTORY.copy()
     changed[1, -1] = 8
     difference = np.abs(model.states(HISTORY) - model.states(changed)).max(axis=-1)
-    assert (difference[1] > 1e-3).all() and not difference[[0, 2]].any()
+    assert (difference[1] > 1e-3).all()
+    assert not difference[[0, 2]].any()
 
 
 def test_padding_changes_nothing():

@@ -91,7 +91,8 @@ def test_unknown_users_have_no_taste():
 
 def test_no_user_vectors():
     model = caser(users=3, user_dim=0)
-    assert model.num_users is None and model.query_vectors(BATCH).shape == (3, 8)
+    assert model.num_users is None
+    assert model.query_vectors(BATCH).shape == (3, 8)
     assert set(model.feature_ranks) == {"history", "target"}
     assert set(caser(users=3).feature_ranks) == {"user_id", "history", "target"}
 

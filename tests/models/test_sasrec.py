@@ -44,6 +44,51 @@ def test_the_last_state_alone_is_that_of_all(norm):
     np.testing.assert_allclose(last[:, 0], model.query_vectors(BATCH), atol=1e-6)
 
 
+BLOCKS = [
+    {"block": "ligr", "position": "relative", "num_heads": 2},
+    {"block": "hstu", "position": "relative", "absolute_positions": False},
+    {"block": "sasrec", "position": "rotary", "filter_size": 2},
+]
+
+
+@pytest.mark.parametrize("arguments", BLOCKS)
+def test_blocks_see_no_later_position_and_no_padding(arguments):
+    model = sasrec(**arguments)
+    changed = HISTORY.copy()
+    changed[:, -1] = [3, 8, 1]
+    before, after = model.states(HISTORY).numpy(), model.states(changed).numpy()
+    np.testing.assert_allclose(before[:2, :-1], after[:2, :-1], atol=1e-5)
+    assert np.abs(before[:, -1] - after[:, -1]).max() > 1e-2
+    np.testing.assert_allclose(before[:, -1], model.query_vectors(BATCH), atol=1e-4)
+    short = model.query_vectors({"history": tf.constant([[4, 7, 2]])})
+    np.testing.assert_allclose(short[0], before[0, -1], atol=1e-4)
+
+
+def test_blocks_are_of_their_kind():
+    kinds = {block: type(sasrec(block=block).blocks[0]).__name__ for block in ("sasrec", "ligr")}
+    assert kinds == {"sasrec": "SASRecBlock", "ligr": "LiGRBlock"}
+    hstu = sasrec(block="hstu", absolute_positions=False, position="rotary")
+    assert type(hstu.blocks[0]).__name__ == "HSTUBlock"
+    assert hstu.positions is None
+    assert hstu.blocks[0].position == "rotary"
+    assert hstu.blocks[0].max_distance == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"block": "gru"}, "block must be one of sasrec, ligr, hstu, not 'gru'"),
+        ({"block": "hstu", "hidden_dim": 8}, 'block "hstu" has no use for hidden_dim'),
+        ({"block": "hstu", "filter_size": 8}, 'block "hstu" has no use for filter_size'),
+        ({"block": "ligr", "norm": "pre"}, 'block "ligr" has no use for norm'),
+        ({"position": "both"}, "position must be relative or rotary or None, not 'both'"),
+    ],
+)
+def test_wrong_blocks_are_named(arguments, error):
+    with pytest.raises(ValueError, match=error):
+        SASRec(10, **arguments)
+
+
 def test_padding_changes_nothing():
     model = sasrec()
     short = model.query_vectors({"history": tf.constant([[4, 7, 2]])})

@@ -54,7 +54,10 @@ def test_bert4rec_scores_as_recbole():
         key, value = peer.dense(f"{attention}.key"), peer.dense(f"{attention}.value")
         for layer, values in (
             (block._attention._query, peer.dense(f"{attention}.query")),
-            (block._attention._key_value, map(np.concatenate, zip(key, value), (-1, -1))),
+            (
+                block._attention._key_value,
+                [np.concatenate(parts, axis=-1) for parts in zip(key, value, strict=True)],
+            ),
             (block._attention._output, peer.dense(f"{attention}.dense")),
             (block._hidden, peer.dense(f"{feed_forward}.dense_1")),
             (block._output, peer.dense(f"{feed_forward}.dense_2")),

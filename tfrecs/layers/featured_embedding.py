@@ -81,10 +81,11 @@ class FeaturedItemEmbedding(ItemEmbedding):
         every = tf.range(1, self.num_items + 1) if ids is None else tf.reshape(ids, [-1])
         columns = {**self.lookup(every), **(features or {})}
         added = self.projection(self.encoder(columns))
+        table = tf.cast(self.table, tf.float32)  # Within a call Keras reads it in half precision.
         if ids is None:
-            return self.table + added
+            return table + added
         known = tf.cast(every <= self.num_items, tf.float32)[:, tf.newaxis]
-        own = tf.gather(self.table, tf.minimum(every, self.num_items) - 1) * known
+        own = tf.gather(table, tf.minimum(every, self.num_items) - 1) * known
         return tf.reshape(own + added, tf.concat([tf.shape(ids), [self.dim]], axis=0))
 
     def grow_from(self, smaller: ItemEmbedding) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tfrecs._keras import tf
-from tfrecs.configured import Configured, bind, plain
+from tfrecs.configured import Configured, bind, constructor_arguments, plain
 from tfrecs.data import FeatureTable, Pairs, Rows, Schema, Sequences, Vocabulary
 from tfrecs.layers import FeatureLookup
 from tfrecs.models.checks import check_items
@@ -92,15 +91,15 @@ class Model(Configured, KerasFiles, Fitting):
     @classmethod
     def _arguments_of(cls, split: Any, without: Container[str] = ()) -> dict[str, Any]:
         """Returns the constructor's arguments that the split has; refuses what is no such split."""
-        takes = {"items", *inspect.signature(cls.__init__).parameters}
-        wanted = [name for name in cls.split_arguments if name in takes]
+        takes = constructor_arguments(cls)
+        wanted = [n for n in cls.split_arguments if n in takes and n not in without]
         missing = [name for name in wanted if not hasattr(split, name)]
         if missing:
             raise TypeError(
                 f"{cls.__name__} is made from a split, tfrecs.data.{cls.default_split}(log), and "
                 f"not from {type(split).__name__}, which has no {' and no '.join(missing)}."
             )
-        return {name: getattr(split, name) for name in wanted if name not in without}
+        return {name: getattr(split, name) for name in wanted}
 
     def grown(self, split: Any) -> Self:
         """Returns this model for a split with new users and items; what was learned is kept.
@@ -117,7 +116,13 @@ class Model(Configured, KerasFiles, Fitting):
             ValueError: If the model has no vocabularies, or the split's items or users do not begin
                 with its own, in order.
         """
-        self._arguments_of(split)
+        # What was left out of this model stays out.
+        config = {
+            name: value
+            for name, value in self.get_config().items()
+            if value is None or name not in self.split_arguments
+        }
+        self._arguments_of(split, without=config)
         for name, count in (("items", self.num_items), ("users", self.num_users)):
             mine, theirs = getattr(self, name), getattr(split, name, None)
             if mine is None and count:
@@ -132,12 +137,6 @@ class Model(Configured, KerasFiles, Fitting):
                     f"The {name} of the split do not begin with those of the model: split "
                     "log.continuing(users, items) with the model's own vocabularies."
                 )
-        # What was left out of this model stays out.
-        config = {
-            name: value
-            for name, value in self.get_config().items()
-            if value is None or name not in self.split_arguments
-        }
         arguments = {**bind(config, split), **self._features_of(split)}
         model = type(self).from_split(split, **arguments)
         grown = set()

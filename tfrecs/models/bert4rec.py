@@ -20,11 +20,11 @@ from tfrecs.models.sequence import SequenceModel
 
 @registered
 class BERT4Rec(SequenceModel):
-    """BERT4Rec (Sun et al., "BERT4Rec: sequential recommendation with bidirectional encoder
-    representations from transformer", CIKM 2019).
+    """BERT4Rec (Sun et al., CIKM 2019).
 
-    Some items of a history are replaced by a mask, and a transformer that reads in both directions
-    finds them again. A query is a history with a mask behind it:
+    "BERT4Rec: sequential recommendation with bidirectional encoder representations from
+    transformer". Some items of a history are replaced by a mask, and a transformer that reads in
+    both directions finds them again. A query is a history with a mask behind it:
 
         x_t = Dropout(LayerNorm(E[i_t] + P[positions from the end]))
         h = Block(... Block(x))

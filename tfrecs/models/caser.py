@@ -15,9 +15,9 @@ from tfrecs.models.sequence import SequenceModel
 
 @registered
 class Caser(SequenceModel):
-    """Caser (Tang and Wang, "Personalized top-N sequential recommendation via convolutional
-    sequence embedding", WSDM 2018).
+    """Caser (Tang and Wang, WSDM 2018).
 
+    "Personalized top-N sequential recommendation via convolutional sequence embedding".
     Convolutions over the matrix of a user's last `window` items make a state, and a vector of the
     user says what the user likes at all times:
 
@@ -81,9 +81,7 @@ class Caser(SequenceModel):
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
-        self.embedding_dropout = Dropout(
-            embedding_dropout, part_seed(2), name="embedding_dropout"
-        )
+        self.embedding_dropout = Dropout(embedding_dropout, part_seed(2), name="embedding_dropout")
         self.convolution = HistoryConvolution(
             window,
             heights,

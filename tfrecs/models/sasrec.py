@@ -7,8 +7,17 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
-from tfrecs.layers import Dropout, LayerNormalization, SASRecBlock, causal_mask
+from tfrecs.layers import (
+    Dropout,
+    HSTUBlock,
+    LayerNormalization,
+    LiGRBlock,
+    SASRecBlock,
+    causal_mask,
+)
 from tfrecs.models.sequence import SequenceModel
+
+BLOCKS = ("sasrec", "ligr", "hstu")
 
 
 @registered
@@ -32,10 +41,17 @@ class SASRec(SequenceModel):
         dim: Size of vectors, d.
         num_blocks: Transformer blocks.
         num_heads: Attention heads; must divide `dim`.
-        hidden_dim: Width of the feed-forward layers; default `dim`.
+        hidden_dim: Width of the feed-forward layers; default `dim`, and `4 * dim` in LiGR blocks.
         max_length: Positions: the most recent items of a history that are read.
         dropout: Rate of all dropouts.
-        norm: "paper", "pre" or "post"; see `SASRecBlock`.
+        block: "sasrec" for `layers.SASRecBlock`, as in the paper; "ligr" for `layers.LiGRBlock`,
+            gated, as in eSASRec; "hstu" for `layers.HSTUBlock`, gated without softmax.
+        norm: "paper", "pre" or "post", of SASRec's block.
+        absolute_positions: Whether positions are added to the items' vectors, as in the paper.
+        position: "relative" or "rotary" for what the attention itself knows of positions, see
+            `layers.SelfAttention`; None for nothing.
+        filter_size: Items that a causal filter beside the attention reads, see
+            `layers.CausalFilter`; 0 for no filter. Not in HSTU's block.
         scale_embedding: Whether item vectors enter the blocks multiplied by sqrt(d).
         tied: Whether items are scored by the vectors they are read by, or by others.
         seed: Seed of initial weights and dropout; None to draw them.
@@ -60,7 +76,11 @@ class SASRec(SequenceModel):
         hidden_dim: int | None = None,
         max_length: int = 50,
         dropout: float = 0.2,
+        block: str = "sasrec",
         norm: str = "paper",
+        absolute_positions: bool = True,
+        position: str | None = None,
+        filter_size: int = 0,
         scale_embedding: bool = True,
         tied: bool = True,
         seed: int | None = None,
@@ -71,33 +91,48 @@ class SASRec(SequenceModel):
         check_integer("num_blocks", num_blocks, least=1)
         if dim % num_heads:
             raise ValueError(f"num_heads ({num_heads}) must divide dim ({dim}).")
+        if block not in BLOCKS:
+            raise ValueError(f"block must be one of {', '.join(BLOCKS)}, not {block!r}.")
+        unused = {"norm": norm != "paper" and block != "sasrec"}
+        unused |= {"hidden_dim": bool(hidden_dim) and block == "hstu"}
+        unused |= {"filter_size": bool(filter_size) and block == "hstu"}
+        for name in filter(unused.get, unused):
+            raise ValueError(f'block "{block}" has no use for {name}.')
         part_seed = part_seeds(seed, step=100)
         self.scale = dim**0.5 if scale_embedding else 1.0
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
-        self.positions = self.add_weight(
-            name="positions",
-            shape=(max_length, dim),
-            initializer=keras.initializers.RandomNormal(stddev=0.02, seed=part_seed(2)),
-        )
+        self.positions = None
+        if absolute_positions:
+            self.positions = self.add_weight(
+                name="positions",
+                shape=(max_length, dim),
+                initializer=keras.initializers.RandomNormal(stddev=0.02, seed=part_seed(2)),
+            )
         self.embedding_dropout = Dropout(dropout, part_seed(3), name="embedding_dropout")
         self.blocks = [
-            SASRecBlock(
-                num_heads, hidden_dim, dropout, norm, seed=part_seed(5 + i), name=f"block_{i}"
-            )
-            for i in range(num_blocks)
+            self._block(seed=part_seed(5 + i), name=f"block_{i}") for i in range(num_blocks)
         ]
         self.final_norm = LayerNormalization(name="final_norm")
         self.states(tf.ones([1, 1], tf.int32))
+
+    def _block(self, **given: Any) -> Any:
+        given |= {"num_heads": self.num_heads, "dropout": self.dropout, "position": self.position}
+        given |= {"max_distance": self.max_length}
+        if self.block == "hstu":
+            return HSTUBlock(**given)
+        given |= {"hidden_dim": self.hidden_dim, "filter_size": self.filter_size}
+        return LiGRBlock(**given) if self.block == "ligr" else SASRecBlock(norm=self.norm, **given)
 
     def encode(
         self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
         x = self.scale * self.embedding(history)
-        # The most recent item has the last position, at any length.
-        x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
+        if self.positions is not None:
+            # The most recent item has the last position, at any length.
+            x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
         x = self.embedding_dropout(x, training=training)
         mask = causal_mask(known)
         for block in self.blocks[:-1]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class SequenceModel(Model):
     """Scores items by the product of a state, read from the history, and an item's vector.
 
-    A subclass makes an `embedding` of items by `make_embedding`, implements `encode`, and calls `states` once at the
-    end of its constructor, so that all weights exist from then on. Where items are scored by other
-    vectors than they are read by, it makes an `output_embedding` too. Where the state that answers
-    a query is not the last one of `states`, it overrides `query_states`.
+    A subclass makes an `embedding` of items by `make_embedding`, implements `encode`, and calls
+    `states` once at the end of its constructor, so that all weights exist from then on. Where items
+    are scored by other vectors than they are read by, it makes an `output_embedding` too. Where the
+    state that answers a query is not the last one of `states`, it overrides `query_states`.
 
     Args:
         items: Vocabulary of the items, or their number.

@@ -14,12 +14,11 @@ init_args:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfrecs._keras import keras
-from tfrecs.configured import bind, made
+from tfrecs.configured import bind, constructor_arguments, made
 from tfrecs.data import RowSplit, Split
 from tfrecs.models import Model
 from tfrecs.training.allowed import class_path, find_class
@@ -44,7 +43,7 @@ def describe(instance: Any, *, skip: tuple[str, ...] = ()) -> Spec:
         >>> describe(tfrecs.losses.SampledSoftmax(64, seed=1), skip=("negatives",))["class_path"]
         'tfrecs.losses.SampledSoftmax'
     """
-    arguments = _arguments(type(instance)) - KERAS_ARGUMENTS - set(skip)
+    arguments = constructor_arguments(type(instance)) - KERAS_ARGUMENTS - set(skip)
     arguments -= set(getattr(instance, "data_arguments", ()))
     config = instance.get_config()
     return {
@@ -120,16 +119,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value.item() if hasattr(value, "item") else value
-
-
-def _arguments(cls: type) -> set[str]:
-    """Returns the names of a constructor's arguments, with those that **kwargs pass on."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return names - {"self"}
