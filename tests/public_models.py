@@ -178,11 +178,12 @@ MODELS: dict[str, PublicModel] = {
     "BERT4Rec": sequence_model(
         models.BERT4Rec,
         "--model bert4rec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
-        resumed=lambda: {"mask_probability": 0.3},
+        resumed=lambda: {"mask_probability": 0.3, "prefixes": 0.5},
         settings={"schedule": "linear"},
         num_blocks=1,
         # Masks differ between replicas; the last item is always masked.
         mask_probability=0.0,
+        prefixes=0.0,
     ),
     "Caser": sequence_model(
         models.Caser,

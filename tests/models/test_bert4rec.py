@@ -30,39 +30,58 @@ def long_batch(rows, length):
 
 
 def test_outside_training_the_last_item_is_masked():
-    sequence, targets = bert4rec().masked(BATCH, training=False)
-    assert sequence.numpy().tolist() == [
+    masked = bert4rec().masked(BATCH, training=False)
+    assert masked["history"].numpy().tolist() == [
         [0, 0, 4, 7, 2, MASK],
         [1, 2, 3, 4, 5, MASK],
         [0, 0, 0, 0, 9, MASK],
     ]
-    assert targets.numpy().tolist() == [[0] * 5 + [last] for last in (1, 6, 8)]
+    assert masked["target"].numpy().tolist() == [[0] * 5 + [last] for last in (1, 6, 8)]
 
 
 def test_masks_of_training():
-    model = bert4rec(max_length=20, mask_probability=0.3, last_only=0.4)
+    model = bert4rec(max_length=20, mask_probability=0.3, prefixes=0.0)
     batch = long_batch(2000, 20)
-    sequence, targets = (x.numpy() for x in model.masked(batch, training=True))
+    masked = model.masked(batch, training=True)
+    sequence, targets = masked["history"].numpy(), masked["target"].numpy()
     whole = np.concatenate([batch["history"].numpy(), batch["target"].numpy()[:, -1:]], axis=1)
-    masked = sequence == MASK
-    np.testing.assert_array_equal(sequence[~masked], whole[~masked])
-    np.testing.assert_array_equal(targets, np.where(masked, whole, 0))
-    assert masked[:, -1].all()
-    assert not masked[:, 0].any()
-    several = masked[:, :-1].any(axis=1)
-    # .7^19 of the sequences have no other mask by chance.
-    assert several.mean() == pytest.approx(0.6, abs=0.04)
-    assert masked[several][:, 1:-1].mean() == pytest.approx(0.3, abs=0.02)
-    assert (masked.sum(axis=0)[1:-1] > 250).all()
-    again = model.masked(batch, training=True)[0].numpy()
+    hidden = sequence == MASK
+    np.testing.assert_array_equal(sequence[~hidden], whole[~hidden])
+    np.testing.assert_array_equal(targets, np.where(hidden, whole, 0))
+    assert hidden[:, -1].all()
+    assert not hidden[:, 0].any()
+    assert hidden[:, 1:-1].mean() == pytest.approx(0.3, abs=0.02)
+    assert (hidden.sum(axis=0)[1:-1] > 500).all()
+    again = model.masked(batch, training=True)["history"].numpy()
     assert (sequence != again).any()
 
 
+def test_prefixes_of_training():
+    model = bert4rec(max_length=20, mask_probability=0.0, prefixes=0.6)
+    batch = long_batch(2000, 20)
+    masked = model.masked(batch, training=True)
+    sequence, targets = masked["history"].numpy(), masked["target"].numpy()
+    whole = np.concatenate([batch["history"].numpy(), batch["target"].numpy()[:, -1:]], axis=1)
+    lengths = (sequence > 0).sum(axis=1)
+    for row, length in enumerate(lengths):
+        prefix = whole[row, :length]
+        assert sequence[row].tolist() == [0] * (21 - length) + prefix[:-1].tolist() + [MASK]
+        assert targets[row].tolist() == [0] * 20 + [prefix[-1]]
+    # A prefix of any length is as likely, the whole sequence too.
+    assert (lengths < 21).mean() == pytest.approx(0.6 * 19 / 20, abs=0.03)
+    counts = np.bincount(lengths, minlength=22)
+    assert not counts[:2].any()
+    assert counts[2:21].min() > 30
+
+
 def test_padding_is_never_a_target():
-    model = bert4rec(mask_probability=1.0, last_only=0.0)
-    sequence, targets = model.masked(BATCH, training=True)
-    assert (sequence.numpy() == MASK).tolist() == (targets.numpy() > 0).tolist()
-    assert targets.numpy()[:, 1:].tolist() == TARGET.tolist()
+    model = bert4rec(mask_probability=1.0, prefixes=0.0)
+    masked = model.masked(BATCH, training=True)
+    hidden = masked["history"].numpy() == MASK
+    assert hidden.tolist() == (masked["target"].numpy() > 0).tolist()
+    assert masked["target"].numpy()[:, 1:].tolist() == TARGET.tolist()
+    cut = bert4rec(prefixes=1.0).masked(BATCH, training=True)
+    assert (cut["target"].numpy() > 0).sum(axis=1).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -70,7 +89,8 @@ def test_padding_is_never_a_target():
 def test_loss_is_the_mean_over_masked_items(training, static):
     model, twin = (bert4rec(dropout=0.0, mask_probability=0.5) for _ in range(2))
     model.static_shapes = static
-    sequence, targets = (x.numpy() for x in twin.masked(BATCH, training))
+    masked = twin.masked(BATCH, training)
+    sequence, targets = masked["history"].numpy(), masked["target"].numpy()
     states = twin._encode(tf.constant(sequence), False, False).numpy()
     losses = []
     for row, place in zip(*np.nonzero(targets), strict=True):
@@ -90,6 +110,15 @@ def test_weights_count_at_masked_items():
         for row in range(3)
     ]
     assert float(loss) == pytest.approx(np.average(each, weights=[2.0, 0.5, 4.0]), rel=1e-5)
+
+
+def test_weights_stay_with_their_items():
+    weights = tf.constant([[0.0, 0.0, 2.0, 3.0, 4.0]] * 3) * tf.cast(TARGET > 0, tf.float32)
+    model = bert4rec(prefixes=1.0, max_length=5)
+    for _ in range(5):
+        masked = model.masked({**BATCH, "sample_weight": weights}, training=True)
+        target, weight = masked["target"].numpy()[0, -1], masked["sample_weight"].numpy()[0, -1]
+        assert weight == {7: 2.0, 2: 3.0, 1: 4.0}[target]
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -117,19 +146,18 @@ def test_only_the_most_recent_items_are_read():
     np.testing.assert_allclose(
         long, model.query_vectors({"history": tf.constant([[4, 7, 2]])}), atol=1e-6
     )
-    sequence, _ = model.masked(BATCH, training=False)
-    assert sequence.shape == (3, 4)
+    assert model.masked(BATCH, training=False)["history"].shape == (3, 4)
 
 
 def test_a_query_is_the_state_of_its_last_training_mask():
     model = bert4rec()
-    sequence, _ = model.masked(BATCH, training=False)
+    sequence = model.masked(BATCH, training=False)["history"]
     np.testing.assert_allclose(
         model.query_vectors(BATCH), model._encode(sequence, False, False)[:, -1], atol=1e-5
     )
 
 
-@pytest.mark.parametrize("argument", ["mask_probability", "last_only"])
+@pytest.mark.parametrize("argument", ["mask_probability", "prefixes"])
 def test_shares_are_checked(argument):
     with pytest.raises(ValueError, match=rf"{argument} must be in \[0, 1\], not 1.5"):
         BERT4Rec(10, **{argument: 1.5})

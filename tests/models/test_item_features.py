@@ -102,9 +102,7 @@ def test_a_grown_model_keeps_what_features_taught():
     grown = model.grown(split)
     assert grown.num_items == 7
     np.testing.assert_allclose(grown.item_vectors()[:6], model.item_vectors(), atol=1e-5)
-    np.testing.assert_allclose(
-        grown.embedding.projection.kernel, model.embedding.projection.kernel
-    )
+    np.testing.assert_allclose(grown.embedding.projection.kernel, model.embedding.projection.kernel)
 
 
 @pytest.mark.parametrize("model", [SASRec, Caser])

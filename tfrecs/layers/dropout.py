@@ -59,23 +59,22 @@ class StepCounter(Configured, keras.layers.Layer):
             seed += tf.cast(replica.replica_id_in_sync_group, tf.int64) * _REPLICA_STRIDE
         return tf.stack([seed, step])
 
-    def chance(self, probability: float, shape: Any) -> tf.Tensor:
-        """Returns bool of `shape`, each True with `probability`, and counts the call.
+    def uniform(self, shape: Any) -> tf.Tensor:
+        """Returns multiples of 2^-24 from [0, 1), float32 of `shape`, and counts the call.
 
         The replicas of a `tf.distribute` strategy draw differently.
 
         Args:
-            probability: In [0, 1], rounded to a multiple of 2^-24.
             shape: Of the result.
 
         Example:
             >>> import tensorflow as tf, tfrecs
-            >>> draws = tfrecs.layers.StepCounter(seed=7).chance(0.25, [10_000])
-            >>> 2300 < tf.math.count_nonzero(draws) < 2700
-            <tf.Tensor: shape=(), dtype=bool, numpy=True>
+            >>> draws = tfrecs.layers.StepCounter(seed=7).uniform([10_000])
+            >>> round(float(tf.reduce_mean(draws)), 2)
+            0.5
         """
         bits = tf.bitwise.right_shift(random_bits(shape, self.next_seed(per_replica=True)), 8)
-        return tf.cast(bits, tf.int32) < round(probability * 2**24)
+        return tf.cast(bits, tf.float32) / 2**24
 
 
 def random_bits(shape: Any, seed: tf.Tensor) -> tf.Tensor:

@@ -131,7 +131,7 @@ class Tower(Configured, keras.layers.Layer):
         if self.ids is not None:
             ids = inputs
             if training and self.id_counter is not None:
-                unknown = self.id_counter.chance(self.id_dropout, tf.shape(ids))
+                unknown = self.id_counter.uniform(tf.shape(ids)) < self.id_dropout
                 ids = tf.where(unknown, self.size + 1, ids)
             parts.append(self.ids(ids[:, tf.newaxis]))
         if self.lookup is not None and self.encoder is not None:

@@ -30,11 +30,13 @@ class BERT4Rec(SequenceModel):
         h = Block(... Block(x))
         score(j) = <LayerNorm(GELU(W h_t + b)), E[j]> (+ bias_j, with `item_bias`, as in the paper)
 
-    Masks are drawn in every step. The last item of a sequence is always masked, as queries ask for
-    the item there, and in a share of the sequences it is the only one. The first item of a
-    sequence is read, and never a target. The model learns from fewer targets a step than SASRec
-    and needs several times its epochs (Petrov and Macdonald, "A systematic review and
-    replicability study of BERT4Rec", RecSys 2022).
+    Masks are drawn in every step. A share of the sequences, `prefixes`, is cut behind a random
+    item, which alone is masked: a query as it will be asked. Of the others any item may be masked,
+    and the last one always is. The paper has no cuts, and masks only the last item of a copy of
+    each sequence. The first item of a sequence is read, and never a target.
+
+    The model learns from fewer targets a step than SASRec, and needs several times its epochs
+    (Petrov and Macdonald, "A systematic review and replicability study of BERT4Rec", RecSys 2022).
 
     Args:
         items: Vocabulary of the items, or their number.
@@ -46,7 +48,7 @@ class BERT4Rec(SequenceModel):
             position.
         dropout: Rate of all dropouts.
         mask_probability: Probability that an item before the last is masked.
-        last_only: Share of the sequences of which only the last item is masked.
+        prefixes: Share of the sequences that are cut behind a random item, the only one masked.
         norm: "post", as in the paper, or "pre"; see `SASRecBlock`.
         seed: Seed of initial weights, dropout and masks; None to draw them.
         **kwargs: Arguments of `SequenceModel`, such as `loss` and `similarity`.
@@ -71,7 +73,7 @@ class BERT4Rec(SequenceModel):
         max_length: int = 50,
         dropout: float = 0.2,
         mask_probability: float = 0.2,
-        last_only: float = 0.25,
+        prefixes: float = 0.5,
         norm: str = "post",
         seed: int | None = None,
         **kwargs: Any,
@@ -81,7 +83,7 @@ class BERT4Rec(SequenceModel):
         check_integer("num_blocks", num_blocks, least=1)
         if dim % num_heads:
             raise ValueError(f"num_heads ({num_heads}) must divide dim ({dim}).")
-        for name, share in (("mask_probability", mask_probability), ("last_only", last_only)):
+        for name, share in (("mask_probability", mask_probability), ("prefixes", prefixes)):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} must be in [0, 1], not {share!r}.")
         part_seed = part_seeds(seed, step=100)
@@ -148,7 +150,7 @@ class BERT4Rec(SequenceModel):
         sequence = tf.concat([history, mask], axis=1)
         return self._encode(sequence, training=False, last_only=True)[:, 0]
 
-    def masked(self, inputs: Features, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    def masked(self, inputs: Features, training: bool) -> Features:
         """Masks items of a batch from `Sequences`.
 
         Args:
@@ -156,30 +158,39 @@ class BERT4Rec(SequenceModel):
             training: Whether to draw masks; else only the last item of each sequence is masked.
 
         Returns:
-            The sequences `[batch, length + 1]`, with `mask_id` at masked items; and the targets
-            `[batch, length + 1]`, 0 at all others.
+            The batch with one more column: `"history"` has all items, `mask_id` where they are
+            masked, and `"target"` the masked items, 0 elsewhere.
         """
-        history, targets = (inputs[n][:, -self.max_length :] for n in ("history", "target"))
-        sequence = tf.concat([history, targets[:, -1:]], axis=1)
-        rows, length = tf.unstack(tf.shape(sequence))
+        columns = {
+            name: tf.pad(inputs[name][:, -self.max_length :], [[0, 0], [1, 0]])
+            for name in ("target", "sample_weight")
+            if name in inputs
+        }
+        history, last = inputs["history"][:, -self.max_length :], columns["target"][:, -1:]
+        columns["history"] = tf.concat([history, last], axis=1)
+        rows, length = tf.unstack(tf.shape(columns["history"]))
         chosen = tf.broadcast_to(tf.range(length) == length - 1, [rows, length])
-        if training and self.mask_probability > 0:
-            drawn = self.mask_counter.chance(self.mask_probability, [rows, length])
-            chosen |= drawn & ~self.mask_counter.chance(self.last_only, [rows, 1])
-        targets = tf.pad(targets, [[0, 0], [1, 0]])
-        chosen &= targets > 0
-        mask = tf.cast(self.mask_id, sequence.dtype)
-        return tf.where(chosen, mask, sequence), tf.where(chosen, targets, 0)
+        if training:
+            cut = self.mask_counter.uniform([rows]) < self.prefixes
+            drawn = self.mask_counter.uniform([rows, length]) < self.mask_probability
+            chosen |= drawn & ~cut[:, tf.newaxis]
+            count = tf.math.count_nonzero(columns["target"], axis=1, dtype=tf.float32)
+            behind = tf.cast(self.mask_counter.uniform([rows]) * count, tf.int32)
+            behind = tf.where(cut, behind, 0)
+            columns = {name: _shifted(column, behind) for name, column in columns.items()}
+        chosen &= columns["target"] > 0
+        mask = tf.cast(self.mask_id, history.dtype)
+        columns["history"] = tf.where(chosen, mask, columns["history"])
+        for name in ("target", "sample_weight"):
+            if name in columns:
+                columns[name] = tf.where(chosen, columns[name], tf.zeros_like(columns[name]))
+        return {**inputs, **columns}
 
     def loss_and_count(self, features: Features, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the mean loss over the masked items of a batch, and their number or weight."""
-        sequence, targets = self.masked(features, training)
-        states = self._encode(sequence, training, last_only=False)
-        masked = {**features, "target": targets}
-        if "sample_weight" in features:
-            weights = tf.pad(features["sample_weight"][:, -self.max_length :], [[0, 0], [1, 0]])
-            masked["sample_weight"] = tf.where(targets > 0, weights, 0.0)
-        loss = self.targets_loss(states, targets, masked, training)
+        masked = self.masked(features, training)
+        states = self._encode(masked["history"], training, last_only=False)
+        loss = self.targets_loss(states, masked["target"], masked, training)
         return loss, self.target_count(masked)
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
@@ -189,3 +200,10 @@ class BERT4Rec(SequenceModel):
     def _encode(self, sequence: tf.Tensor, training: bool, last_only: bool) -> tf.Tensor:
         known = (sequence > 0) & (sequence <= self.num_items)
         return self.encode(sequence, known, training, last_only)
+
+
+def _shifted(rows: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Shifts each row `[batch, length]` to the right by so many `places` `[batch]`; zeros enter."""
+    source = tf.range(tf.shape(rows)[1]) - places[:, tf.newaxis]
+    moved = tf.gather(rows, tf.maximum(source, 0), batch_dims=1)
+    return tf.where(source >= 0, moved, tf.zeros_like(moved))
