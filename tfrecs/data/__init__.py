@@ -18,6 +18,8 @@ from tfrecs.data.splits.click_through import RowSplit, click_through
 from tfrecs.data.splits.ncf import read_ncf
 from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 from tfrecs.data.splits.protocols import global_time, leave_last_out, random_ratio, users_held_out
+from tfrecs.data.splits.session_files import read_sessions
+from tfrecs.data.splits.sessions import sessions
 
 __all__ = [
     "Interactions",
@@ -30,6 +32,8 @@ __all__ = [
     "global_time",
     "random_ratio",
     "users_held_out",
+    "sessions",
+    "read_sessions",
     "Split",
     "TrainSet",
     "EvaluationSet",

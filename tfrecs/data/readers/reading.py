@@ -98,7 +98,7 @@ def read(
             "makes a log of a DataFrame."
         )
     path = resolve(path)
-    with _readable(path):
+    with readable(path):
         frame, users, items = _frames(
             path, format, user, item, columns, delimiter, decimal, multiline
         )
@@ -170,7 +170,7 @@ def _features(
 ) -> pd.DataFrame:
     """Reads a table of features beside a log."""
     path = resolve(path)
-    with _readable(path):
+    with readable(path):
         suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
         if path.is_dir() or suffix in (".parquet", ".pq"):
             frame = read_parquet(path, ids=(key,))
@@ -257,7 +257,7 @@ def _value(token: str) -> Any:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Names the file in errors about its bytes."""
     try:
         yield

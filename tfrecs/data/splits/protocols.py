@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrecs.data.log.histories import Histories, offsets_of
 from tfrecs.data.log.interactions import Interactions
-from tfrecs.data.log.times import parse_times, unit_of
+from tfrecs.data.splits.cuts import cut_moments
 from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 
 # Parts of interactions. A history holds the parts before the part of its targets.
@@ -78,21 +78,7 @@ def global_time(
             'set against another\'s. Name the column with timestamp="...", or split otherwise.'
         )
     moments = log.frame["timestamp"].to_numpy()
-    if times is None:
-        if not 0 < quantiles[0] < quantiles[1] < 1:
-            raise ValueError(f"global_time: quantiles must rise within 0..1, not {quantiles}.")
-        cuts = moments[[int(q * len(moments)) for q in quantiles]]
-    else:
-        cuts, invalid = parse_times(list(times))
-        if not any(isinstance(time, int | float | np.number) for time in times):
-            cuts = cuts * unit_of(moments)  # Dates are in seconds.
-        if invalid.any() or len(cuts) != 2:
-            raise ValueError(f"global_time: times must be two moments, not {times!r}.")
-    if not cuts[0] < cuts[1]:
-        raise ValueError(
-            f"global_time: the cuts {cuts[0]} and {cuts[1]} do not rise. Choose others, "
-            "further apart."
-        )
+    cuts = cut_moments("global_time", moments, quantiles, times)
     rows = _UserRows(log)
     moments = moments[rows.order]
     part = np.where(moments >= cuts[1], _TEST, np.where(moments >= cuts[0], _VALIDATION, _TRAIN))
