@@ -76,3 +76,67 @@ def test_arguments_of_another_kind_are_an_error_in_words(log_file):
     ):
         with pytest.raises(ValueError, match=r"split_args \{'test'|data_args \{|delimiter|columns"):
             load_source(log_file, **arguments)
+
+
+def test_sessions_of_a_log_and_of_published_files(tmp_path):
+    table = "user_id\titem_id\ttimestamp\n1\t5\t1\n1\t6\t2\n2\t6\t3\n2\t5\t4\n3\t6\t5\n3\t5\t6\n"
+    (tmp_path / "clicks.tsv").write_text(table)
+    # A log is cut twice; its sessions recommend known items, other splits do not.
+    log = load_source(tmp_path / "clicks.tsv", split="sessions", split_args={"times": [3, 5]})
+    assert [len(part) for part in (log.parts.train, log.parts.validation)] == [1, 1]
+    assert log.parts.test.recommend_known
+    other = {"split": "global_time", "split_args": {"times": [2, 4]}}
+    assert not load_source(tmp_path / "clicks.tsv", **other).parts.test.recommend_known
+    known = {"split": "sessions", "split_args": {"times": [3, 5]}, "recommend_known": False}
+    assert not load_source(tmp_path / "clicks.tsv", **known).parts.test.recommend_known
+
+    # A folder of Parquet files is a log.
+    (tmp_path / "log").mkdir()
+    load_log(tmp_path / "clicks.tsv").frame.to_parquet(tmp_path / "log" / "latest.parquet")
+    same = load_source(tmp_path / "log", split="sessions", split_args={"times": [3, 5]})
+    assert same.parts.test.targets == log.parts.test.targets
+
+    tables, lines = tmp_path / "tables", tmp_path / "lines"
+    tables.mkdir()
+    (tables / "x-train.tsv").write_text(table)
+    (tables / "x-test.tsv").write_text(
+        "user_id\titem_id\ttimestamp\n4\t5\t7\n4\t6\t8\n4\t7\t9\n,5,9\n"
+    )
+    with pytest.raises(ValueError, match="x-test.tsv"):
+        load_source(tables, split="sessions")
+    (tables / "x-test.tsv").write_text("user_id\titem_id\ttimestamp\n4\t5\t7\n4\t6\t8\n\t6\t9\n")
+    source = load_source(tables, split="sessions", split_args={"quantiles": [0.7]})
+    assert (source.name, source.num_interactions) == ("tables", 8)
+    assert source.dropped["missing_user_id"] == 1
+    assert source.parts.test.name == "tables test"
+    assert [len(p) for p in (source.parts.train, source.parts.validation, source.parts.test)] == [
+        *(2, 1, 1)
+    ]
+
+    lines.mkdir()
+    (lines / "train.txt").write_text("5 6\n6 5\n5 6 6\n")
+    (lines / "test.txt").write_text("5 6\t6\n")
+    source = load_source(lines, split="sessions", split_args={"validation": 0.4})
+    assert (source.name, source.num_interactions, len(source.parts.train)) == ("lines", 8, 2)
+    whole = {"validation": 0.4, "train_on_validation": True}
+    source = load_source(lines, split="sessions", split_args=whole)
+    assert (source.num_interactions, len(source.parts.train)) == (8, 3)
+
+
+def test_wrong_folders_of_sessions(tmp_path):
+    (tmp_path / "train.txt").write_text("5 6\n6 5\n5 6 6\n")
+    with pytest.raises(
+        FileNotFoundError, match="holds 0 files with the word 'test' in their names"
+    ):
+        load_source(tmp_path, split="sessions")
+    (tmp_path / "test.txt").write_text("5 6\t6\n")
+    with pytest.raises(
+        ValueError, match="no table with the columns 'SessionId' and 'item_id', and lines"
+    ):
+        load_source(tmp_path, {"user": "SessionId"}, split="sessions")
+    with pytest.raises(ValueError, match="is a split as it was published: no k_core"):
+        load_source(tmp_path, k_core=2, split="sessions")
+    with pytest.raises(ValueError, match="split_args has no 'by'.*validation, train_on_validation"):
+        load_source(tmp_path, split="sessions", split_args={"by": "end"})
+    with pytest.raises(ValueError, match="split_args {'validation': 'a lot'}"):
+        load_source(tmp_path, split="sessions", split_args={"validation": "a lot"})

@@ -59,7 +59,7 @@ def train(
     k_core: int | None = None,
     split: SplitName | None = None,
     split_args: Mapping[str, Any] | None = None,
-    recommend_known: bool = False,
+    recommend_known: bool | None = None,
     windows: Windows = "all",
     batch_size: int | None = None,
     epochs: int = 100,
@@ -102,11 +102,11 @@ def train(
         k_core: Drop users and items with fewer interactions than this, until none is left.
         split: The rule that splits the log, a function of `tfrecs.data`. The default is the
             model's: leave_last_out, or click_through for models that predict the label of a row.
-            read_ncf reads a published split from a folder.
+            read_ncf, and sessions of a folder with two files, read a published split.
         split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
         recommend_known: Whether items that a user already has may be recommended, as where people
             buy or play them again. If not, validation, test, baselines and exports leave them out,
-            and a target among them is a miss.
+            and a target among them is a miss. The default is yes for sessions, and no otherwise.
         windows: Whether a sequence model learns from the last items of a long history or, in
             several windows, from all of them.
         batch_size: Histories, pairs of user and item, or rows of a batch, over all devices; the
@@ -226,7 +226,7 @@ def train(
             }
             or None,
             "model": describe(network, skip=network.split_arguments),
-            "recommend_known": recommend_known,
+            "recommend_known": isinstance(parts, Split) and parts.test.recommend_known,
             "windows": windows,
             "batch_size": size,
             "epochs": epochs,

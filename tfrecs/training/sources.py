@@ -7,18 +7,28 @@ import hashlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tfrecs import data as data_room
 from tfrecs.data import Interactions, Rows, RowSplit, Split
+from tfrecs.data.splits.session_files import is_table, session_files
 
 SplitName = Literal[
-    "leave_last_out", "global_time", "random_ratio", "users_held_out", "click_through", "read_ncf"
+    "leave_last_out",
+    "global_time",
+    "random_ratio",
+    "users_held_out",
+    "sessions",
+    "click_through",
+    "read_ncf",
 ]
 # The "rule" that reads data which are a split already.
 READ = "read_ncf"
+# The rule that splits a log of sessions, or reads a folder of published ones.
+SESSIONS = "sessions"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +61,7 @@ def load_source(
     split: SplitName = "leave_last_out",
     split_args: Mapping[str, Any] | None = None,
     *,
-    recommend_known: bool = False,
+    recommend_known: bool | None = None,
 ) -> RunData:
     """Reads data and splits them.
 
@@ -60,9 +70,11 @@ def load_source(
         data_args: Arguments of `tfrecs.data.read`.
         k_core: Drops users and items with fewer interactions than this, until none is left.
         split: A function of `tfrecs.data` that splits a log; or "read_ncf", which reads a published
-            split from a folder.
+            split from a folder. "sessions" does both: a folder with a file each with `train` and
+            `test` in its name is a published split, of tables or of lines (`read_sessions`).
         split_args: Its arguments.
         recommend_known: Whether known items may be recommended; see `Split.with_recommend_known`.
+            None as the split says: only sessions recommend them.
 
     Raises:
         OSError: If there is neither such a file nor such a data set.
@@ -74,23 +86,68 @@ def load_source(
         ```
     """
     if split == READ:
-        if data_args or k_core is not None:
-            raise ValueError("read_ncf reads a split as it was published: no data_args, no k_core.")
-        _check(split_args, "split_args", data_room.read_ncf, given="folder")
-        parts = data_room.read_ncf(os.fspath(data), **(split_args or {}))
-        parts = parts.with_recommend_known(recommend_known)
-        rows: list[Any] = [parts.train.histories, parts.test.targets]
+        found = _read_ncf(data, data_args, k_core, split_args)
+    elif split == SESSIONS and (files := session_files(os.fspath(data))) is not None:
+        found = _read_sessions(*files, data_args, k_core, split_args)
+    else:
+        log = load_log(data, data_args, k_core)
+        made = make_split(log, split, split_args)
+        found = RunData(log.name, made, len(log), log.dropped, str(log))
+    if recommend_known is None or isinstance(found.parts, RowSplit):
+        return found
+    parts = found.parts.with_recommend_known(recommend_known)
+    return dataclasses.replace(found, parts=parts)
+
+
+def _read_ncf(
+    data: str | os.PathLike[str],
+    data_args: Mapping[str, Any] | None,
+    k_core: int | None,
+    split_args: Mapping[str, Any] | None,
+) -> RunData:
+    """Reads the folder of "Neural collaborative filtering"."""
+    if data_args or k_core is not None:
+        raise ValueError("read_ncf reads a split as it was published: no data_args, no k_core.")
+    parts = _called(data_room.read_ncf, split_args, folder=os.fspath(data))
+    rows: list[Any] = [parts.train.histories, parts.test.targets]
+    if not (split_args or {}).get("train_on_validation"):
+        rows.append(parts.validation.targets)
+    count = sum(len(part.values) for part in rows)
+    name = parts.test.name.removesuffix(" test")
+    text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
+    return RunData(name, parts, count, {}, f"{text} items")
+
+
+def _read_sessions(
+    train: Path,
+    test: Path,
+    data_args: Mapping[str, Any] | None,
+    k_core: int | None,
+    split_args: Mapping[str, Any] | None,
+) -> RunData:
+    """Reads published sessions: two files of lines, or two tables with the same columns."""
+    name = train.parent.name
+    if k_core is not None:
+        raise ValueError(f"{train.parent} is a split as it was published: no k_core.")
+    options = data_args or {}
+    user, item = (options.get(what, f"{what}_id") for what in ("user", "item"))
+    if "format" not in options and not is_table(train, user, item, "columns" in options):
+        if options:
+            raise DataError(
+                f"{train} is no table with the columns {user!r} and {item!r}, and lines of items "
+                "take no data_args."
+            )
+        parts = _called(data_room.read_sessions, split_args, train=train, test=test)
+        count = len(parts.train.histories.values) + len(parts.test.targets.values)
         if not (split_args or {}).get("train_on_validation"):
-            rows.append(parts.validation.targets)
-        count = sum(len(part.values) for part in rows)
-        name = parts.test.name.removesuffix(" test")
-        text = f"{name}: {count} interactions of {len(parts.users)} users with {len(parts.items)}"
-        return RunData(name, parts, count, {}, f"{text} items")
-    log = load_log(data, data_args, k_core)
-    made = make_split(log, split, split_args)
-    if isinstance(made, Split):
-        made = made.with_recommend_known(recommend_known)
-    return RunData(log.name, made, len(log), log.dropped, str(log))
+            rows = parts.validation.history, parts.validation.targets
+            count += sum(len(part.values) for part in rows)
+        text = f"{name}: {count} events of {len(parts.train)} training sessions, {len(parts.test)} "
+        return RunData(name, parts, count, {}, f"{text}test lines, {len(parts.items)} items")
+    logs = [load_log(train, {"name": name, **options}), load_log(test, options)]
+    parts = _called(data_room.sessions, split_args, log=logs[0], test=logs[1])
+    dropped = {rule: count + logs[1].dropped[rule] for rule, count in logs[0].dropped.items()}
+    return RunData(name, parts, sum(map(len, logs)), dropped, f"{logs[0]}\n{logs[1]}")
 
 
 def load_log(
@@ -105,7 +162,7 @@ def load_log(
         log = load_log("clicks.csv", {"user": "visitor", "item": "sku"}, k_core=5)
         ```
     """
-    _check(options, "data_args", data_room.read, given="path")
+    _check(options, "data_args", data_room.read, "path")
     try:
         log = data_room.load(os.fspath(data), **(options or {}))
     except ValueError as error:
@@ -131,10 +188,14 @@ def make_split(
     rules = [name for name in get_args(SplitName) if name != READ]
     if split not in rules:
         raise ValueError(f"There is no split {split!r} of a log, only {', '.join(rules)}.")
-    rule: Callable[..., Split | RowSplit] = getattr(data_room, split)
-    _check(options, "split_args", rule, given="log")
+    return _called(getattr(data_room, split), options, log=log)
+
+
+def _called(rule: Callable[..., Any], options: Mapping[str, Any] | None, **given: Any) -> Any:
+    """Calls the function of a split with its `split_args`, which must be arguments that it has."""
+    _check(options, "split_args", rule, *given)
     try:
-        return rule(log, **(options or {}))
+        return rule(**given, **(options or {}))
     except TypeError as error:  # An argument of another kind, such as a text for a share.
         raise DataError(f"split_args {dict(options or {})}: {error}") from error
 
@@ -156,12 +217,10 @@ def fingerprint(parts: Split | RowSplit) -> str:
 
 
 def _check(
-    options: Mapping[str, Any] | None, name: str, function: Callable[..., Any], given: str
+    options: Mapping[str, Any] | None, name: str, function: Callable[..., Any], *given: str
 ) -> None:
     """Refuses arguments that a function does not have."""
-    known = [
-        parameter for parameter in inspect.signature(function).parameters if parameter != given
-    ]
+    known = [name for name in inspect.signature(function).parameters if name not in given]
     for option in options or {}:
         if option not in known:
             raise ValueError(
