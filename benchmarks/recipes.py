@@ -37,11 +37,20 @@ AIMS = {
 
 def train(name: str, seed: int, folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
     """Trains a recipe or job with `more` flags, unless its run is finished; returns its metrics."""
-    settings, metrics = folder.with_name(f"{folder.name}.settings.json"), folder / "metrics.json"
     arguments = [*JOBS.get(name, ["--recipe", name]), *more, "--seed", str(seed)]
-    wanted = {"arguments": arguments, "version": tfrecs.__version__}
+    recipe = {}
     if name not in JOBS:
-        wanted["recipe"] = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
+        recipe["recipe"] = yaml.safe_load(tfrecs.recipes.path(name).read_text(encoding="utf-8"))
+    return train_with(arguments, folder, **recipe)
+
+
+def train_with(arguments: Sequence[str], folder: Path, **more: Any) -> dict[str, Any]:
+    """Runs `tfrecs train` with flags, unless its run is finished; returns its metrics.
+
+    `more` are settings that the flags name, such as those of a recipe.
+    """
+    settings, metrics = folder.with_name(f"{folder.name}.settings.json"), folder / "metrics.json"
+    wanted = {"arguments": [*arguments], "version": tfrecs.__version__, **more}
     begun = folder.is_dir() and any(folder.iterdir())
     if begun and (not settings.exists() or json.loads(settings.read_text()) != wanted):
         raise SystemExit(f"{folder} holds a run of other settings; remove it or name --output.")

@@ -101,8 +101,8 @@ def session_files(folder: str | Path) -> tuple[Path, Path] | None:
         folder: A path. A relative one is also looked for in TFRECS_DATA.
 
     Raises:
-        FileNotFoundError: If the folder has files with the word `train` or `test` in their names, but
-            not one of each.
+        FileNotFoundError: If files have the word `train` or `test` in their names, but not one
+            file each.
 
     Example:
         >>> import pathlib, tempfile
