@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tfrecs.data import Interactions, read, read_sessions, sessions
+from tfrecs.data import Interactions, Vocabulary, read, read_sessions, sessions
 
 # Ten sessions: with a share of .2 the last two validate.
 TRAIN = "7 8 9\n8 7\n9 8 8\n7\n7 9\n9 7\n8 9\n7 8\n8 5 8\n5 6\n"
@@ -186,6 +187,18 @@ def test_a_given_test():
     assert len(sessions(log, test=test, times=(35,)).train) == 2
     with pytest.raises(ValueError, match="one moment"):
         sessions(log, test=test, times=(35, 36))
+
+
+def test_features_and_known_ids_of_a_log():
+    years = pd.DataFrame({"item_id": [1, 2, 3, 4], "year": [10.0, 20.0, 30.0, 40.0]})
+    log = Interactions(EVENTS, item_features=years)
+    split = sessions(log, times=(20, 40))
+    # Items 3 and 4 are of the test alone; their features are left out with them.
+    assert split.item_features.columns["year"].tolist()[1:3] == [10, 20]
+    log = log.continuing(Vocabulary(["v"]), Vocabulary([2]))
+    split = sessions(log, times=(20, 40))
+    assert split.items.ids.tolist() == [2, 1]
+    assert split.users.ids.tolist()[0] == "v"
 
 
 def test_wrong_sessions():

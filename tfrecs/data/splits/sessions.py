@@ -35,9 +35,10 @@ def sessions(
 ) -> Split:
     """Cuts a log of sessions at two moments: training, then validation, then test.
 
-    The log's `user_id` is the session. A session is in one part whole: the part in which it ends.
-    Each of its items after the first is a target, with the items before it as history. Repeated
-    items are ranked like all others (`Split.with_recommend_known`).
+    The log's `user_id` is the session. A session is in one part whole: the part in which it ends,
+    or starts (`by`). Each of its items after the first is a target, with the items before it as
+    history. Repeated items are ranked like all others (`Split.with_recommend_known`): give
+    `recommend_known=True` to `tfrecs.serving.export` too.
 
     As in the official GRU4Rec, an item that no earlier part holds cannot be recommended: it leaves
     the sessions of validation and test, as history and as target. The counts say how many events
@@ -81,7 +82,9 @@ def sessions(
                 f"sessions: {given.name} has no time column, so one session can not be set before "
                 'another. Name the column with timestamp="...", or split otherwise.'
             )
-    shares = quantiles or ((0.8, 0.9) if test is None else (0.9,))
+    shares = quantiles
+    if shares is None:
+        shares = (0.8, 0.9) if test is None else (0.9,)
     if len(shares) != (2 if test is None else 1):
         raise ValueError(
             f"sessions: quantiles must be {'two shares' if test is None else 'one share'}, before "
