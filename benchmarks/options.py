@@ -22,6 +22,7 @@ RECIPES = {
     "ml-1m": ("sasrec-ml-1m", (*SMALL, "--model.dropout", "0.1", "--batch_size", "32")),
     "beauty": ("sasrec-beauty", (*SMALL, "--model.dropout", "0.4")),
 }
+LIGR = ("--model.block", "ligr")
 SMOOTHING = (
     "--model.loss",
     "tfrecs.losses.FullSoftmax",
@@ -30,15 +31,14 @@ SMOOTHING = (
 )
 OPTIONS: dict[str, tuple[str, ...]] = {
     "as published": (),
-    "LiGR gates and SwiGLU": ("--model.block", "ligr", "--model.hidden_dim", "128"),
+    "LiGR gates and SwiGLU": (*LIGR, "--model.hidden_dim", "128"),
     "HSTU blocks": ("--model.block", "hstu"),
     "relative positions": ("--model.position", "relative"),
     "rotary positions": ("--model.position", "rotary"),
     "causal filter of 16": ("--model.filter_size", "16"),
     "label smoothing .1": SMOOTHING,
     "4 blocks": ("--model.num_blocks", "4"),
-    "8 LiGR blocks": ("--model.block", "ligr", "--model.hidden_dim", "64")
-    + ("--model.num_blocks", "8"),
+    "8 LiGR blocks": (*LIGR, "--model.hidden_dim", "64", "--model.num_blocks", "8"),
 }
 METRICS = ("HR@10", "NDCG@10")
 

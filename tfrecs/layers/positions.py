@@ -67,8 +67,9 @@ def rotated(x: tf.Tensor, length: Any) -> tf.Tensor:
 
     Example:
         >>> import tensorflow as tf
-        >>> rotated(tf.ones([2, 1]) * [[1.0, 0.0]], 2).numpy().round(2).tolist()
-        [[1.0, 0.0], [0.54, 0.84]]
+        >>> rotated(tf.ones([2, 1]) * [[1.0, 0.0]], 2).numpy().round(2)
+        array([[1.  , 0.  ],
+               [0.54, 0.84]], dtype=float32)
     """
     if x.shape[-1] % 2:
         raise ValueError(f'position "rotary" needs heads of even width, not of {x.shape[-1]}.')

@@ -161,7 +161,7 @@ class BERT4Rec(SequenceModel):
             The batch with one more column: `"history"` has all items, `mask_id` where they are
             masked, and `"target"` the masked items, 0 elsewhere.
         """
-        columns = {
+        columns: Features = {
             name: tf.pad(inputs[name][:, -self.max_length :], [[0, 0], [1, 0]])
             for name in ("target", "sample_weight")
             if name in inputs
