@@ -36,7 +36,7 @@ class FeaturedItemEmbedding(ItemEmbedding):
 
     Example:
         >>> import pandas as pd, tensorflow as tf, tfrecs
-        >>> frame = pd.DataFrame({"genre": ["drama", "comedy"]}, index=[7, 9])
+        >>> frame = pd.DataFrame({"price": [2.5, 4.0]}, index=[7, 9])
         >>> features = tfrecs.data.FeatureTable.from_frame(frame, tfrecs.data.Vocabulary([7, 9]))
         >>> layer = tfrecs.layers.FeaturedItemEmbedding(2, 8, features)
         >>> layer(tf.constant([[0, 1, 2]])).shape
