@@ -16,6 +16,7 @@ from tfrecs.data.named import cache_folder, dataset_names, load
 from tfrecs.data.readers import read
 from tfrecs.data.splits.click_through import RowSplit, click_through
 from tfrecs.data.splits.ncf import read_ncf
+from tfrecs.data.splits.part_times import PartTimes
 from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
 from tfrecs.data.splits.protocols import global_time, leave_last_out, random_ratio, users_held_out
 from tfrecs.data.splits.session_files import read_sessions
@@ -37,6 +38,7 @@ __all__ = [
     "Split",
     "TrainSet",
     "EvaluationSet",
+    "PartTimes",
     "Sequences",
     "Pairs",
     "Histories",

@@ -14,6 +14,7 @@ from tfrecs.data.batches.sequences import Sequences
 from tfrecs.data.features.feature_table import FeatureTable
 from tfrecs.data.log.histories import Histories, draw_unseen
 from tfrecs.data.log.vocabulary import Vocabulary
+from tfrecs.data.splits.part_times import PartTimes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +83,8 @@ class TrainSet:
 class EvaluationSet:
     """The users of a validation or test part, with their histories and withheld targets.
 
+    A user has one row or, as where targets are asked for in turn, several in the order of time.
+
     Args:
         user_ids: `[E]` int32, the user of each row.
         history: `[E]` rows, known items of the user, oldest first.
@@ -94,6 +97,8 @@ class EvaluationSet:
         candidates: `[E, C]` int32, items to rank the targets among, 0 for none; None for all items.
         recommend_known: Whether items of a user's history may be recommended. If not, they leave
             the ranking, and a target among them is a miss.
+        times: What the times of the log tell of the part, also where rows are taken from it; None
+            if the log has no times.
 
     Raises:
         ValueError: If lengths disagree, or a row has no target.
@@ -109,6 +114,7 @@ class EvaluationSet:
     protocol: str = ""
     candidates: np.ndarray | None = None
     recommend_known: bool = False
+    times: PartTimes | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
@@ -121,11 +127,15 @@ class EvaluationSet:
         if (self.targets.lengths == 0).any():
             row = int((self.targets.lengths == 0).argmax())
             raise ValueError(f"EvaluationSet: row {row} has no target. Leave such users out.")
-        if len(self.item_counts) != len(self.items) + 2:
-            raise ValueError(
-                f"EvaluationSet: item_counts has {len(self.item_counts)} entries for "
-                f"{len(self.items)} items: one for each id from 0 to n + 1."
-            )
+        counts = {"item_counts": self.item_counts}
+        if self.times is not None:
+            counts["times.recent_counts"] = self.times.recent_counts
+        for name, count in counts.items():
+            if len(count) != len(self.items) + 2:
+                raise ValueError(
+                    f"EvaluationSet: {name} has {len(count)} entries for {len(self.items)} items: "
+                    "one for each id from 0 to n + 1."
+                )
 
     def with_candidates(self, candidates: np.ndarray) -> EvaluationSet:
         """Returns the same users with their targets ranked among given items (1 + C protocol).
@@ -172,6 +182,11 @@ class EvaluationSet:
             candidates=None if self.candidates is None else self.candidates[rows],
         )
 
+    @property
+    def num_users(self) -> int:
+        """The number of users, who may have several rows each."""
+        return len(np.unique(self.user_ids))
+
     def __len__(self) -> int:
         return len(self.user_ids)
 
@@ -180,8 +195,8 @@ class EvaluationSet:
         if self.candidates is not None:
             ranked = f"{self.candidates.shape[1]} candidates"
         return (
-            f"EvaluationSet({self.name}: {len(self)} users, {len(self.targets.values)} targets "
-            f"among {ranked}, {self.protocol})"
+            f"EvaluationSet({self.name}: {self.num_users} users, {len(self.targets.values)} "
+            f"targets among {ranked}, {self.protocol})"
         )
 
 
@@ -244,6 +259,8 @@ class Split:
     def known_items(self, *, test: bool = False) -> Histories:
         """Returns each user's items, which are never recommended unless `recommend_known`.
 
+        Of a user with several test rows, only the first has a history without test targets.
+
         Args:
             test: Whether test targets count too. The test itself does not count them.
 
@@ -258,7 +275,8 @@ class Split:
         """
         parts = [(self.train.user_ids, self.train.histories)]
         for part in (self.validation, self.test):
-            parts.append((part.user_ids, part.history))
+            users, first = np.unique(part.user_ids, return_index=True)
+            parts.append((users, part.history.take(first)))
             if part is not self.test or test:
                 parts.append((part.user_ids, part.targets))
         return Histories.from_pairs(

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.data.log.histories import Histories, offsets_of
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.splits.cuts import cut_moments
-from tfrecs.data.splits.parts import EvaluationSet, Split, TrainSet
+from tfrecs.data.splits.parts import Split
+from tfrecs.data.splits.user_rows import KNOWN, TEST, TRAIN, VALIDATION, Targets, UserRows
 
-# Parts of interactions. A history holds the parts before the part of its targets.
-_TRAIN, _KNOWN, _VALIDATION, _TEST = range(4)
+# The choices of targets, as a protocol's words tell them.
+_TARGETS: dict[Targets, str] = {
+    "all": "",
+    "first": ", each user's first target",
+    "last": ", each user's last target",
+    "successive": ", successive targets",
+}
 
 
 def leave_last_out(log: Interactions) -> Split:
@@ -35,11 +40,11 @@ def leave_last_out(log: Interactions) -> Split:
         >>> split.test.history[0], split.test.targets[0]
         (array([1, 2, 3], dtype=int32), array([4], dtype=int32))
     """
-    rows = _UserRows(log)
+    rows = UserRows(log)
     left = rows.left
-    part = np.where(left == 0, _TEST, np.where(left == 1, _VALIDATION, _TRAIN))
+    part = np.where(left == 0, TEST, np.where(left == 1, VALIDATION, TRAIN))
     short = rows.lengths < 3
-    part[np.repeat(short, rows.lengths)] = _TRAIN
+    part[np.repeat(short, rows.lengths)] = TRAIN
     return rows.split(part, "leave-last-out", {"users_train_only": int(short.sum())})
 
 
@@ -48,12 +53,14 @@ def global_time(
     *,
     quantiles: tuple[float, float] = (0.8, 0.9),
     times: tuple[Any, Any] | None = None,
+    targets: Targets = "all",
 ) -> Split:
     """Cuts the log at two moments: training, then validation, then test.
 
-    Interactions at a cut belong to the part after it. A user's history is everything before the
-    part, and the targets are all distinct items within it. Users without an interaction before a
-    part are left out of it and counted.
+    Nothing at or after the first cut trains. Interactions at a cut belong to the part after it.
+    Users who are new in a part, without an interaction before it, are left out of it and counted as
+    "users_without_history"; test users whom training has not seen stay, and are counted as
+    "users_not_in_train".
 
     Args:
         log: The interactions, which must have times.
@@ -61,9 +68,19 @@ def global_time(
         times: The two moments themselves, instead of `quantiles`, as numbers in the log's unit or
             as dates. The size of the log's times tells whether they are seconds or milli-, micro-
             or nanoseconds.
+        targets: What is asked of a user in validation and in test. "all": all distinct items of the
+            part at once, given everything before the part. "first" and "last": the user's first or
+            last interaction in the part, given everything before it; "last" is the protocol of
+            Gusak et al. 2025. "successive": each interaction of the part in turn, in a row of its
+            own, given everything before it. Each row stores its history: for heavy users this takes
+            memory that grows with the square of their interactions.
+
+    Source: Danil Gusak et al. 2025. Time to Split: Exploring Data Splitting Strategies for Offline
+    Evaluation of Sequential Recommenders. RecSys '25.
 
     Raises:
-        ValueError: If the log has no times, the cuts do not rise, or a part is empty.
+        ValueError: If the log has no times, the cuts do not rise, a part is empty, or there is no
+            such choice of targets.
 
     Example:
         >>> from tfrecs.data import Interactions
@@ -71,7 +88,14 @@ def global_time(
         ...                     "timestamp": [0, 10, 20, 30]})
         >>> global_time(log, times=(15, 25)).test.targets[0]
         array([4], dtype=int32)
+        >>> test = global_time(log, times=(5, 15), targets="successive").test
+        >>> [history.tolist() for history in test.history], test.targets.values
+        ([[1, 2], [1, 2, 3]], array([3, 4], dtype=int32))
     """
+    if targets not in _TARGETS:
+        raise ValueError(
+            f"global_time: targets must be one of {', '.join(_TARGETS)}, not {targets!r}."
+        )
     if not log.has_times:
         raise ValueError(
             f"global_time: {log.name} has no time column, so one user's interactions can not be "
@@ -79,10 +103,11 @@ def global_time(
         )
     moments = log.frame["timestamp"].to_numpy()
     cuts = cut_moments("global_time", moments, quantiles, times)
-    rows = _UserRows(log)
-    moments = moments[rows.order]
-    part = np.where(moments >= cuts[1], _TEST, np.where(moments >= cuts[0], _VALIDATION, _TRAIN))
-    return rows.split(part, f"global time, cut at {cuts[0]} and {cuts[1]}", {})
+    rows = UserRows(log)
+    moments = rows.moments
+    part = np.where(moments >= cuts[1], TEST, np.where(moments >= cuts[0], VALIDATION, TRAIN))
+    protocol = f"global time, cut at {cuts[0]} and {cuts[1]}{_TARGETS[targets]}"
+    return rows.split(part, protocol, {}, targets=targets, cuts=cuts)
 
 
 def random_ratio(
@@ -108,7 +133,7 @@ def random_ratio(
             f"random_ratio: shares must be positive and together below 1, not {validation} "
             f"(validation) and {test} (test)."
         )
-    rows = _UserRows(log)
+    rows = UserRows(log)
     tested = np.minimum(np.floor(rows.lengths * test + 0.5), rows.lengths - 1)
     validated = np.minimum(np.floor(rows.lengths * validation + 0.5), rows.lengths - 1 - tested)
     # A random place among the user's interactions: the first are test, the next validation.
@@ -116,9 +141,7 @@ def random_ratio(
     place = np.empty(len(log), np.int64)
     place[order] = np.arange(len(log)) - np.repeat(rows.offsets[:-1], rows.lengths)
     tested, validated = np.repeat(tested, rows.lengths), np.repeat(validated, rows.lengths)
-    part = np.where(
-        place < tested, _TEST, np.where(place < tested + validated, _VALIDATION, _TRAIN)
-    )
+    part = np.where(place < tested, TEST, np.where(place < tested + validated, VALIDATION, TRAIN))
     return rows.split(part, f"random ratio {validation:g} and {test:g}, seed {seed}", {})
 
 
@@ -149,7 +172,7 @@ def users_held_out(
     """
     if targets < 1:
         raise ValueError(f"users_held_out: targets must be at least 1, not {targets}.")
-    rows = _UserRows(log)
+    rows = UserRows(log)
     users = len(rows.lengths)
     sizes = [
         int(share * users + 0.5) if isinstance(share, float) else share
@@ -163,86 +186,14 @@ def users_held_out(
             "each, and fewer than there are."
         )
     chosen = np.random.default_rng(seed).permutation(eligible)[: sum(sizes)]
-    role = np.full(users, _TRAIN)
-    role[chosen[: sizes[0]]] = _VALIDATION
-    role[chosen[sizes[0] :]] = _TEST
+    role = np.full(users, TRAIN)
+    role[chosen[: sizes[0]]] = VALIDATION
+    role[chosen[sizes[0] :]] = TEST
     role = np.repeat(role, rows.lengths)
-    part = np.where((role != _TRAIN) & (rows.left >= targets), _KNOWN, role)
+    part = np.where((role != TRAIN) & (rows.left >= targets), KNOWN, role)
     counts = {
         "users_held_out_validation": sizes[0],
         "users_held_out_test": sizes[1],
         "users_too_short_to_hold_out": users - len(eligible),
     }
     return rows.split(part, f"users held out, last {targets} withheld, seed {seed}", counts)
-
-
-class _UserRows:
-    """A log's interactions user by user, in time order."""
-
-    def __init__(self, log: Interactions) -> None:
-        self.log = log
-        self.users, self.items = log.vocabularies()
-        user = self.users.encode(log.frame["user_id"]) - 1
-        self.order = np.argsort(user, kind="stable")
-        self.user = user[self.order]
-        self.item = self.items.encode(log.frame["item_id"])[self.order]
-        self.weight = log.frame["weight"].to_numpy()[self.order] if log.has_weights else None
-        self.lengths = np.bincount(user, minlength=len(self.users))
-        self.offsets = offsets_of(self.lengths)
-
-    @property
-    def left(self) -> np.ndarray:
-        """The number of the same user's interactions after each."""
-        return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.item))
-
-    def split(self, part: np.ndarray, protocol: str, counts: dict[str, int]) -> Split:
-        """Returns the split, given the part of each interaction."""
-        whole = Histories(self.item, self.offsets)
-        train = whole.keep(part == _TRAIN)
-        trained = np.flatnonzero(train.lengths)
-        if not len(trained):
-            raise ValueError(f"{self.log.name}, {protocol}: nothing is left to train on.")
-        counts = {
-            "users": len(self.users),
-            "users_one_interaction": int((self.lengths == 1).sum()),
-        } | counts
-        weights = None if self.weight is None else self.weight[part == _TRAIN]
-        # Users without a training row have no values, so each weight stays beside its value.
-        train_set = TrainSet(train.take(trained), trained + 1, len(self.items), weights)
-        item_counts = train_set.item_counts
-        sets = {}
-        for number, name in ((_VALIDATION, "validation"), (_TEST, "test")):
-            history, targets = whole.keep(part < number), whole.keep(part == number).distinct()
-            has_target, has_history = targets.lengths > 0, history.lengths > 0
-            evaluated = np.flatnonzero(has_target & has_history)
-            if not len(evaluated):
-                raise ValueError(
-                    f"{self.log.name}, {protocol}: no user is left for {name}. The log has "
-                    f"{len(self.users)} users, {counts['users_one_interaction']} with a single "
-                    "interaction: choose another protocol or other shares."
-                )
-            targets = targets.take(evaluated)
-            counts[f"{name}_users"] = len(evaluated)
-            counts[f"{name}_users_without_history"] = int((has_target & ~has_history).sum())
-            counts[f"{name}_targets_not_in_train"] = int((item_counts[targets.values] == 0).sum())
-            sets[name] = EvaluationSet(
-                user_ids=evaluated + 1,
-                history=history.take(evaluated),
-                targets=targets,
-                item_counts=item_counts,
-                items=self.items,
-                users=self.users,
-                name=f"{self.log.name} {name}",
-                protocol=protocol,
-            )
-        return Split(
-            train=train_set,
-            validation=sets["validation"],
-            test=sets["test"],
-            users=self.users,
-            items=self.items,
-            protocol=protocol,
-            counts=counts,
-            user_frame=self.log.user_features,
-            item_frame=self.log.item_features,
-        )
