@@ -135,7 +135,7 @@ def test_config_yaml_trains_the_same_again(run_folder, tmp_path, capsys):
     assert (again / "config.yaml").read_text() == (run_folder / "config.yaml").read_text()
     # What a person sees: a line an epoch, the baselines beside the model, and what comes next.
     assert len(re.findall(r"^epoch \d/2 +loss .* val_NDCG@10 .* targets/s", out, re.M)) == 2
-    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+    assert re.search(r"^ +SASRec .*popularity +random +popularity_7_days$", out, re.M)
     assert f"  tfrecs evaluate {again}" in out
     assert f"  tfrecs export {again} --output " in out
 
@@ -187,7 +187,7 @@ def test_the_same_command_again_tests_a_finished_run_again(log_file, run_folder,
     assert main([*argv, "--checkpoint_minutes", "null"]) == 0
     out = capsys.readouterr().out
     assert f"{run_folder} is finished: it is only tested again." in out
-    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+    assert re.search(r"^ +SASRec .*popularity +random +popularity_7_days$", out, re.M)
     assert f"  tfrecs evaluate {run_folder}" in out
     assert (run_folder / "metrics.json").read_bytes() == metrics
 
@@ -199,7 +199,7 @@ def test_evaluate(run_folder, tmp_path, capsys):
     metrics = json.loads((run_folder / "metrics.json").read_text())
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["metrics"]["NDCG@10"] == pytest.approx(metrics["test"]["NDCG@10"])
-    assert re.search(r"^ +SASRec .*popularity +random$", out, re.M)
+    assert re.search(r"^ +SASRec .*popularity +random +popularity_7_days$", out, re.M)
 
     argv = ["--on", "validation", "--ks", "[3]", "--plot", str(tmp_path / "report.png")]
     assert main(["evaluate", str(run_folder), *argv]) == 0
@@ -265,6 +265,32 @@ def test_recommend_says_which_ids_it_does_not_know(exported, capsys):
     assert said.err == "tfrecs: Ignored unknown ids: 7.\n"
 
 
+def test_the_targets_of_a_split_by_time(log_file, tmp_path, capsys):
+    """And the warning: one line where training knew the future, none where it did not."""
+    said = {}
+    for name, flags in (
+        ("last", "--split leave_last_out"),
+        ("time", "--split global_time --split_args.targets successive"),
+    ):
+        folder = tmp_path / name
+        argv = ["train", "--data", str(log_file), "--output", str(folder), *flags.split()]
+        assert main([*argv, *TINY.split(), "--recommend_known", "true"]) == 0
+        assert main(["evaluate", str(folder)]) == 0
+        said[name] = capsys.readouterr().out, json.loads((folder / "metrics.json").read_text())
+    out, metrics = said["last"]
+    assert out.count("Trained on the future: on average ") == 2  # By each of the commands.
+    assert 0 < metrics["trained_on_future"]["test"] < metrics["trained_on_future"]["validation"]
+    assert set(metrics["baselines"]) == {
+        *("popularity", "random", "popularity_7_days", "last_items")
+    }
+    out, metrics = said["time"]
+    assert "successive targets" in metrics["protocol"]
+    assert "rained on the future" not in out
+    assert metrics["trained_on_future"] == {"validation": 0, "test": 0}
+    assert f" {metrics['counts']['test_targets']} targets in" in out
+    assert metrics["counts"]["test_targets"] > metrics["counts"]["test_users"]
+
+
 @pytest.mark.slow
 def test_verify_and_recommend_import_tensorflow_alone(exported, tf_free):
     """And nothing but its line is on standard error after a mistake.
@@ -309,6 +335,10 @@ def error_of(capsys, argv):
         ("train --output OUT --split randomly", "split: expected Literal"),
         ("train --output OUT --jit maybe", "--jit: expected true, false or auto. Got"),
         ("train --output OUT --data LOG --split_args.x 3", "split_args has no 'x'"),
+        (
+            "train --output OUT --data LOG --split global_time --split_args.targets next",
+            "targets must be one of all, first, last, successive, not 'next'",
+        ),
         ("train --output OUT --data nowhere.csv", "nowhere.csv"),
         ("train --output OUT --data EMPTY", "the log has no rows"),
         ("train --output OUT --data LOG --data_args.user who", "no column 'who'"),

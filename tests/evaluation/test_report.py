@@ -270,3 +270,25 @@ def test_the_picture(reports, tmp_path):
     reports[0].plot(tmp_path / "report.svg")
     assert "<svg" in (tmp_path / "report.svg").read_text()
     assert matplotlib.get_backend() == backend
+
+
+def test_bootstrap_draws_users_with_all_their_rows():
+    values = np.array([[1.0], [5.0], [2.0], [9.0]])
+    users = np.array([7, 3, 7, 7])
+    # Two users, of 3 rows (sum 12) and of 1 row (5): drawn twice, or both once.
+    means = bootstrap_means(values, samples=2000, users=users)[:, 0]
+    possible = np.array([12 / 3, 17 / 4, 5 / 1])
+    shares = (np.abs(means[:, None] - possible) < 1e-12).mean(axis=0)
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.04)
+    alone = bootstrap_means(values, samples=50, users=np.array([4, 3, 2, 1]))
+    np.testing.assert_array_equal(alone, bootstrap_means(values, samples=50))
+
+
+def test_randomization_flips_users_with_all_their_rows():
+    rng = np.random.default_rng(3)
+    users, differences = np.repeat(np.arange(8), 3), rng.normal(0.2, 1, (24, 2))
+    signs = np.array(list(itertools.product([-1, 1], repeat=8)))
+    means = np.abs(np.repeat(signs, 3, axis=1) @ differences)
+    exact = (means >= np.abs(differences.sum(axis=0)) - 1e-12).mean(axis=0)
+    found = randomization_test(differences, 20_000, users=users)
+    np.testing.assert_allclose(found, exact, atol=0.015)

@@ -36,3 +36,15 @@ def test_refusals(split, tmp_path):
     ranker = tfrecs.models.DeepCross(context, split.items, split.users)
     with pytest.raises(ValueError, match="DeepCross scores without vectors"):
         write_vectors(ranker, tmp_path)
+
+
+def test_a_user_with_several_rows_has_the_vector_of_the_last(tmp_path):
+    log = Interactions({"user_id": [5] * 6, "item_id": range(6), "timestamp": range(6)})
+    split = tfrecs.data.global_time(log, times=(2, 4), targets="successive")
+    assert split.test.user_ids.tolist() == [1, 1]
+    model = SASRec.from_split(split, dim=4, max_length=5, seed=1)
+    _, path = write_vectors(model, tmp_path, split.test)
+    users = pd.read_parquet(path)
+    assert users["user_id"].tolist() == [5]
+    expected = model.query_vectors({"history": np.array([[1, 2, 3, 4, 5]], np.int32)})
+    np.testing.assert_allclose(np.stack(users["vector"]), expected, rtol=1e-5, atol=1e-6)

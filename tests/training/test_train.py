@@ -40,7 +40,8 @@ def test_the_run_folder_holds_what_the_documentation_says(whole, log_file):
     assert metrics["versions"]["tensorflow"] == tf.__version__
     for part in (metrics["test"], metrics["validation"], *metrics["baselines"].values()):
         assert {"HR@10", "NDCG@10", "HR@20", "NDCG@20"} <= set(part)
-    assert set(metrics["baselines"]) == {"popularity", "random"}
+    assert set(metrics["baselines"]) == {"popularity", "random", "popularity_7_days"}
+    assert set(metrics["trained_on_future"]) == {"validation", "test"}
 
     with (whole.folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

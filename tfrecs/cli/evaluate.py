@@ -22,8 +22,8 @@ def make_parser() -> ArgumentParser:
     """Returns the parser of `tfrecs evaluate`."""
     parser = new_parser(
         "evaluate",
-        "Tests the model of a run folder, with the weights of its best epoch, beside "
-        "popularity and chance.",
+        "Tests the model of a run folder, with the weights of its best epoch, beside simple "
+        "baselines.",
         EXAMPLE,
     )
     parser.add_argument("run", type=str, help="The run folder.")

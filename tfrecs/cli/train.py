@@ -41,6 +41,7 @@ EXAMPLE = """\
 tfrecs train --model sasrec --data ml-100k --output runs/first
 tfrecs train --recipe sasrec-ml-1m --output runs/recipe
 tfrecs train --data clicks.csv --data_args.user visitor --data_args.item sku --output runs/clicks
+tfrecs train --data ml-100k --split global_time --split_args.targets last --output runs/by_time
 tfrecs train --resume runs/first"""
 
 

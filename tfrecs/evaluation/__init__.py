@@ -1,7 +1,12 @@
 """Scores to ranks, metrics and reports that can be trusted."""
 
 from tfrecs._names import renamed
-from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
+from tfrecs.evaluation.baselines import (
+    last_items_ranks,
+    popularity_ranks,
+    random_lists,
+    random_metrics,
+)
 from tfrecs.evaluation.comparison import Comparison, Difference, bootstrap_means, randomization_test
 from tfrecs.evaluation.contract import ItemScorer, RowModel
 from tfrecs.evaluation.evaluator import Evaluator, evaluate
@@ -49,6 +54,7 @@ __all__ = [
     "Ranks",
     "rank_targets",
     "popularity_ranks",
+    "last_items_ranks",
     "random_metrics",
     "random_lists",
     "RANK_METRICS",

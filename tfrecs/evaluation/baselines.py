@@ -1,7 +1,7 @@
-"""The metrics of two simple recommenders: by popularity, and by chance.
+"""The metrics of simple recommenders: by popularity, by the user's last items, and by chance.
 
 A metric means little without them: HR@10 of 0.1 is much among a million items and little among 100.
-Both are computed exactly, without scoring anything.
+All are computed exactly, without scoring anything.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import numpy as np
 
 from tfrecs.data import Histories
 from tfrecs.evaluation.metrics import check_k, ideal_dcg, relative_popularity, self_information
-from tfrecs.evaluation.ranking import Pools, Ranks, ranks_of
+from tfrecs.evaluation.ranking import NEVER, Pools, Ranks, ranks_of
 
 
 def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> Ranks:
-    """Returns the ranks of the targets among items ordered by their number in the training part.
+    """Returns the ranks of the targets among items ordered by their number of interactions.
 
     A model that scores items by their count gives the same ranks; ties count against the target.
 
     Args:
         pools: The targets and the items that they are ranked among.
-        item_counts: Training interactions by item id, `[num_items + 2]`.
+        item_counts: Interactions by item id, `[num_items + 2]`, of the whole training part or of
+            the last days alone (`PartTimes.recent_counts`).
         top: How many recommended items to return a user; 0 for none. Full ranking only.
 
     Example:
@@ -40,6 +41,56 @@ def popularity_ranks(pools: Pools, item_counts: np.ndarray, *, top: int = 0) -> 
         at_least = _at_least(pools.candidates, counts, rows, own)
         at_least = at_least + _at_least(targets, counts, rows, own)
     return ranks_of(at_least, pools, _most_popular(pools.seen, counts, top) if top else None)
+
+
+def last_items_ranks(pools: Pools, history: Histories, *, top: int = 0) -> Ranks:
+    """Returns the ranks of the targets where each user gets the items of the history again.
+
+    The most recent item comes first, and an item counts where it last stands. Items outside the
+    history are not in the list, so such a target has a rank beyond any.
+
+    Args:
+        pools: The targets and the items that they are ranked among.
+        history: The users' items, oldest first, in the rows of the pools.
+        top: How many recommended items to return a user; 0 for none. Full ranking only.
+
+    Raises:
+        ValueError: If known items are not in the pools: nothing would be left to recommend.
+
+    Example:
+        ```python
+        test = split.with_recommend_known().test
+        ranks = last_items_ranks(Pools.of(test), test.history)
+        (ranks.ranks <= 10).mean()
+        ```
+    """
+    if not pools.recommend_known:
+        raise ValueError(
+            "last_items_ranks: these pools leave out known items, which are all that it recommends."
+            " Use Pools.of(dataset, recommend_known=True)."
+        )
+    stride, targets = pools.num_items + 1, pools.targets
+    history = history.keep((history.values >= 1) & (history.values <= pools.num_items))
+    newest_first = Histories(history.values[::-1], history.offsets[-1] - history.offsets[::-1])
+    lists = newest_first.distinct().take(np.arange(len(pools))[::-1])
+    keys = lists.rows * stride + lists.values
+    if pools.candidates is not None:
+        pool = [rows.rows * stride + rows.values for rows in (pools.candidates, targets)]
+        kept = np.isin(keys, np.concatenate(pool))
+        lists, keys = lists.keep(kept), keys[kept]
+    order = np.argsort(keys)
+    wanted = targets.rows * stride + targets.values
+    place = np.searchsorted(keys, wanted, sorter=order)
+    found = np.append(keys[order], -1)[place] == wanted
+    counts = np.full(len(wanted), NEVER)
+    counts[found] = order[place[found]] - lists.offsets[targets.rows[found]] + 1
+    if not top:
+        return ranks_of(counts, pools)
+    stops = np.minimum(lists.offsets[:-1] + top, lists.offsets[1:])
+    filled = np.arange(top) < (stops - lists.offsets[:-1])[:, None]
+    top_items = np.zeros(filled.shape, np.int32)
+    top_items[filled] = lists.cut(lists.offsets[:-1], stops).values
+    return ranks_of(counts, pools, top_items)
 
 
 def random_metrics(

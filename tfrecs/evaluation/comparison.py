@@ -51,6 +51,7 @@ class Comparison:
         first: dict[str, np.ndarray],
         second: dict[str, np.ndarray],
         *,
+        users: np.ndarray | None = None,
         level: float = 0.95,
         samples: int = 10_000,
         seed: int = 0,
@@ -61,6 +62,7 @@ class Comparison:
             models: Names of the two.
             first: Each user's values by metric.
             second: The same for the other model, users in the same order.
+            users: The user of each value, where users have several; None if each has one.
             level: Level of the confidence intervals (paired bootstrap, 1,000 draws).
             samples: Sign flips of the randomization test.
             seed: The same seed gives the same numbers.
@@ -75,11 +77,11 @@ class Comparison:
                 f"other {', '.join(second) or 'none'}. Evaluate both with the same ks."
             )
         values = np.stack([first[name] - second[name] for name in names], axis=1)
-        low, high = bounds(bootstrap_means(values, seed=seed), level)
-        p_values = randomization_test(values, samples, seed)
+        low, high = bounds(bootstrap_means(values, seed=seed, users=users), level)
+        p_values = randomization_test(values, samples, seed, users=users)
         rows = zip(names, values.mean(axis=0), low, high, p_values, strict=True)
         differences = {name: Difference(*map(float, numbers)) for name, *numbers in rows}
-        return cls(models, differences, level, len(values))
+        return cls(models, differences, level, len(_by_user(values, users)[0]))
 
     def __getitem__(self, metric: str) -> Difference:
         return self.differences[metric]
@@ -99,15 +101,19 @@ class Comparison:
         return "\n".join(lines)
 
 
-def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:
+def bootstrap_means(
+    values: np.ndarray, samples: int = 1000, seed: int = 0, *, users: np.ndarray | None = None
+) -> np.ndarray:
     """Returns means over users drawn with replacement, the same users for every column.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+    A user is drawn with all of the user's rows, because these depend on each other; the mean is
+    over the drawn rows. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
 
     Args:
-        values: Each user's values, `[num_users, num_columns]`.
+        values: Each user's values, `[num_rows, num_columns]`.
         samples: How often to draw.
         seed: The same seed draws the same users.
+        users: The user of each row, `[num_rows]`; None if each row is another user.
 
     Returns:
         Float64 `[samples, num_columns]`.
@@ -119,14 +125,15 @@ def bootstrap_means(values: np.ndarray, samples: int = 1000, seed: int = 0) -> n
     """
     check_integer("samples", samples, least=1)
     rng = np.random.default_rng(seed)
-    users = len(values)
+    sums, sizes = _by_user(values, users)
+    num_users = len(sums)
     means = np.empty((samples, values.shape[1]))
     for start in range(0, samples, _CHUNK):
         stop = min(start + _CHUNK, samples)
         # How often each user is drawn, so that all columns are one matrix product.
-        drawn = (rng.integers(users, size=users) for _ in range(start, stop))
-        times = np.array([np.bincount(each, minlength=users) for each in drawn], np.float64)
-        means[start:stop] = times @ values / users
+        drawn = (rng.integers(num_users, size=num_users) for _ in range(start, stop))
+        times = np.array([np.bincount(each, minlength=num_users) for each in drawn], np.float64)
+        means[start:stop] = times @ sums / (times @ sizes)[:, None]
     return means
 
 
@@ -145,18 +152,26 @@ def bounds(means: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int = 0) -> np.ndarray:
+def randomization_test(
+    differences: np.ndarray,
+    samples: int = 10_000,
+    seed: int = 0,
+    *,
+    users: np.ndarray | None = None,
+) -> np.ndarray:
     """Returns two-sided p-values of the hypothesis that two models do not differ.
 
-    Under it each user's difference is as likely to have the other sign. The p-value is the share of
+    Under it each user's difference, in all of the user's rows, is as likely to have the other sign.
+    The p-value is the share of
     random sign flips, with the observed signs among them, whose mean is at least as far from 0 as
     observed: (1 + exceeding) / (1 + samples). Source: Fisher's randomization test, which Smucker,
     Allan and Carterette (CIKM 2007) recommend for comparing rankings.
 
     Args:
-        differences: Each user's difference, `[num_users, num_columns]`.
+        differences: Each user's difference, `[num_rows, num_columns]`.
         samples: How many sign flips.
         seed: The same seed flips the same signs.
+        users: The user of each row, `[num_rows]`; None if each row is another user.
 
     Returns:
         Float64 `[num_columns]`.
@@ -169,6 +184,7 @@ def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int
     """
     check_integer("samples", samples, least=1)
     rng = np.random.default_rng(seed)
+    differences, _ = _by_user(differences, users)
     # Users without any difference change no sum.
     differences = differences[(differences != 0).any(axis=1)]
     observed = np.abs(differences.sum(axis=0))
@@ -179,3 +195,14 @@ def randomization_test(differences: np.ndarray, samples: int = 10_000, seed: int
         # The tolerance makes sums equal that differ by rounding only.
         exceeding += (np.abs(signs @ differences) >= observed * (1 - 1e-9)).sum(axis=0)
     return (1 + exceeding) / (1 + samples)
+
+
+def _by_user(values: np.ndarray, users: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the sum of each user's rows and their number."""
+    if users is not None:
+        found, place, sizes = np.unique(users, return_inverse=True, return_counts=True)
+        if len(found) < len(values):
+            sums = np.zeros((len(found), values.shape[1]))
+            np.add.at(sums, place, values)
+            return sums, sizes
+    return values, np.ones(len(values))

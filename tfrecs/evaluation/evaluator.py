@@ -10,7 +10,12 @@ from typing import Any, cast
 import numpy as np
 
 from tfrecs.data import EvaluationSet, Rows
-from tfrecs.evaluation.baselines import popularity_ranks, random_lists, random_metrics
+from tfrecs.evaluation.baselines import (
+    last_items_ranks,
+    popularity_ranks,
+    random_lists,
+    random_metrics,
+)
 from tfrecs.evaluation.contract import ItemScorer, RowModel
 from tfrecs.evaluation.metrics import (
     RANK_METRICS,
@@ -40,8 +45,12 @@ def evaluate(
 
     For users, every item of the catalogue is ranked, or the set's own candidates where it has them
     (`EvaluationSet.with_candidates`); `tfrecs.evaluation.ranking` states the rules. Ties count
-    against the target. The report compares the model with the recommender by training popularity
-    and the random one, on the same ranking task. For rows, see `evaluate_rows`.
+    against the target. The report compares the model with simple recommenders on the same ranking
+    task: "popularity" in training, "random", "popularity_7_days" if the log has times (see
+    `PartTimes`), and "last_items", the user's last items again, if known items may be recommended.
+    It says which of them are left out, and how much of the training is later than the targets.
+    Means are over the rows of the set, and confidence intervals draw users with all their rows. For
+    rows with labels, see `evaluate_rows`.
 
     Args:
         model: Any model of tfrecs, or another object with the methods of `ItemScorer` or, for rows,
@@ -178,20 +187,39 @@ class Evaluator:
         top = min(self.ks[-1], self.pools.num_items) if self.pools.candidates is None else 0
         ranks = self.ranks(model, top=top)
         metrics, per_user = self._measure(ranks)
-        others = {}
-        if baselines:
-            popular = popularity_ranks(self.pools, self.dataset.item_counts, top=top)
-            others = {"popularity": self._measure(popular)[0], "random": self._random()}
+        others, more = self._baselines(top) if baselines else ({}, {})
         return Report(
             metrics=metrics,
             baselines=others,
             table=RankedLists(
-                self._protocol(model),
+                self._protocol(model) | more,
                 self.dataset.user_ids,
                 Repeats.of(ranks, self.pools, self.ks),
             ),
             per_user=per_user,
         )
+
+    def _baselines(self, top: int) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+        """Returns the metrics of the baselines, and what the protocol tells of them."""
+        pools, times = self.pools, self.dataset.times
+        found = {
+            "popularity": self._measure(popularity_ranks(pools, self.dataset.item_counts, top=top)),
+            "random": (self._random(), {}),
+        }
+        told: dict[str, Any] = {"recent_interactions": 0, "baselines_left_out": {}}
+        if times is not None and times.recent_counts.any():
+            recent = popularity_ranks(pools, times.recent_counts, top=top)
+            found["popularity_7_days"] = self._measure(recent)
+            told["recent_interactions"] = int(times.recent_counts.sum())
+        else:
+            why = "the data have no times" if times is None else "no interaction in these days"
+            told["baselines_left_out"]["popularity_7_days"] = why
+        if pools.recommend_known:
+            again = last_items_ranks(pools, self.dataset.history, top=top)
+            found["last_items"] = self._measure(again)
+        else:
+            told["baselines_left_out"]["last_items"] = "known items are not recommended"
+        return {name: metrics for name, (metrics, _) in found.items()}, told
 
     def _measure(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Returns the means and each user's metrics."""
@@ -226,7 +254,7 @@ class Evaluator:
 
     def _protocol(self, model: ItemScorer) -> dict[str, Any]:
         """Describes the ranking task for the report."""
-        pools, sizes = self.pools, self.pools.sizes
+        pools, sizes, times = self.pools, self.pools.sizes, self.dataset.times
         # Equal for the same targets in the same pools, in the same order.
         digest = hashlib.sha256(self.dataset.user_ids.tobytes())
         for rows in (pools.targets, pools.seen, pools.candidates):
@@ -236,13 +264,15 @@ class Evaluator:
             "model": type(model).__name__,
             "data": self.dataset.name,
             "split": self.dataset.protocol,
-            "users": len(pools),
+            "users": self.dataset.num_users,
+            "rows": len(pools),
             "targets": len(pools.targets.values),
             "items": pools.num_items,
             "ranked": "candidates" if pools.candidates is not None else "catalogue",
             "recommend_known": pools.recommend_known,
             "ranked_items": [int(sizes.min()), float(sizes.mean()), int(sizes.max())],
             "ties": "against the target",
+            "trained_on_future": None if times is None else times.trained_on_future,
             "counts": {name: count for name, count in pools.counts.items() if count},
             "fingerprint": digest.hexdigest()[:16],
         }

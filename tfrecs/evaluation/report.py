@@ -42,11 +42,10 @@ class Report:
         metrics: Means by name: "HR@10", "NDCG@10" and so on of ranked lists; "AUC" and "LogLoss" of
             a binary label, "RMSE" and "MAE" of a number. Of a model with several heads, names begin
             with the head's: "click/AUC".
-        baselines: The same of simple predictors. Of lists "popularity" and "random", on the same
-            ranking task. Of rows "rate" ("mean" of numbers), the mean of the label in training for
-            every row, and "items", the smoothed mean of each item.
+        baselines: The same of simple predictors: of lists see `evaluate`; of rows "rate" ("mean" of
+            numbers), the mean of the label in training, and "items", its smoothed mean by item.
         table: The ranked lists or labelled rows behind the metrics.
-        per_user: Each user's value of every metric that is a mean over users.
+        per_user: Each user's value, or several, of every metric that is a mean over users.
         intervals: 95% confidence intervals, where `per_user` cannot give them.
         heads: The report of each head by name, for a model with several; None for ranked lists.
 
@@ -151,11 +150,11 @@ class Report:
                 f"This report is of labelled rows or was read without its users, with {_LEVEL:.0%} "
                 "intervals only: keep reports by `save` to have the others."
             )
-        if (samples, seed) not in self._means:
+        if (drawn := (samples, seed)) not in self._means:
             values = np.stack(list(self.per_user.values()), axis=1)
-            self._means[samples, seed] = bootstrap_means(values, samples, seed)
+            self._means[drawn] = bootstrap_means(values, samples, seed, users=self.user_ids)
         column = list(self.per_user).index(metric)
-        low, high = bounds(self._means[samples, seed][:, column], level)
+        low, high = bounds(self._means[drawn][:, column], level)
         return float(low), float(high)
 
     def compare(
@@ -199,6 +198,7 @@ class Report:
             (mine["model"], theirs["model"]),
             self.per_user,
             other.per_user,
+            users=self.user_ids,
             level=level,
             samples=samples,
             seed=seed,

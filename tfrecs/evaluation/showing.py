@@ -9,7 +9,7 @@ from typing import Any
 Series = Sequence[tuple[str, Mapping[str, float]]]
 Intervals = Mapping[str, tuple[float, float]]
 
-_COLOURS = ("#1f5fa8", "#e39a3b", "#b5b5b5")
+_COLOURS = ("#1f5fa8", "#e39a3b", "#b5b5b5", "#8c5a17", "#6b9e78")
 _OWN_SCALE = ("Coverage", "Novelty", "PopularityBias")
 _TITLES = {
     "Coverage": "Coverage: share of catalogue",

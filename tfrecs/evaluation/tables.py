@@ -131,14 +131,19 @@ class RankedLists:
 
     @property
     def _one_target(self) -> bool:
-        return bool(self.protocol["users"] == self.protocol["targets"])
+        return self._rows == self.protocol["targets"]
+
+    @property
+    def _rows(self) -> int:
+        # Reports of earlier versions have a row a user, and do not say so.
+        return int(self.protocol.get("rows", self.protocol["users"]))
 
     def heading(self) -> list[str]:
         """Returns no lines to print above the metrics."""
         return []
 
     def notes(self) -> list[str]:
-        """Returns the protocol and the repeats in sentences."""
+        """Returns the protocol, the repeats, the baselines and a warning in sentences."""
         protocol = self.protocol
         least, mean, most = protocol["ranked_items"]
         if protocol["ranked"] == "candidates":
@@ -149,15 +154,43 @@ class RankedLists:
             among += " but those in the user's history"
         size = f"{least:,}" if least == most else f"{least:,} to {most:,}, {mean:,.0f} on average"
         source = ", ".join(text for text in (protocol["data"], protocol["split"]) if text)
+        several = self._rows > protocol["users"]
         lines = [
             f"{source + ': ' if source else ''}{protocol['users']:,} users, "
-            f"{protocol['targets']:,} targets.",
+            f"{protocol['targets']:,} targets{f' in {self._rows:,} rows' if several else ''}.",
             f"Ranked among {among} ({size}); ties count {protocol['ties']}.",
         ]
         lines += [f"{_COUNTS[name]}: {count:,}." for name, count in protocol["counts"].items()]
         if self._one_target:
-            lines.append("One target a user: Recall = HR, MAP = MRR, Precision@k = HR@k / k.")
-        return lines + self.repeats.lines(protocol["targets"], protocol["recommend_known"])
+            lines.append(
+                f"One target a {'row' if several else 'user'}: Recall = HR, MAP = MRR, "
+                "Precision@k = HR@k / k."
+            )
+        lines += self.repeats.lines(protocol["targets"], protocol["recommend_known"])
+        return lines + self._about_baselines() + self._about_future()
+
+    def _about_baselines(self) -> list[str]:
+        """Returns what the baselines count, and which are left out, in sentences."""
+        lines = []
+        if recent := self.protocol.get("recent_interactions"):
+            lines.append(
+                f"popularity_7_days counts the {recent:,} interactions of the last 7 days."
+            )
+        if left_out := self.protocol.get("baselines_left_out"):
+            reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+            lines.append(f"Baselines left out: {reasons}.")
+        return lines
+
+    def _about_future(self) -> list[str]:
+        """Returns the warning that training knew the future of the targets, where it did."""
+        share = self.protocol.get("trained_on_future")
+        if not share:
+            return []
+        amount = f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+        return [
+            f"Trained on the future: on average {amount} of the training interactions are later "
+            "than a target. Split by time without this leak: --split global_time."
+        ]
 
     def advice(self) -> str | None:
         """Returns a command's advice on many repeats; None where they are few."""

@@ -103,7 +103,8 @@ def train(
         split: The rule that splits the log, a function of `tfrecs.data`. The default is the
             model's: leave_last_out, or click_through for models that predict the label of a row.
             read_ncf, and sessions of a folder with two files, read a published split.
-        split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio.
+        split_args: The rule's arguments, such as `{"test": 0.2}` for random_ratio or
+            `{"targets": "last"}` for global_time.
         recommend_known: Whether items that a user already has may be recommended, as where people
             buy or play them again. If not, validation, test, baselines and exports leave them out,
             and a target among them is a miss. The default is yes for sessions, and no otherwise.

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfrecs import __version__
 from tfrecs._keras import keras
+from tfrecs.data import RowSplit, Split
 from tfrecs.models import Model
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints, Position
 from tfrecs.training.history import Row, write_history
@@ -267,9 +268,18 @@ def known_facts(model: Model, config: dict[str, Any], source: RunData) -> dict[s
         "num_interactions": source.num_interactions,
         "dropped": source.dropped,
         "counts": parts.counts,
+        "trained_on_future": _trained_on_future(parts),
         "versions": {name: _version(name) for name in packages}
         | {"python": platform.python_version()},
     }
+
+
+def _trained_on_future(parts: Split | RowSplit) -> dict[str, float]:
+    """Returns how much of the training is later than the targets of each part, if times tell."""
+    if isinstance(parts, RowSplit):
+        return {}
+    sets = {"validation": parts.validation, "test": parts.test}
+    return {name: part.times.trained_on_future for name, part in sets.items() if part.times}
 
 
 def _version(package: str) -> str:

@@ -121,7 +121,8 @@ def write_vectors(
     Args:
         model: A model whose score is a product of two vectors, with a vocabulary.
         folder: Where to write; made if missing.
-        users: Users with the histories that make their vectors, such as `split.test`.
+        users: Users with the histories that make their vectors, such as `split.test`. Of a user
+            with several rows the last is taken.
         batch_size: Users at once.
 
     Returns:
@@ -148,6 +149,8 @@ def write_vectors(
     _write(written[0], "item_id", model.items.ids, np.asarray(model.item_vectors()))
     if users is None:
         return written
+    _, place = np.unique(users.user_ids[::-1], return_index=True)
+    users = users.subset(np.sort(len(users) - 1 - place))
     vectors = []
     for start in range(0, len(users), batch_size):
         rows = np.arange(start, min(start + batch_size, len(users)))
