@@ -49,11 +49,9 @@ def expected_rows(rows, low, high, targets):
     found = []
     for user, met in in_order(rows).items():
         places = [i for i, (_, time) in enumerate(met) if low <= time < high]
-        if not places or places[0] == 0:
-            continue  # Nothing asked, or new in the part.
         chosen = {"first": places[:1], "last": places[-1:], "successive": places}[targets]
         items = [item for item, _ in met]
-        found += [(user, items[:place], [items[place]]) for place in chosen]
+        found += [(user, items[:place], [items[place]]) for place in chosen if place > 0]
     return found
 
 
@@ -67,7 +65,8 @@ def expected_rows(rows, low, high, targets):
 def test_each_history_is_exactly_what_lies_before_its_target(rows, first, gap, targets):
     cuts = (first, first + gap)
     expected = [expected_rows(rows, *ends, targets) for ends in (cuts, (cuts[1], 99))]
-    if not all(expected):
+    trained = sorted((u, i) for u, i, time in rows if time < cuts[0])
+    if not all([*expected, trained]):
         with pytest.raises(ValueError, match="is left"):
             global_time(log_of(rows), times=cuts, targets=targets)
         return
@@ -75,12 +74,10 @@ def test_each_history_is_exactly_what_lies_before_its_target(rows, first, gap, t
     assert rows_of(split, split.validation) == expected[0]
     assert rows_of(split, split.test) == expected[1]
     # No training row after the cut, and every one before it.
-    trained = sorted((u, i) for u, i, time in rows if time < cuts[0])
     users = split.users.decode(np.repeat(split.train.user_ids, split.train.histories.lengths))
     items = split.items.decode(split.train.histories.values)
     assert sorted(zip(users.tolist(), items.tolist(), strict=True)) == trained
-    # The users are those of the other choices of targets, and who is left out is counted.
-    every = global_time(log_of(rows), times=cuts)
+    # Who is left out, or was not trained, is counted.
     seen = {user for user, _ in trained}
     for name, (low, high) in (("validation", cuts), ("test", (cuts[1], 99))):
         part, found = (
@@ -88,7 +85,6 @@ def test_each_history_is_exactly_what_lies_before_its_target(rows, first, gap, t
             {user for user, _, _ in rows_of(split, getattr(split, name))},
         )
         assert part.num_users == len(found) == split.counts[f"{name}_users"]
-        assert found == {user for user, _, _ in rows_of(every, getattr(every, name))}
         asked = {user for user, _, time in rows if low <= time < high}
         assert split.counts[f"{name}_users_without_history"] == len(asked - found)
         assert split.counts[f"{name}_users_not_in_train"] == len(found - seen)
@@ -96,7 +92,18 @@ def test_each_history_is_exactly_what_lies_before_its_target(rows, first, gap, t
             assert split.counts[f"{name}_targets"] == len(part)
 
 
-ROWS = [(1, 5, 0), (2, 5, 1), (1, 6, 2), (1, 7, 6), (1, 7, 8), (2, 8, 8), (1, 9, 9), (3, 5, 9)]
+ROWS = [
+    (1, 5, 0),
+    (2, 5, 1),
+    (1, 6, 2),
+    (1, 7, 6),
+    (1, 7, 8),
+    (2, 8, 8),
+    (1, 9, 9),
+    (3, 5, 9),
+    (4, 6, 9),
+    (4, 7, 9),
+]
 
 
 def test_targets_by_hand():
@@ -106,29 +113,32 @@ def test_targets_by_hand():
         (1, [5, 6, 7], [7]),
         (1, [5, 6, 7, 7], [9]),
         (2, [5], [8]),
+        (4, [6], [7]),  # A new user, whose first interaction has no history.
     ]
     assert split.protocol == "global time, cut at 5 and 7, successive targets"
-    assert split.counts["test_users_without_history"] == 1  # User 3, who is new.
+    assert split.counts["test_users_without_history"] == 1  # User 3.
+    assert split.counts["test_users_not_in_train"] == 1  # User 4.
     last = global_time(log_of(ROWS), times=(5, 7), targets="last")
-    assert rows_of(last, last.test) == [(1, [5, 6, 7, 7], [9]), (2, [5], [8])]
+    assert rows_of(last, last.test) == [(1, [5, 6, 7, 7], [9]), (2, [5], [8]), (4, [6], [7])]
     first = global_time(log_of(ROWS), times=(5, 7), targets="first")
     assert rows_of(first, first.test) == [(1, [5, 6, 7], [7]), (2, [5], [8])]
+    assert first.counts["test_users_without_history"] == 2
 
 
 def test_known_items_of_a_user_with_several_rows_hold_no_test_target():
     split = global_time(log_of(ROWS), times=(5, 7), targets="successive")
     known = [split.items.decode(row).tolist() for row in split.known_items()]
-    assert known == [[], [5, 6, 7], [5], []]
+    assert known == [[], [5, 6, 7], [5], [], [6]]
     known = [split.items.decode(row).tolist() for row in split.known_items(test=True)]
-    assert known == [[], [5, 6, 7, 9], [5, 8], []]
+    assert known == [[], [5, 6, 7, 9], [5, 8], [], [6, 7]]
 
 
 def test_a_part_with_several_rows_a_user():
     test = global_time(log_of(ROWS), times=(5, 7), targets="successive").test
-    assert (len(test), test.num_users) == (3, 2)
-    assert "2 users, 3 targets" in repr(test)
+    assert (len(test), test.num_users) == (4, 3)
+    assert "3 users, 4 targets" in repr(test)
     drawn = test.sample_candidates(2, seed=1)
-    assert drawn.candidates.shape == (3, 2)
+    assert drawn.candidates.shape == (4, 2)
     assert drawn.subset([2]).targets[0].tolist() == test.targets[2].tolist()
 
 

@@ -57,10 +57,10 @@ def global_time(
 ) -> Split:
     """Cuts the log at two moments: training, then validation, then test.
 
-    Nothing at or after the first cut trains. Interactions at a cut belong to the part after it.
-    Users who are new in a part, without an interaction before it, are left out of it and counted as
-    "users_without_history"; test users whom training has not seen stay, and are counted as
-    "users_not_in_train".
+    Nothing at or after the first cut trains. Interactions at a cut belong to the part after it. A
+    target needs an earlier interaction of the same user, as history. Users of a part without such a
+    target are left out of it and counted as "users_without_history". Users whom training has not
+    seen are tested all the same, and counted as "users_not_in_train".
 
     Args:
         log: The interactions, which must have times.
@@ -70,10 +70,10 @@ def global_time(
             or nanoseconds.
         targets: What is asked of a user in validation and in test. "all": all distinct items of the
             part at once, given everything before the part. "first" and "last": the user's first or
-            last interaction in the part, given everything before it; "last" is the protocol of
-            Gusak et al. 2025. "successive": each interaction of the part in turn, in a row of its
-            own, given everything before it. Each row stores its history: for heavy users this takes
-            memory that grows with the square of their interactions.
+            last interaction in the part, given everything before it, whichever part that is in;
+            "last" is the protocol of Gusak et al. 2025. "successive": each interaction of the part
+            in turn, in a row of its own, given everything before it. Each row stores its history:
+            the memory grows with the square of a user's interactions.
 
     Source: Danil Gusak et al. 2025. Time to Split: Exploring Data Splitting Strategies for Offline
     Evaluation of Sequential Recommenders. RecSys '25.

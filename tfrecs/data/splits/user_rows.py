@@ -71,8 +71,8 @@ class UserRows:
         Raises:
             ValueError: If a part is empty.
         """
-        whole, trains = Histories(self.item, self.offsets), part == TRAIN
-        train = whole.keep(trains)
+        trains = part == TRAIN
+        train = Histories(self.item, self.offsets).keep(trains)
         trained = np.flatnonzero(train.lengths)
         if not len(trained):
             raise ValueError(f"{self.log.name}, {protocol}: nothing is left to train on.")
@@ -86,31 +86,19 @@ class UserRows:
         item_counts = train_set.item_counts
         sets = {}
         for number, name, cut in zip((VALIDATION, TEST), ("validation", "test"), cuts, strict=True):
-            before, within = part < number, part == number
-            known = whole.keep(before)
-            has_history = known.lengths > 0
-            # A user who is new in the part is left out, whatever else the part holds of the user.
-            at = _chosen(self.user, within & has_history[self.user], targets)
+            at, user, history, withheld = self._evaluated(part, number, targets)
             if not at.any():
                 raise ValueError(
                     f"{self.log.name}, {protocol}: no user is left for {name}. The log has "
                     f"{len(self.users)} users, {counts['users_one_interaction']} with a single "
                     "interaction: choose another protocol or other shares."
                 )
-            rows = np.unique(self.user[at])
-            new = np.setdiff1d(self.user[within], rows)
-            if targets == "all":
-                user, history = rows, known.take(rows)
-                withheld = whole.keep(at).distinct().take(rows)
-            else:
-                places = np.flatnonzero(at)
-                user = self.user[places]
-                history = whole.cut(self.offsets[user], places)
-                withheld = Histories(self.item[places], np.arange(len(places) + 1))
+            rows = np.unique(user)
+            left_out = np.setdiff1d(self.user[part == number], rows)
             counts[f"{name}_users"] = len(rows)
             if len(user) > len(rows):
                 counts[f"{name}_targets"] = len(user)
-            counts[f"{name}_users_without_history"] = len(new)
+            counts[f"{name}_users_without_history"] = len(left_out)
             counts[f"{name}_users_not_in_train"] = int((train.lengths[rows] == 0).sum())
             counts[f"{name}_targets_not_in_train"] = int((item_counts[withheld.values] == 0).sum())
             times = None
@@ -120,7 +108,7 @@ class UserRows:
                     self.item,
                     len(self.items),
                     train=trains,
-                    before=before,
+                    before=part < number,
                     targets=at,
                     cut=cut,
                 )
@@ -147,10 +135,27 @@ class UserRows:
             item_frame=self.log.item_features,
         )
 
+    def _evaluated(
+        self, part: np.ndarray, number: int, targets: Targets
+    ) -> tuple[np.ndarray, np.ndarray, Histories, Histories]:
+        """Returns which interactions are targets, and each row's user, history and targets."""
+        whole, within = Histories(self.item, self.offsets), part == number
+        if targets == "all":
+            known = whole.keep(part < number)
+            at = within & (known.lengths > 0)[self.user]
+            user = np.unique(self.user[at])
+            return at, user, known.take(user), whole.keep(at).distinct().take(user)
+        # A user's first interaction has no history.
+        at = _chosen(self.user, within, targets) & (np.arange(len(part)) > self.offsets[self.user])
+        places = np.flatnonzero(at)
+        user = self.user[places]
+        history = whole.cut(self.offsets[user], places)
+        return at, user, history, Histories(self.item[places], np.arange(len(places) + 1))
+
 
 def _chosen(user: np.ndarray, within: np.ndarray, targets: Targets) -> np.ndarray:
-    """Returns which of the interactions `within` a part are targets, bool `[N]`."""
-    if targets in ("all", "successive"):
+    """Returns which of the interactions `within` a part are asked for, bool `[N]`."""
+    if targets == "successive":
         return within
     places = np.flatnonzero(within)
     change = user[places][1:] != user[places][:-1]
