@@ -80,10 +80,8 @@ def test_each_history_is_exactly_what_lies_before_its_target(rows, first, gap, t
     # Who is left out, or was not trained, is counted.
     seen = {user for user, _ in trained}
     for name, (low, high) in (("validation", cuts), ("test", (cuts[1], 99))):
-        part, found = (
-            getattr(split, name),
-            {user for user, _, _ in rows_of(split, getattr(split, name))},
-        )
+        part = getattr(split, name)
+        found = {user for user, _, _ in rows_of(split, part)}
         assert part.num_users == len(found) == split.counts[f"{name}_users"]
         asked = {user for user, _, time in rows if low <= time < high}
         assert split.counts[f"{name}_users_without_history"] == len(asked - found)
