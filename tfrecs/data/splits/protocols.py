@@ -104,10 +104,10 @@ def global_time(
     moments = log.frame["timestamp"].to_numpy()
     cuts = cut_moments("global_time", moments, quantiles, times)
     rows = UserRows(log)
-    moments = rows.moments
+    moments = moments[rows.order]
     part = np.where(moments >= cuts[1], TEST, np.where(moments >= cuts[0], VALIDATION, TRAIN))
     protocol = f"global time, cut at {cuts[0]} and {cuts[1]}{_TARGETS[targets]}"
-    return rows.split(part, protocol, {}, targets=targets, cuts=cuts)
+    return rows.split(part, protocol, {}, targets=targets, cuts=tuple(cuts))
 
 
 def random_ratio(

@@ -25,6 +25,7 @@ class UserRows:
         log: The log.
 
     Attributes:
+        order: `[N]`, the place in the log of each interaction.
         user: `[N]`, the user of each interaction, from 0.
         item: `[N]`, its item id.
         moments: `[N]`, its time; None where the log has none.
@@ -36,7 +37,7 @@ class UserRows:
         self.log = log
         self.users, self.items = log.vocabularies()
         user = self.users.encode(log.frame["user_id"]) - 1
-        order = np.argsort(user, kind="stable")
+        self.order = order = np.argsort(user, kind="stable")
         self.user = user[order]
         self.item = self.items.encode(log.frame["item_id"])[order]
         self.moments = log.frame["timestamp"].to_numpy()[order] if log.has_times else None
