@@ -58,7 +58,8 @@ def draw(
     apart = {kind: [n for n in names if n.startswith(kind + "@")] for kind in _OWN_SCALE}
     apart = {kind: group for kind, group in apart.items() if group}
     accuracy = [n for n in names if not any(n in group for group in apart.values())]
-    figure = Figure(figsize=(max(7.5, 1.0 + 0.85 * len(accuracy)), 6.4 if apart else 4.2), dpi=150)
+    height = 6.6 if apart else 4.4
+    figure = Figure(figsize=(max(7.5, 1.0 + 0.85 * len(accuracy)), height), dpi=150)
     FigureCanvasAgg(figure)
     rows = figure.add_gridspec(
         2 if apart else 1, 1, height_ratios=(1.6, 1) if apart else (1,), hspace=0.4
@@ -75,15 +76,16 @@ def draw(
     figure.legend(
         handles,
         labels,
-        loc="upper right",
+        loc="upper left",
         ncols=len(labels),
+        fontsize=9,
         frameon=False,
-        bbox_to_anchor=(0.99, 1),
+        bbox_to_anchor=(0.06, 1 - 0.32 / height),
     )
     title = f"{series[0][0]} and baselines"
     figure.suptitle(title, x=0.07, ha="left", fontsize=12, weight="bold")
     figure.text(0.07, 0.015, "\n".join(notes), fontsize=7.5, color="0.35")
-    figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.13)
+    figure.subplots_adjust(left=0.07, right=0.98, top=1 - 0.75 / height, bottom=0.13)
     figure.savefig(path)
 
 
