@@ -29,7 +29,14 @@ except ModuleNotFoundError:  # Python 3.10, where jupytext brings it under its o
     import tomli as tomllib
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("quickstart", "matrix_factorization", "two_tower", "deep_cross", "serving")
+NAMES = (
+    "quickstart",
+    "evaluation",
+    "matrix_factorization",
+    "two_tower",
+    "deep_cross",
+    "serving",
+)
 COLAB = "https://colab.research.google.com"
 
 _INSTALL = """\

@@ -129,8 +129,10 @@ plt.show()
 # %% [markdown]
 # ## What is it worth?
 #
-# `tfrecs.evaluate` ranks every film that the person has not seen yet, and puts two recommenders
-# beside the model on the very same task: the most popular films for everybody, and chance. The
+# `tfrecs.evaluate` ranks every film that the person has not seen yet, and puts simple recommenders
+# beside the model on the very same task: the most popular films for everybody, those of the last
+# week, and chance. The last line warns that this split lets the model train on the future;
+# [evaluation](evaluation.ipynb) shows what that does, and how to split by time. The
 # intervals come from drawing people anew (bootstrap): they say how far the number could be off
 # because *these* 943 people were asked. Films of equal score count against the model.
 
@@ -240,6 +242,7 @@ answer
 # ```
 #
 # A run folder holds checkpoints, settings, metrics and pictures, and a run that was stopped goes on
-# where it was. Next: [matrix_factorization](matrix_factorization.ipynb) for losses and negatives,
+# where it was. Next: [evaluation](evaluation.ipynb) for numbers that can be trusted,
+# [matrix_factorization](matrix_factorization.ipynb) for losses and negatives,
 # [two_tower](two_tower.ipynb) for features, [deep_cross](deep_cross.ipynb) for ranking by features,
 # [serving](serving.ipynb) for what the folder can do.

@@ -58,9 +58,9 @@ def global_time(
     """Cuts the log at two moments: training, then validation, then test.
 
     Nothing at or after the first cut trains. Interactions at a cut belong to the part after it. A
-    target needs an earlier interaction of the same user, as history. Users of a part without such a
-    target are left out of it and counted as "users_without_history". Users whom training has not
-    seen are tested all the same, and counted as "users_not_in_train".
+    target needs an earlier interaction of the user as history ("all": one before the part). Users
+    of a part without such a target are left out and counted as "users_without_history". Users whom
+    training has not seen are tested all the same, and counted as "users_not_in_train".
 
     Args:
         log: The interactions, which must have times.
