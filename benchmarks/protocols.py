@@ -62,10 +62,10 @@ def means(reports: Reports) -> dict[str, dict[str, float]]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1][METRIC]))
 
 
-def swapped(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns the pairs that stand in one order in the first and in the other in the second."""
-    pairs = itertools.combinations(first, 2)
-    return [(a, b) for a, b in pairs if second.index(a) > second.index(b)]
+def swapped(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Returns the pairs of which one is the better in the first and the other in the second."""
+    pairs = itertools.permutations(first, 2)
+    return [(a, b) for a, b in pairs if first[a] > first[b] and second[a] < second[b]]
 
 
 def difference(first: Sequence[Report], second: Sequence[Report]) -> Difference:
@@ -90,7 +90,8 @@ def compared(found: Mapping[str, Reports]) -> tuple[str, str]:
             row[f"{protocol}: place"] = str(1 + orders[protocol].index(name))
         rows.append(row)
     lines = [f"Order by {METRIC}, {name}: {' > '.join(order)}." for name, order in orders.items()]
-    pairs = swapped(orders[LAST], orders[BY_TIME])
+    values = [{name: each[name][METRIC] for name in each} for each in places.values()]
+    pairs = swapped(*values)
     if not pairs:
         return table(rows, right=True), "\n".join([*lines, "The order does not change."])
     lines.append(f"**The order changes**: {len(pairs)} pairs swap.")
@@ -110,7 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", nargs="+", default=["ml-100k", "ml-latest-small"], help="(%(default)s)")
     choices = ("last", "successive")
-    add("--targets", choices=choices, default="last", help="of the split by time (%(default)s)")
+    add(
+        "--targets",
+        choices=choices,
+        default="successive",
+        help="of the split by time (%(default)s)",
+    )
     add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="(%(default)s)")
     add("--seeds", type=int, nargs="+", default=[0], help="(%(default)s)")
     add("--epochs", type=int, default=12, help="most epochs (%(default)s)")

@@ -27,9 +27,15 @@ class Known:
 
 
 def test_pairs_that_swap():
-    assert swapped("abcd", "abcd") == []
-    assert swapped("abcd", "acbd") == [("b", "c")]
-    assert swapped("abc", "cba") == [("a", "b"), ("a", "c"), ("b", "c")]
+    first = {"a": 4, "b": 3, "c": 2, "d": 1}
+    assert swapped(first, first) == []
+    assert swapped(first, {"a": 4, "b": 2, "c": 3, "d": 1}) == [("b", "c")]
+    assert swapped(first, {"a": 0, "b": 0, "c": 0, "d": 0.5}) == [
+        ("a", "d"),
+        ("b", "d"),
+        ("c", "d"),
+    ]
+    assert swapped({"a": 1, "b": 1}, {"a": 2, "b": 1}) == []  # Equal ones have no order.
 
 
 def test_a_user_is_the_mean_of_its_seeds_and_has_all_its_rows():
