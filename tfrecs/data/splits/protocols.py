@@ -14,7 +14,14 @@ import numpy as np
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.splits.cuts import cut_moments
 from tfrecs.data.splits.parts import Split
-from tfrecs.data.splits.user_rows import KNOWN, TEST, TRAIN, VALIDATION, Targets, UserRows
+from tfrecs.data.splits.users_interactions import (
+    KNOWN,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Targets,
+    UsersInteractions,
+)
 
 # The choices of targets, as a protocol's words tell them.
 _TARGETS: dict[Targets, str] = {
@@ -40,7 +47,7 @@ def leave_last_out(log: Interactions) -> Split:
         >>> split.test.history[0], split.test.targets[0]
         (array([1, 2, 3], dtype=int32), array([4], dtype=int32))
     """
-    rows = UserRows(log)
+    rows = UsersInteractions(log)
     left = rows.left
     part = np.where(left == 0, TEST, np.where(left == 1, VALIDATION, TRAIN))
     short = rows.lengths < 3
@@ -103,7 +110,7 @@ def global_time(
         )
     moments = log.frame["timestamp"].to_numpy()
     cuts = cut_moments("global_time", moments, quantiles, times)
-    rows = UserRows(log)
+    rows = UsersInteractions(log)
     moments = moments[rows.order]
     part = np.where(moments >= cuts[1], TEST, np.where(moments >= cuts[0], VALIDATION, TRAIN))
     protocol = f"global time, cut at {cuts[0]} and {cuts[1]}{_TARGETS[targets]}"
@@ -133,7 +140,7 @@ def random_ratio(
             f"random_ratio: shares must be positive and together below 1, not {validation} "
             f"(validation) and {test} (test)."
         )
-    rows = UserRows(log)
+    rows = UsersInteractions(log)
     tested = np.minimum(np.floor(rows.lengths * test + 0.5), rows.lengths - 1)
     validated = np.minimum(np.floor(rows.lengths * validation + 0.5), rows.lengths - 1 - tested)
     # A random place among the user's interactions: the first are test, the next validation.
@@ -172,7 +179,7 @@ def users_held_out(
     """
     if targets < 1:
         raise ValueError(f"users_held_out: targets must be at least 1, not {targets}.")
-    rows = UserRows(log)
+    rows = UsersInteractions(log)
     users = len(rows.lengths)
     sizes = [
         int(share * users + 0.5) if isinstance(share, float) else share

@@ -18,7 +18,7 @@ TRAIN, KNOWN, VALIDATION, TEST = range(4)
 Targets = Literal["all", "first", "last", "successive"]
 
 
-class UserRows:
+class UsersInteractions:
     """A log's interactions user by user, in time order.
 
     Args:
