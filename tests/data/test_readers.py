@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,25 @@ class TestFormats:
         assert list(log.item_features.loc[5, "tags"]) == ["hot", "tea"]
         assert list(log.item_features.loc[5, "size"]) == [1.0, 2.5]
         assert rows_of(read(tmp_path)) == rows_of(log)  # the folder, too
+
+
+@pytest.mark.parametrize("ids", [("4", "7"), ("4", "x")])
+def test_attributes_in_json(tmp_path, ids):
+    log = write(tmp_path, "log.csv", "user_id,item_id\n1,{}\n2,{}\n".format(*ids))
+    lists = write(tmp_path, "lists.json", json.dumps({ids[0]: [3, 12], ids[1]: [3]}))
+    features = read(log, item_features=lists).item_features
+    keys = [int(i) for i in ids] if ids[1].isdigit() else list(ids)
+    assert features["attributes"].loc[keys].tolist() == [[3, 12], [3]]
+    columns = write(tmp_path, "columns.json", json.dumps({i: {"size": 2.5} for i in ids}))
+    assert read(log, item_features=columns).item_features["size"].tolist() == [2.5, 2.5]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"4": 3}', '{"4": [1], "7": {"a": 1}}'])
+def test_other_json_is_refused(tmp_path, text):
+    log = write(tmp_path, "log.csv", "user_id,item_id\n1,4\n")
+    path = write(tmp_path, "features.json", text)
+    with pytest.raises(ValueError, match=r"features\.json(: features in JSON are| is no JSON)"):
+        read(log, item_features=path)
 
 
 def test_a_folder_of_parquet_files(tmp_path):

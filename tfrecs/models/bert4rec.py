@@ -50,6 +50,9 @@ class BERT4Rec(SequenceModel):
         mask_probability: Probability that an item before the last is masked.
         prefixes: Share of the sequences that are cut behind a random item, the only one masked.
         norm: "post", as in the paper, or "pre"; see `SASRecBlock`.
+        position: "relative" or "rotary" for what the attention itself knows of positions, beside
+            the vectors of positions; None, as in the paper, for nothing. See
+            `layers.SelfAttention`.
         seed: Seed of initial weights, dropout and masks; None to draw them.
         **kwargs: Arguments of `SequenceModel`, such as `loss` and `similarity`.
 
@@ -75,6 +78,7 @@ class BERT4Rec(SequenceModel):
         mask_probability: float = 0.2,
         prefixes: float = 0.5,
         norm: str = "post",
+        position: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -105,6 +109,8 @@ class BERT4Rec(SequenceModel):
                 dropout,
                 norm,
                 activation="gelu",
+                position=position,
+                max_distance=max_length,
                 seed=part_seed(6 + i),
                 name=f"block_{i}",
             )

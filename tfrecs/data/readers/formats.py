@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,6 +90,40 @@ def read_atomic(path: Path, ids: Iterable[str] = ()) -> pd.DataFrame:
             )
         columns[name] = column if name in ids else _typed(path, header, column, kind)
     return to_frame(pa.table(columns))
+
+
+def read_attributes(path: Path, key: str) -> pd.DataFrame:
+    """Reads the attributes of ids from a JSON object, `{"7": [3, 12], ...}`, as S3-Rec has them.
+
+    Args:
+        path: The file. Each id has a list, or an object of columns by name.
+        key: Name of the column of ids.
+
+    Returns:
+        A table with the ids and the column "attributes", or the columns of the objects.
+
+    Raises:
+        ValueError: If the file is something else.
+    """
+    with open_bytes(path) as file:
+        try:
+            found = json.loads(file.read())
+        except ValueError as error:
+            raise ValueError(f"{path} is no JSON: {error}.") from None
+    rows = list(found.values()) if isinstance(found, dict) else []
+    kinds = {type(row) for row in rows}
+    if kinds == {dict}:
+        frame = pd.DataFrame(rows)
+    elif kinds == {list}:
+        frame = pd.DataFrame({"attributes": rows})
+    else:
+        raise ValueError(
+            f"{path}: features in JSON are an object with a list, or an object of columns, for "
+            'each id: {"7": [3, 12], ...}.'
+        )
+    ids = as_numbers(pa.chunked_array([pa.array(list(found), pa.string())]))
+    frame.insert(0, key, ids.to_pandas())
+    return frame
 
 
 def _typed(path: Path, header: str, column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:

@@ -14,7 +14,13 @@ import pandas as pd
 import pyarrow as pa
 
 from tfrecs.data.log.interactions import Duplicates, Interactions
-from tfrecs.data.readers.formats import read_atomic, read_pairs, read_recbole, read_sequences
+from tfrecs.data.readers.formats import (
+    read_atomic,
+    read_attributes,
+    read_pairs,
+    read_recbole,
+    read_sequences,
+)
 from tfrecs.data.readers.sniffing import FORMATS, Format, find_delimiter, resolve, sniff
 from tfrecs.data.readers.tables import infer_types, read_parquet, read_text_table, to_frame
 
@@ -75,8 +81,9 @@ def read(
         where: Condition on the rows to keep, such as "quantity > 0 and rating >= 4"; see
             `tfrecs.data.log.where.rows_where`.
         duplicates: Treatment of repeated rows, see `Interactions`.
-        user_features: A file with a row for each user, with the column `user`.
-        item_features: A file with a row for each item, with the column `item`.
+        user_features: A file with a row for each user, with the column `user`: a table, or JSON
+            with lists of attributes by id, `{"7": [3, 12], ...}`.
+        item_features: A file with a row for each item, with the column `item`, likewise.
         name: Name of the log in reports; the file's name if None.
 
     Raises:
@@ -176,6 +183,8 @@ def _features(
             frame = read_parquet(path, ids=(key,))
         elif suffix in (".user", ".item"):
             frame = read_atomic(path, ids=(key,))
+        elif suffix == ".json":
+            frame = read_attributes(path, key)
         else:
             between = find_delimiter(path, key, key) or delimiter or ","
             table = read_text_table(path, between, ids=(key,), multiline=multiline)
