@@ -53,12 +53,27 @@ def test_equals_the_plain_one(chunk_size, mode):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
+def test_a_chunk_of_many_items_has_64_queries(monkeypatch):
+    """At a million items 2^22 scores are 4 queries, and each chunk rewrites the gradient."""
+    products, matmul = [], tf.matmul
+    monkeypatch.setattr(tf, "matmul", lambda *a, **more: products.append(1) or matmul(*a, **more))
+    monkeypatch.setattr(logsumexp, "_CHUNK", 4 * 53)
+    given = data(rows=150)
+    value = weighted_logsumexp(*given)
+    assert len(products) == 3 * 3
+    assert float(value) == pytest.approx(float(plain(*given)), rel=1e-5)
+    signature = [tf.TensorSpec([None, 8]), tf.TensorSpec([None, 8]), tf.TensorSpec([None])]
+    value = tf.function(weighted_logsumexp, input_signature=signature)(*given)
+    assert float(value) == pytest.approx(float(plain(*given)), rel=1e-5)
+
+
 @pytest.mark.parametrize(("gpus", "chunks"), [([], 11), (["/gpu:0"], 1)])
 def test_a_gpu_gets_larger_chunks(gpus, chunks, monkeypatch):
     """Many small products would leave it idle."""
     products, matmul = [], tf.matmul
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
     monkeypatch.setattr(logsumexp, "_CHUNK", 53)
+    monkeypatch.setattr(logsumexp, "_LEAST_QUERIES", 1)
     monkeypatch.setattr(
         tf, "matmul", lambda *args, **more: products.append(1) or matmul(*args, **more)
     )
