@@ -401,6 +401,10 @@ CASES: dict[str, Case] = {
     ),
     "losses.FullSoftmax": _loss_case(lambda: losses.FullSoftmax(0.1)),
     "losses.SampledSoftmax": _loss_case(lambda: losses.SampledSoftmax(6, seed=1)),
+    "losses.SampledSoftmax, corrected logQ": _loss_case(
+        lambda: losses.SampledSoftmax(negatives=by_popularity(False), logq="corrected"),
+        adapted=True,
+    ),
     "losses.BinaryCrossEntropy": _loss_case(lambda: losses.BinaryCrossEntropy(2, seed=1)),
     "losses.GBCE": _loss_case(lambda: losses.GBCE(3, seed=1)),
     "losses.FullSoftmax, probability ratios": _loss_case(

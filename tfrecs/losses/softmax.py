@@ -29,8 +29,8 @@ class FullSoftmax(Loss):
 
     Args:
         label_smoothing: Share e of the target's probability spread over all items.
-        chunk_size: Most scores held at once; by default 16 MB of them, or 512 MB where there is a
-            GPU.
+        chunk_size: Most scores held at once; by default 16 MB of them or those of 64 targets, or
+            512 MB where there is a GPU.
         popularity: Gives log(pi) of ids, such as `negatives.ItemFrequency`, for scores that
             estimate probability ratios; None for ones that estimate probabilities.
 
@@ -171,8 +171,20 @@ class SampledSoftmax(SampledLoss):
     to the target's score too, as in Jean et al., 2015). Under uniform negatives it changes nothing.
     A negative that equals the target is masked.
 
+    That treats the target as one of the draws, which it is not. `logq="corrected"` draws only the
+    other items' part of the softmax (Khrylchenko et al., "Correcting the LogQ correction", RecSys
+    2025):
+
+        loss = log(exp(s_target) + Z) - s_target,  Z = sum_j exp(s_j) / (k q_j)
+
+    Z is an unbiased estimate of the sum over all other items, so the loss estimates that of
+    `FullSoftmax`. Its gradient is the paper's: that of (1 - p) (log Z - s_target) with p, the
+    target's probability exp(s_target) / (exp(s_target) + Z), held fixed. The paper divides by
+    n q_j / (1 - q_target), where n of the k draws are not the target: as n is k (1 - q_target) on
+    average, that is the same but for the noise of n.
+
     What the trained score estimates, up to a number for each query: log(p_i), where p_i is the
-    probability that i is the query's next item; without `logq` the ratio log(p_i / q_i) to the
+    probability that i is the query's next item; with `logq=False` the ratio log(p_i / q_i) to the
     negatives' probabilities; and with `popularity`, the share pi_i that item i has of the log and
     whose logarithm is added to c_i, the probability ratio log(p_i / pi_i) under any negatives
     (Pellegrini et al., "Don't recommend the obvious: estimate probability ratios", RecSys 2022).
@@ -181,11 +193,15 @@ class SampledSoftmax(SampledLoss):
         num_negatives: Negatives to draw, k; default 256, or as `negatives` says.
         shared: Whether the targets of a batch share them (one matrix product instead of a gather of
             k vectors for each target); default True, or as `negatives` says.
-        logq: Whether scores are corrected for the negatives' probabilities.
+        logq: How scores are corrected for the negatives' probabilities: True for target and
+            negatives alike, "corrected" for negatives alone, False for not at all.
         negatives: Draws negatives; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
         popularity: Gives log(pi) of ids, such as `negatives.ItemFrequency`; None to estimate
             probabilities.
+
+    Raises:
+        ValueError: If `logq` is something else.
 
     Example:
         >>> import tensorflow as tf, tfrecs
@@ -202,13 +218,15 @@ class SampledSoftmax(SampledLoss):
         self,
         num_negatives: int | None = None,
         shared: bool | None = None,
-        logq: bool = True,
+        logq: bool | str = True,
         negatives: keras.layers.Layer | None = None,
         seed: int | None = None,
         popularity: ItemFrequency | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, shared, negatives, seed, **kwargs)
+        if logq not in (True, False, "corrected"):
+            raise ValueError(f'logq must be True, False or "corrected", not {logq!r}.')
         self.logq = logq
         self.popularity = popularity
 
@@ -216,7 +234,9 @@ class SampledSoftmax(SampledLoss):
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
         negative, valid, sample = self.negative_scores(targets, scores)
         positive = scores.of(targets)
-        if self.logq:
+        if self.logq == "corrected":
+            negative -= sample.log_probability + tf.math.log(sample.num_others)
+        elif self.logq:
             negative -= sample.log_probability
             positive -= sample.positive_log_probability
         if self.popularity is not None:

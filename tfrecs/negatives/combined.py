@@ -86,12 +86,14 @@ class Mixed(Configured, keras.layers.Layer):
                 axis=1,
             )
         counts = tf.stack([sample.num_draws for sample in samples])
+        own = [sample.num_own for sample in samples if sample.num_own is not None]
         return Sample(
             ids,
             self._mixture(ids, positives, num_items, user_ids, counts),
             self._mixture(positives, positives, num_items, user_ids, counts),
             allowed,
             tf.reduce_sum(counts),
+            tf.add_n(own) if own else None,
         )
 
     def log_probability(

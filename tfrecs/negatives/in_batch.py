@@ -90,10 +90,14 @@ class InBatch(Negatives):
         if positive_ids is not None:
             masks.append(~contained(sample.ids, positive_ids))
         allowed = functools.reduce(tf.logical_and, masks) if masks else None
-        if valid is None or self.num_negatives is not None:
-            return sample._replace(allowed=allowed)
+        if valid is None and self.num_negatives is None:
+            return sample._replace(allowed=allowed, num_own=tf.constant(1.0))
+        rows = tf.ones_like(positives) if valid is None else tf.cast(valid, tf.int32)
+        everybodys = all_gather(rows)
+        if self.num_negatives is not None:
+            num_rows = tf.maximum(tf.cast(tf.reduce_sum(everybodys), tf.float32), 1.0)
+            return sample._replace(allowed=allowed, num_own=self.num_negatives / num_rows)
         # The positions that only fill the batch up come last, and are masked.
-        everybodys = all_gather(tf.cast(valid, tf.int32))
         order = tf.argsort(-everybodys, stable=True)
         real = tf.tile(tf.gather(everybodys, order)[tf.newaxis] > 0, [tf.size(positives), 1])
         return Sample(
@@ -102,6 +106,7 @@ class InBatch(Negatives):
             sample.positive_log_probability,
             real if allowed is None else real & tf.gather(allowed, order, axis=1),
             tf.reduce_sum(everybodys),
+            tf.constant(1.0),
         )
 
     def draw(

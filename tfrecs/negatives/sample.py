@@ -30,6 +30,8 @@ class Sample(NamedTuple):
             with; None for all.
         num_real: Number of draws, k, where further columns of `ids` only fill it up; None where
             all columns are draws.
+        num_own: How many of the draws are the positive's own row of the batch, a float32 scalar:
+            that row is there whatever the others hold. None for none.
     """
 
     ids: tf.Tensor
@@ -37,12 +39,18 @@ class Sample(NamedTuple):
     positive_log_probability: tf.Tensor
     allowed: tf.Tensor | None = None
     num_real: tf.Tensor | None = None
+    num_own: tf.Tensor | None = None
 
     @property
     def num_draws(self) -> tf.Tensor:
         """The number of draws, k, a float32 scalar."""
         num_draws = tf.shape(self.ids)[-1] if self.num_real is None else self.num_real
         return tf.cast(num_draws, tf.float32)
+
+    @property
+    def num_others(self) -> tf.Tensor:
+        """The number of draws without those of a positive's own row, at least 1; float32 scalar."""
+        return tf.maximum(self.num_draws - (0.0 if self.num_own is None else self.num_own), 1.0)
 
 
 class Negatives(Configured, keras.layers.Layer):
