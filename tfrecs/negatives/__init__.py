@@ -1,6 +1,7 @@
 """Negatives: which items a positive is compared with, and how likely each was to be drawn."""
 
 from tfrecs.negatives.combined import Hardest, Mixed
+from tfrecs.negatives.cross_batch import CrossBatch
 from tfrecs.negatives.frequency import ItemFrequency, StreamingFrequency
 from tfrecs.negatives.in_batch import InBatch
 from tfrecs.negatives.known import KnownItems
@@ -12,6 +13,7 @@ from tfrecs.negatives.sample import Negatives, Sample
 from tfrecs.negatives.uniform import Uniform
 
 __all__ = [
+    "CrossBatch",
     "HardNegativeMining",
     "Hardest",
     "InBatch",

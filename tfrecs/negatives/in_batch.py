@@ -57,12 +57,7 @@ class InBatch(Negatives):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_negatives, True, seed, known, **kwargs)
-        if frequency is not None and not hasattr(frequency, "update"):
-            raise TypeError(
-                "frequency must be ItemFrequency, StreamingFrequency or a layer like them, not "
-                f"{frequency!r}."
-            )
-        self.frequency = frequency
+        self.frequency = check_frequency(frequency)
 
     def call(
         self,
@@ -128,6 +123,20 @@ class InBatch(Negatives):
         if self.frequency is not None:
             return self.frequency(ids)
         return tf.fill(tf.shape(ids), -tf.math.log(float(num_items)))
+
+
+def check_frequency(frequency: Any) -> Any:
+    """Returns `frequency`, or raises a TypeError if it is neither None nor a layer of frequencies.
+
+    Args:
+        frequency: What a sampler is given.
+    """
+    if frequency is not None and not hasattr(frequency, "update"):
+        raise TypeError(
+            "frequency must be ItemFrequency, StreamingFrequency or a layer like them, not "
+            f"{frequency!r}."
+        )
+    return frequency
 
 
 def contained(ids: tf.Tensor, sets: tf.Tensor) -> tf.Tensor:
