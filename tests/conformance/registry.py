@@ -368,6 +368,11 @@ CASES: dict[str, Case] = {
     "negatives.InBatch": _sampler_case(
         lambda: tfrecs.negatives.InBatch(6, _frequency(), seed=1, known=known_items())
     ),
+    "negatives.CrossBatch": _sampler_case(
+        lambda: tfrecs.negatives.CrossBatch(
+            6, tfrecs.negatives.StreamingFrequency(16), known=known_items()
+        )
+    ),
     "negatives.Mixed": _sampler_case(
         lambda: tfrecs.negatives.Mixed([tfrecs.negatives.Uniform(6, seed=1), by_popularity(True)])
     ),
@@ -404,6 +409,10 @@ CASES: dict[str, Case] = {
     "losses.SampledSoftmax, corrected logQ": _loss_case(
         lambda: losses.SampledSoftmax(negatives=by_popularity(False), logq="corrected"),
         adapted=True,
+    ),
+    "losses.BucketedSoftmax": _loss_case(lambda: losses.BucketedSoftmax(3, 3, 4, seed=1)),
+    "losses.BucketedSoftmax, random directions": _loss_case(
+        lambda: losses.BucketedSoftmax(3, 3, 4, mix=False, seed=1)
     ),
     "losses.BinaryCrossEntropy": _loss_case(lambda: losses.BinaryCrossEntropy(2, seed=1)),
     "losses.GBCE": _loss_case(lambda: losses.GBCE(3, seed=1)),
@@ -571,6 +580,12 @@ CASES: dict[str, Case] = {
     **_of_models(),
     "models.NeuralMF, pretrained": Case(
         _pretrained, (USERS,), _user_items, float32=True, adapted=True
+    ),
+    "models.SASRec, Lorentzian": Case(
+        lambda: _sasrec(similarity="lorentz", temperature=1.0),
+        (HISTORY,),
+        _score,
+        float32=True,
     ),
     "models.SASRec, cosine and untied": Case(
         # A cosine over .07 would magnify what bfloat16 rounds.

@@ -132,7 +132,7 @@ def test_compiled_equals_eager(case, eager):
 
 def restart(instance):
     """Sets what an instance counted while it was called back to its start."""
-    counts = ("step", "rows_seen", "last_seen", "mean_gap")
+    counts = ("step", "rows_seen", "last_seen", "mean_gap", "memory")
     for variable in instance.non_trainable_weights:
         if any(name in variable.name for name in counts):
             variable.assign(tf.zeros_like(variable))
@@ -262,6 +262,11 @@ LOSSES = {
     "BPR": lambda: tfrecs.losses.BPR(negatives=by_popularity(True, known=known_items())),
     "Margin": lambda: tfrecs.losses.Margin(2, shared=True, seed=1),
     "WARP": lambda: tfrecs.losses.WARP(shared=True, seed=1),
+    "BucketedSoftmax": lambda: tfrecs.losses.BucketedSoftmax(3, 4, 5, seed=1),
+    "cross-batch negatives": lambda: tfrecs.losses.SampledSoftmax(
+        negatives=tfrecs.negatives.CrossBatch(20, tfrecs.negatives.StreamingFrequency(16)),
+        logq="corrected",
+    ),
     "hard negatives": lambda: tfrecs.losses.SampledSoftmax(
         negatives=tfrecs.negatives.Hardest(2, tfrecs.negatives.Uniform(6, seed=1), 1)
     ),

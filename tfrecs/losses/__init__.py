@@ -1,6 +1,7 @@
 """Losses: scores in, one mean loss out."""
 
 from tfrecs.losses.base import Loss, global_sum
+from tfrecs.losses.bucketed import BucketedSoftmax
 from tfrecs.losses.lists import ListLoss, ListMLE, ListNet, PairwiseHinge, PairwiseLogistic
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.pairwise import BPR, WARP, BPRMax, Margin
@@ -16,6 +17,7 @@ __all__ = [
     "WARP",
     "BPRMax",
     "BinaryCrossEntropy",
+    "BucketedSoftmax",
     "DotProductScores",
     "FullSoftmax",
     "ListLoss",

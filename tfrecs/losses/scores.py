@@ -130,13 +130,17 @@ class DotProductScores(Scores):
         """Returns the float32 vectors of all items, `[num_items, dim]`."""
         return tf.cast(self._table(), tf.float32)
 
+    def vectors(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the float32 vectors `[..., dim]` of item `ids` `[...]` in 1..n."""
+        return tf.cast(self._rows(ids), tf.float32)
+
     def of(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the scores of one item a query, `ids` `[num_queries]`, or of k, `[.., k]`."""
-        vectors = tf.cast(self._rows(ids), tf.float32)
+        vectors = self.vectors(ids)
         if ids.shape.rank == 1:
             return tf.reduce_sum(self.queries * vectors, axis=-1)
         return tf.linalg.matvec(vectors, self.queries)
 
     def shared(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns each query's scores of the same items: `ids` `[k]` gives `[num_queries, k]`."""
-        return tf.matmul(self.queries, tf.cast(self._rows(ids), tf.float32), transpose_b=True)
+        return tf.matmul(self.queries, self.vectors(ids), transpose_b=True)

@@ -198,8 +198,14 @@ class _Watched(Scores):
             return self._scores.sampled(ids)
 
     def products(self, loss: str) -> DotProductScores:
-        """See `Scores`."""
-        return self._scores.products(loss)
+        """Returns products whose `vectors`, asked for without a target, are negatives'."""
+        products = self._scores.products(loss)
+
+        def rows(ids: tf.Tensor) -> tf.Tensor:
+            with self._penalty.negatives(ids):
+                return products.vectors(ids)
+
+        return DotProductScores(products.queries, self.num_items, rows, products.item_vectors)
 
 
 def _mean_square(rows: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
