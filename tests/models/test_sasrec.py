@@ -122,7 +122,7 @@ def test_unknown_items_are_padding():
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "lorentz"])
 def test_score_is_the_product(tied, similarity):
     model = sasrec(tied=tied, similarity=similarity, temperature=0.1)
     table = (model.embedding if tied else model.output_embedding).table.numpy()
@@ -131,6 +131,11 @@ def test_score_is_the_product(tied, similarity):
         table = table / np.linalg.norm(table, axis=1, keepdims=True)
         state = state / np.linalg.norm(state, axis=1, keepdims=True) / 0.1
     expected = state @ table.T
+    if similarity == "lorentz":
+        heights = [np.sqrt(1 + np.square(x).sum(1)) for x in (state, table)]
+        difference = state[:, np.newaxis] - table
+        expected = np.square(np.subtract.outer(*heights)) - np.square(difference).sum(2)
+        expected /= 0.1
     scores = model.score({"history": tf.constant(HISTORY)})
     np.testing.assert_allclose(scores, expected, atol=2e-5)
     np.testing.assert_allclose(model({"history": tf.constant(HISTORY)}), expected, atol=2e-5)
@@ -228,7 +233,7 @@ def test_same_seed_same_weights():
         ({"items": 0}, "at least one item"),
         ({"num_heads": 3}, r"num_heads \(3\) must divide"),
         ({"norm": "rms"}, "norm must be one of"),
-        ({"similarity": "l2"}, "similarity must be dot or cosine"),
+        ({"similarity": "l2"}, "similarity must be dot, cosine or lorentz"),
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"dropout": 1.0}, "Dropout's rate"),
     ],

@@ -108,7 +108,7 @@ def test_from_split_takes_the_features_of_the_log():
     [
         ({"users": None}, "user_features need the users"),
         ({"users": None, "user_features": None, "pooling": None}, "nothing to know a user by"),
-        ({"similarity": "l2"}, "similarity must be dot or cosine"),
+        ({"similarity": "l2"}, "similarity must be dot, cosine or lorentz"),
         ({"temperature": 0}, "temperature must be positive"),
         ({"pooling": "newest"}, "mode must be one of mean, recency, attention"),
         ({"max_length": 0}, "max_length must be at least 1"),

@@ -13,6 +13,16 @@ MODELS = {name: entry.withheld for name, entry in PUBLIC.items() if entry.withhe
     "SASRec, cosine": lambda split: tfrecs.models.SASRec(
         split.items, dim=32, num_blocks=1, max_length=12, dropout=0.2, similarity="cosine", seed=1
     ),
+    "SASRec, Lorentzian": lambda split: tfrecs.models.SASRec(
+        split.items,
+        dim=32,
+        num_blocks=1,
+        max_length=12,
+        dropout=0.2,
+        similarity="lorentz",
+        temperature=1.0,
+        seed=1,
+    ),
     "SASRec, sampled": lambda split: tfrecs.models.SASRec(
         split.items,
         dim=32,
@@ -20,6 +30,27 @@ MODELS = {name: entry.withheld for name, entry in PUBLIC.items() if entry.withhe
         max_length=12,
         dropout=0.2,
         loss=tfrecs.losses.SampledSoftmax(32, seed=1),
+        seed=1,
+    ),
+    "SASRec, buckets": lambda split: tfrecs.models.SASRec(
+        split.items,
+        dim=32,
+        num_blocks=1,
+        max_length=12,
+        dropout=0.2,
+        loss=tfrecs.losses.BucketedSoftmax(16, 16, 16, seed=1),
+        seed=1,
+    ),
+    "SASRec, cross-batch negatives": lambda split: tfrecs.models.SASRec(
+        split.items,
+        dim=32,
+        num_blocks=1,
+        max_length=12,
+        dropout=0.2,
+        loss=tfrecs.losses.SampledSoftmax(
+            negatives=tfrecs.negatives.CrossBatch(500, tfrecs.negatives.StreamingFrequency(100)),
+            logq="corrected",
+        ),
         seed=1,
     ),
     "TwoTower, users alone": lambda split: tfrecs.models.TwoTower.from_split(

@@ -41,22 +41,6 @@ def check_items(items: Any, model: str) -> None:
         )
 
 
-def check_similarity(similarity: str, temperature: float) -> None:
-    """Refuses an unknown similarity, or a temperature that cannot divide.
-
-    Args:
-        similarity: "dot" or "cosine".
-        temperature: Divides cosines.
-
-    Raises:
-        ValueError: If one of them is out of its range.
-    """
-    if similarity not in ("dot", "cosine"):
-        raise ValueError(f"similarity must be dot or cosine, not {similarity!r}.")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, not {temperature!r}.")
-
-
 def check_compile(model: Model, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Refuses arguments of `compile` that the model would ignore.
 

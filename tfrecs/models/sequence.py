@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer
 from tfrecs.data import FeatureTable, Sequences, TrainSet, Vocabulary
-from tfrecs.layers import FeaturedItemEmbedding, FeatureLookup, ItemEmbedding, unit_vectors
+from tfrecs.layers import FeaturedItemEmbedding, FeatureLookup, ItemEmbedding
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
-from tfrecs.models.checks import check_similarity
+from tfrecs.models.similarity import check_similarity, item_side, query_side
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -29,9 +29,10 @@ class SequenceModel(Model):
     Args:
         items: Vocabulary of the items, or their number.
         max_length: The most recent items of a history that are read.
-        similarity: "dot", or "cosine" for the cosine of the two vectors over `temperature`, which
-            bounds the score and regularises well.
-        temperature: Divides cosines; unused with "dot".
+        similarity: "dot"; "cosine" for the cosine of the two vectors over `temperature`, which
+            bounds the score and regularises well; or "lorentz" for the negative squared Lorentzian
+            distance over `temperature`, a similarity of hyperbolic space (Law et al., ICML 2019).
+        temperature: Divides cosines and distances; unused with "dot".
         item_features: Features of the items, which `feature_dim` puts to use.
         feature_dim: Size of the vectors of the features' categories and numbers, of which a
             projection is added to the items' vectors (see `layers.FeaturedItemEmbedding`); 0 to
@@ -147,7 +148,10 @@ class SequenceModel(Model):
         return self.states(features["history"], last_only=True)[:, 0]
 
     def query_vectors(self, features: Features) -> tf.Tensor:
-        """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`."""
+        """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`.
+
+        With "lorentz" these and `item_vectors` have two more coordinates.
+        """
         return self._query(self.query_states(features))
 
     @property
@@ -166,9 +170,7 @@ class SequenceModel(Model):
             features: `[batch, ...]` encoded columns by name, for new items. They replace the
                 features that the model stores.
         """
-        vectors = self.item_rows(items, features)
-        if self.similarity == "cosine":
-            return unit_vectors(vectors)
+        vectors = item_side(self.item_rows(items, features), self.similarity)
         if self.item_bias is not None:
             # The bias is one more coordinate, and the queries have a 1 there.
             vectors = tf.concat([vectors, self.known_rows(self.item_bias, items)], axis=-1)
@@ -236,9 +238,7 @@ class SequenceModel(Model):
         return tf.cast(tf.math.count_nonzero(features["target"]), tf.float32)
 
     def _query(self, states: tf.Tensor) -> tf.Tensor:
-        states = tf.cast(states, tf.float32)
-        if self.similarity == "cosine":
-            return unit_vectors(states) / self.temperature
+        queries = query_side(states, self.similarity, self.temperature)
         if self.item_bias is not None:
-            states = tf.concat([states, tf.ones_like(states[..., :1])], axis=-1)
-        return states
+            queries = tf.concat([queries, tf.ones_like(queries[..., :1])], axis=-1)
+        return queries

@@ -8,11 +8,11 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer, registered
 from tfrecs.data import FeatureTable, Vocabulary
-from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower, unit_vectors
+from tfrecs.layers import FeatureLookup, HistoryPooling, LongShortHistory, Tower
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, SampledSoftmax
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features, Model
-from tfrecs.models.checks import check_similarity
+from tfrecs.models.similarity import check_similarity, item_side, query_side
 from tfrecs.negatives import InBatch, Mixed, StreamingFrequency, Uniform
 
 # With at most this many items, a step computes all item vectors once, for histories and loss.
@@ -46,8 +46,9 @@ class TwoTower(Model):
         max_length: Items of a history that are read, the most recent ones.
         dropout: Rate of the dropout of what enters a tower's dense layers.
         id_dropout: Rate at which an id is taken for an unknown one in training.
-        similarity: "dot" or "cosine".
-        temperature: What cosines are divided by; unused with "dot".
+        similarity: "dot", "cosine", or "lorentz" for the negative squared Lorentzian distance (Law
+            et al., ICML 2019), whose vectors have two more coordinates.
+        temperature: What cosines and distances are divided by; unused with "dot".
         loss: What the model is trained to minimise, or its name. The default is
             `losses.FullSoftmax()` up to 20,000 items. Above, it is a sampled softmax over the batch
             and 1,024 uniform negatives, with logQ correction by estimated frequencies.
@@ -224,6 +225,8 @@ class TwoTower(Model):
             history = features["history"][:, -self.max_length :]
             valid = (history > 0) & (history <= self.num_items)
             vectors = rows(tf.where(valid, history, 1))
+            if self.similarity == "lorentz":  # Without the two further coordinates.
+                vectors = vectors[..., : self.dim]
             pooled = self.history_pooling(vectors, mask=valid)
         vectors = pooled
         if self.user_tower is not None:
@@ -233,8 +236,7 @@ class TwoTower(Model):
             vectors = self.user_tower(
                 features["user_id"], pooled, training=training, features=given
             )
-        vectors = self._finish(vectors)
-        return vectors / self.temperature if self.similarity == "cosine" else vectors
+        return query_side(vectors, self.similarity, self.temperature)
 
     def _item_vectors(
         self,
@@ -245,12 +247,9 @@ class TwoTower(Model):
         if items is None:
             items = tf.range(1, self.num_items + 1)
         flat = tf.reshape(items, [-1])
-        vectors = self._finish(self.item_tower(flat, training=training, features=features))
-        return tf.reshape(vectors, tf.concat([tf.shape(items), [self.dim]], axis=0))
-
-    def _finish(self, vectors: tf.Tensor) -> tf.Tensor:
-        vectors = tf.cast(vectors, tf.float32)
-        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
+        vectors = self.item_tower(flat, training=training, features=features)
+        vectors = item_side(vectors, self.similarity)
+        return tf.reshape(vectors, tf.concat([tf.shape(items), [vectors.shape[-1]]], axis=0))
 
 
 class _Catalogue:
