@@ -38,7 +38,7 @@ MODELS = {name: entry.withheld for name, entry in PUBLIC.items() if entry.withhe
         num_blocks=1,
         max_length=12,
         dropout=0.2,
-        loss=tfrecs.losses.BucketedSoftmax(16, 16, 16, seed=1),
+        loss=tfrecs.losses.BucketedSoftmax(64, 64, 32, seed=1),
         seed=1,
     ),
     "SASRec, cross-batch negatives": lambda split: tfrecs.models.SASRec(
@@ -48,7 +48,7 @@ MODELS = {name: entry.withheld for name, entry in PUBLIC.items() if entry.withhe
         max_length=12,
         dropout=0.2,
         loss=tfrecs.losses.SampledSoftmax(
-            negatives=tfrecs.negatives.CrossBatch(500, tfrecs.negatives.StreamingFrequency(100)),
+            negatives=tfrecs.negatives.CrossBatch(500, tfrecs.negatives.StreamingFrequency(2000)),
             logq="corrected",
         ),
         seed=1,

@@ -13,14 +13,14 @@ from tests.public_models import MODELS
 from tests.training.resume_checks import history, signal_at, variables
 from tfrecs._keras import keras
 from tfrecs.data import Histories, TrainSet
-from tfrecs.losses import BPR, BinaryCrossEntropy
+from tfrecs.losses import BPR, BinaryCrossEntropy, BucketedSoftmax, SampledSoftmax
 from tfrecs.models import (
     DeepCross,
     MatrixFactorization,
     SASRec,
     TwoTower,
 )
-from tfrecs.negatives import HardNegativeMining, Mined
+from tfrecs.negatives import CrossBatch, HardNegativeMining, Mined, StreamingFrequency
 from tfrecs.optimizers import Adam, LazyAdam
 from tfrecs.training import Checkpoints, Interrupted
 
@@ -57,6 +57,22 @@ CASES = {
         SASRec,
         {"num_blocks": 1, "max_length": 6, "loss": BinaryCrossEntropy(2)},
         {"optimizer": LazyAdam, "batch_size": 6},
+    ),
+    "SASRec, cross-batch negatives": Case(
+        SASRec,
+        {
+            "num_blocks": 1,
+            "max_length": 6,
+            "loss": SampledSoftmax(
+                negatives=CrossBatch(50, StreamingFrequency(20)), logq="corrected"
+            ),
+        },
+        {"batch_size": 6},
+    ),
+    "SASRec, buckets": Case(
+        SASRec,
+        {"num_blocks": 1, "max_length": 6, "loss": BucketedSoftmax(3, 5, 4)},
+        {"batch_size": 6},
     ),
     "TwoTower, attention": Case(
         TwoTower,

@@ -83,8 +83,8 @@ class BucketedSoftmax(Loss):
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the targets' losses times `weights`, both `[num_queries]`."""
         products = scores.products(type(self).__name__)
-        # A reshape gives back the static size that gathering loses, and makes the sparse gradients of
-        # the look-ups below dense, which gathering from replicas needs.
+        # A reshape gives back the static size that gathering loses. It also makes the gradients of
+        # the look-ups below dense, as gathering from replicas needs them.
         queries = tf.reshape(all_gather(products.queries), [-1, products.queries.shape[1]])
         positives = tf.reshape(all_gather(scores.of(targets)), [-1])
         everybodys, all_weights = all_gather(targets), all_gather(weights)
