@@ -80,6 +80,9 @@ def test_attention_knows_positions(position):
     np.testing.assert_allclose(
         layer(x, x, tf.constant(mask)), layer._output(attended.astype(np.float32)), atol=1e-4
     )
+    np.testing.assert_allclose(
+        layer.attention_weights(x, x, tf.constant(mask)), weights, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_causal_filter():
@@ -150,6 +153,9 @@ def test_hstu_block(position):
     kernel, bias = block._output.get_weights()
     expected = x + (numpy_norm(block._attended_norm, attended) * gate) @ kernel + bias
     np.testing.assert_allclose(block(x, tf.constant(mask)), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        block.attention_weights(x, tf.constant(mask)), weights, rtol=1e-3, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,21 @@ def test_blocks_see_no_later_position_and_no_padding(arguments):
     np.testing.assert_allclose(short[0], before[0, -1], atol=1e-4)
 
 
+@pytest.mark.parametrize("arguments", [{"norm": n} for n in ("paper", "pre", "post")] + BLOCKS)
+def test_attention_weights_show_what_is_read(arguments):
+    model = sasrec(**arguments)
+    weights = [w.numpy() for w in model.attention_weights(tf.constant(HISTORY))]
+    heads = arguments.get("num_heads", 1)
+    assert [w.shape for w in weights] == [(3, heads, 5, 5)] * 2
+    for w in weights:
+        assert not np.triu(w, 1).any()  # Nothing later is read,
+        assert not w[0, :, 2:, :2].any()  # nor padding.
+        if arguments.get("block") != "hstu":
+            np.testing.assert_allclose(w.sum(axis=-1), 1, rtol=1e-5)
+    # The last position's state follows from what the weights weigh.
+    assert np.abs(weights[0][1, :, -1]).min() > 0
+
+
 def test_blocks_are_of_their_kind():
     kinds = {block: type(sasrec(block=block).blocks[0]).__name__ for block in ("sasrec", "ligr")}
     assert kinds == {"sasrec": "SASRecBlock", "ligr": "LiGRBlock"}

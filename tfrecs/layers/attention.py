@@ -163,6 +163,26 @@ class SelfAttention(Configured, keras.layers.Layer):
         """
         (query,) = split_heads(self._query(inputs), 1, self.num_heads)
         key, value = split_heads(self._key_value(memory), 2, self.num_heads)
+        weights = self._drop(self._weights(query, key, mask), training=training)
+        weights = tf.cast(weights, value.dtype)
+        attended = self._output(join_heads(tf.matmul(weights, value)))
+        if self._filter is not None:
+            # The last position reads all that is no padding.
+            readable = tf.cast(mask[:, -1, :, tf.newaxis], memory.dtype)
+            attended += self._filter(memory * readable)[:, -tf.shape(inputs)[1] :]
+        return attended
+
+    def attention_weights(self, inputs: tf.Tensor, memory: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns how much each position reads of each other, to look at; arguments as `call`.
+
+        Returns:
+            `[batch, heads, queries, length]` float32, whose last axis sums to 1.
+        """
+        (query,) = split_heads(self._query(inputs), 1, self.num_heads)
+        key, _ = split_heads(self._key_value(memory), 2, self.num_heads)
+        return self._weights(query, key, mask)
+
+    def _weights(self, query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         queries, length = tf.shape(query)[2], tf.shape(key)[2]
         if self.position == "rotary":
             query, key = rotated(query, length), rotated(key, length)
@@ -170,14 +190,7 @@ class SelfAttention(Configured, keras.layers.Layer):
         scores = tf.cast(scores, tf.float32)
         if self._bias is not None:
             scores += self._bias(queries, length)
-        weights = tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
-        weights = tf.cast(self._drop(weights, training=training), value.dtype)
-        attended = self._output(join_heads(tf.matmul(weights, value)))
-        if self._filter is not None:
-            # The last position reads all that is no padding.
-            readable = tf.cast(mask[:, -1, :, tf.newaxis], memory.dtype)
-            attended += self._filter(memory * readable)[:, length - queries :]
-        return attended
+        return tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
 
 
 def split_heads(x: tf.Tensor, parts: int, num_heads: int) -> list[tf.Tensor]:

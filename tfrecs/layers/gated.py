@@ -109,6 +109,11 @@ class LiGRBlock(Configured, keras.layers.Layer):
         fed = self._feed_forward_drop(self._output(hidden), training=training)
         return x + self._feed_forward_gate(x) * fed
 
+    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns how much each position reads of each other; see `SelfAttention`."""
+        memory = self._attention_norm(inputs)
+        return self._attention.attention_weights(memory, memory, mask)
+
 
 @registered
 class HSTUBlock(Configured, keras.layers.Layer):
@@ -191,13 +196,22 @@ class HSTUBlock(Configured, keras.layers.Layer):
         x = inputs
         if last_only:
             x, gate, query, mask = x[:, -1:], gate[:, -1:], query[:, :, -1:], mask[:, -1:]
+        weights = self._weights(query, key, mask)
+        attended = join_heads(tf.matmul(tf.cast(weights, value.dtype), value))
+        gated = self._attended_norm(attended) * gate
+        return x + self._output(self._drop(gated, training=training))
+
+    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns how much each position reads of each other; these do not sum to 1."""
+        rest = self._parts(self._norm(inputs))[..., inputs.shape[-1] :]
+        _, query, key = split_heads(rest, 3, self.num_heads)
+        return self._weights(query, key, mask)
+
+    def _weights(self, query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         queries, length = tf.shape(query)[2], tf.shape(key)[2]
         if self.position == "rotary":
             query, key = rotated(query, length), rotated(key, length)
         scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
         if self._bias is not None:
             scores += self._bias(queries, length)
-        weights = tf.where(mask[:, tf.newaxis], tf.nn.silu(scores), 0.0) / self.max_distance
-        attended = join_heads(tf.matmul(tf.cast(weights, value.dtype), value))
-        gated = self._attended_norm(attended) * gate
-        return x + self._output(self._drop(gated, training=training))
+        return tf.where(mask[:, tf.newaxis], tf.nn.silu(scores), 0.0) / self.max_distance

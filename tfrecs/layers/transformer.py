@@ -137,6 +137,12 @@ class SASRecBlock(Configured, keras.layers.Layer):
         x = self._norm_attention(x + self._attention(x, memory, mask, training=training))
         return self._norm_feed_forward(x + self._feed_forward(x, training))
 
+    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns how much each position reads of each other; see `SelfAttention`."""
+        normed = inputs if self.norm == "post" else self._norm_attention(inputs)
+        memory = normed if self.norm == "pre" else inputs
+        return self._attention.attention_weights(normed, memory, mask)
+
     def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:
         hidden = self._hidden_drop(self._hidden(x), training=training)
         return self._output_drop(self._output(hidden), training=training)

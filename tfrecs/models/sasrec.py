@@ -129,12 +129,33 @@ class SASRec(SequenceModel):
         self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
+        x, mask = self._inputs(history, known, training)
+        for block in self.blocks[:-1]:
+            x = block(x, mask, training=training)
+        return self.final_norm(self.blocks[-1](x, mask, training=training, last_only=last_only))
+
+    def attention_weights(self, history: tf.Tensor) -> list[tf.Tensor]:
+        """Returns how much each item of a history is read at each position, block by block.
+
+        Args:
+            history: `[batch, length]` item ids, padded with 0 on the left; at most `max_length`.
+
+        Returns:
+            `[batch, heads, length, length]` float32 for each block; `[b, h, i, j]` says how much
+            position i reads item j.
+        """
+        x, mask = self._inputs(history, (history > 0) & (history <= self.num_items), False)
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention_weights(x, mask))
+            x = block(x, mask, training=False)
+        return weights
+
+    def _inputs(
+        self, history: tf.Tensor, known: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.scale * self.embedding(history)
         if self.positions is not None:
             # The most recent item has the last position, at any length.
             x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
-        x = self.embedding_dropout(x, training=training)
-        mask = causal_mask(known)
-        for block in self.blocks[:-1]:
-            x = block(x, mask, training=training)
-        return self.final_norm(self.blocks[-1](x, mask, training=training, last_only=last_only))
+        return self.embedding_dropout(x, training=training), causal_mask(known)
