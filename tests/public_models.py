@@ -7,6 +7,7 @@ models from here; variants of a model, such as other losses, stand in the suites
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -173,6 +174,7 @@ MODELS: dict[str, PublicModel] = {
     "GRU4Rec": sequence_model(
         models.GRU4Rec,
         "--model gru4rec --model.dim 8 --model.max_length 6",
+        settings={"optimizer": functools.partial(tfrecs.optimizers.Adam, use_ema=True)},
         conforming={"hidden_dim": 6},
     ),
     "BERT4Rec": sequence_model(

@@ -32,6 +32,7 @@ FOLDER = Path(__file__).resolve().parent
 NAMES = (
     "quickstart",
     "evaluation",
+    "sequences",
     "matrix_factorization",
     "two_tower",
     "deep_cross",

@@ -13,7 +13,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks import protocol, ranking, sequential
+from benchmarks import protocol, ranking, sequence_models, sequential
 from benchmarks.peers.torch_common import encode_in_batches
 from benchmarks.ranking import CATEGORY_NAMES, NUMBER_NAMES
 from benchmarks.worker import MeteredBatches, Worker
@@ -21,6 +21,12 @@ from benchmarks.worker import MeteredBatches, Worker
 NAME = "log"
 # Which rows an evaluation has: here none is asked for.
 FULL, LABELED = {"group_by": "user", "mode": "full"}, {"group_by": None, "mode": "labeled"}
+
+
+def num_targets(batch: Interaction) -> int:
+    """Returns what the loss of a batch is the mean of: its samples, or their masked items."""
+    masked = [batch[name] for name in batch.columns if name.startswith("Pos_")]
+    return int((masked[0] > 0).sum()) if masked else len(batch)
 
 
 def train(
@@ -61,10 +67,54 @@ def train(
 
     def fit(targets: int = batches.sample_size, **details: Any) -> None:
         worker.ready(["recbole", "torch"], targets, **details)
-        metered = MeteredBatches(batches, worker, len)
+        metered = MeteredBatches(batches, worker, num_targets)
         worker.run(lambda: trainer.fit(metered, saved=False, verbose=False))
 
     return dataset, network, fit
+
+
+def sequences(
+    settings: Any, split: protocol.Split, config: dict[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """Returns the lines of the whole log, and the config of a sequence model over it."""
+    # Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would
+    # lose their order.
+    log = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
+        log += [f"{user}\t{item}\t{time}" for time, item in enumerate([*row, last])]
+    common = {
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": settings.max_length,
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", **FULL},
+        "loss_type": "CE",
+    }
+    return log, common | config
+
+
+def train_sequence_model(settings: sequence_models.Settings, worker: Worker) -> None:
+    """Trains GRU4Rec, BERT4Rec or Caser, to measure its speed."""
+    split = protocol.read(settings.data)
+    configs = {
+        "GRU4Rec": {
+            "embedding_size": settings.dim,
+            "hidden_size": settings.hidden_dim,
+            "dropout_prob": settings.dropout,
+        },
+        "Caser": {"embedding_size": settings.dim, "dropout_prob": settings.dropout, "nh": 8},
+        "BERT4Rec": {
+            "hidden_size": settings.dim,
+            "inner_size": settings.hidden_dim,
+            "n_layers": settings.num_blocks,
+            "n_heads": settings.num_heads,
+            "hidden_dropout_prob": settings.dropout,
+            "attn_dropout_prob": settings.dropout,
+            "mask_ratio": settings.mask_probability,
+            "ft_ratio": settings.prefixes,
+        },
+    }
+    given = sequences(settings, split, configs[settings.model])
+    *_, fit = train(settings.model, settings, worker, *given)
+    fit()
 
 
 def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
@@ -72,16 +122,7 @@ def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
     if settings.loss != "full":
         raise ValueError("RecBole's SASRec has no sampled softmax: ask for loss 'full'")
     split = protocol.read(settings.data)
-    # Times are a user's ordinals: RecBole reads them as float32, where seconds since 1970 would
-    # lose their order.
-    log = ["user_id:token\titem_id:token\ttimestamp:float"]
-    for user, (row, last) in enumerate(zip(split.test_histories(), split.test, strict=True)):
-        log += [f"{user}\t{item}\t{time}" for time, item in enumerate([*row, last])]
     config = {
-        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
-        "MAX_ITEM_LIST_LENGTH": settings.max_length,
-        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", **FULL},
-        "loss_type": "CE",
         "hidden_size": settings.dim,
         "inner_size": settings.dim,
         "n_layers": settings.num_blocks,
@@ -90,7 +131,7 @@ def train_sasrec(settings: sequential.Settings, worker: Worker) -> None:
         "hidden_dropout_prob": settings.dropout,
         "attn_dropout_prob": settings.dropout,
     }
-    dataset, model, fit = train("SASRec", settings, worker, log, config)
+    dataset, model, fit = train("SASRec", settings, worker, *sequences(settings, split, config))
     tokens = [str(item) for item in range(1, split.num_items + 1)]
     numbers = np.concatenate([[0], dataset.token2id("item_id", tokens)])
 

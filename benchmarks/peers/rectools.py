@@ -1,4 +1,4 @@
-"""SASRec of RecTools 0.19, for `benchmarks.sequential`."""
+"""SASRec and BERT4Rec of RecTools 0.19, for `benchmarks.sequential` and `.sequence_models`."""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +6,9 @@ import pytorch_lightning
 import torch
 from rectools import Columns
 from rectools.dataset import Dataset
-from rectools.models import SASRecModel
+from rectools.models import BERT4RecModel, SASRecModel
 
-from benchmarks import protocol
+from benchmarks import protocol, sequence_models
 from benchmarks.peers.torch_common import BARE, LightningTurns, encode_in_batches
 from benchmarks.sequential import Settings
 from benchmarks.worker import Worker
@@ -86,4 +86,28 @@ def train(settings: Settings, worker: Worker) -> None:
     worker.set_model(split, scores.encode, scores.vectors, settings.evaluate)
     data = training_log(split)
     worker.ready(["rectools", "pytorch-lightning", "torch"], split.num_targets(settings.max_length))
+    worker.run(lambda: model.fit(data))
+
+
+def train_bert4rec(settings: sequence_models.Settings, worker: Worker) -> None:
+    """Trains BERT4Rec, to measure its speed; the feed-forward layers are four times as wide."""
+    split = protocol.read(settings.data)
+    torch.set_num_threads(settings.threads)
+    pytorch_lightning.seed_everything(settings.seed)
+    turns = Turns(worker, lambda batch: int((batch["y"] != 0).sum()))
+    model = BERT4RecModel(
+        n_blocks=settings.num_blocks,
+        n_heads=settings.num_heads,
+        n_factors=settings.dim,
+        dropout_rate=settings.dropout,
+        session_max_len=settings.max_length,
+        mask_prob=settings.mask_probability,
+        loss="softmax",
+        lr=settings.learning_rate,
+        batch_size=settings.batch_size,
+        get_trainer_func=lambda: pytorch_lightning.Trainer(**BARE, callbacks=[turns]),
+    )
+    data = training_log(split)
+    targets = round(settings.mask_probability * sum(map(len, split.train)))
+    worker.ready(["rectools", "pytorch-lightning", "torch"], targets)
     worker.run(lambda: model.fit(data))

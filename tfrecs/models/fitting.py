@@ -11,6 +11,7 @@ from tfrecs._keras import keras, refuse_keras_3, tf
 from tfrecs.data import EvaluationSet, Rows
 from tfrecs.data.batches.replicas import num_to_share, shares
 from tfrecs.evaluation import Validation
+from tfrecs.models.averaging import AveragedWeights, inner_optimizer
 from tfrecs.models.checks import check_batches, check_compile
 from tfrecs.models.training_step import TrainingStep
 
@@ -55,7 +56,7 @@ class Fitting(TrainingStep):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
         # On GPUs a Keras optimizer compiles the update of each variable by itself: a program for
         # each number of rows that a batch touches.
-        inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        inner = inner_optimizer(self)
         if hasattr(inner, "jit_compile"):
             inner.jit_compile = False
 
@@ -68,6 +69,9 @@ class Fitting(TrainingStep):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the model; see `keras.Model.fit`.
+
+        Where the optimizer averages the weights (`use_ema=True`), validation, checkpoints and the
+        trained model have the averages; see `AveragedWeights`.
 
         Args:
             x: As `keras.Model.fit`. Batches with a `first_batch` resume an epoch: it has the
@@ -98,6 +102,8 @@ class Fitting(TrainingStep):
         check_batches(self, x)
         refuse_keras_3(callbacks, "callbacks")
         first: list[keras.callbacks.Callback] = [self._epoch_sums]
+        if getattr(inner_optimizer(self), "use_ema", False):
+            first.append(AveragedWeights())
         if isinstance(validation_data, EvaluationSet | Rows):
             first.append(Validation(validation_data))
             validation_data = None

@@ -15,6 +15,7 @@ from tfrecs.data.batches.epochs import Static
 from tfrecs.evaluation import evaluate
 from tfrecs.evaluation.workers import from_chief, is_chief, largest, num_workers
 from tfrecs.models import Model, SASRec
+from tfrecs.models.averaging import inner_optimizer
 from tfrecs.optimizers import Adam
 from tfrecs.training.checks import (
     check_data,
@@ -215,7 +216,7 @@ def train(
             )
 
         # Under mixed_float16 an optimizer that scales the loss holds the given one.
-        inner = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+        inner = inner_optimizer(network)
         config = {
             "data": portable(data),
             "data_args": portable_args(data_args),
