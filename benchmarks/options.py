@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.harness import Command
 from benchmarks.recipes import train
-from benchmarks.report import fill, mean_sd, publish, table
+from benchmarks.report import RESULTS, fill, mean_sd, publish, table
 from tfrecs.evaluation import Comparison, evaluate
 from tfrecs.training import Run
 
@@ -97,23 +97,22 @@ def main() -> None:
     options = parser.parse_args()
     chosen = ["as published", *(name for name in options.only if name != "as published")]
     more = () if options.epochs is None else ("--epochs", str(options.epochs))
+    parts = []
     for data in options.data:
+        recipe, small = RECIPES[data]
         rows, base = [], None
         for name in chosen:
             found = measured(data, name, (*OPTIONS[name], *more), options.seeds, options.runs)
             rows.append(row(name, found, base))
             base = base or found
-        publish(f"options-{data}", section(data, options, table(rows)))
-
-
-def section(data: str, options: Any, rows: str) -> str:
-    recipe, small = RECIPES[data]
-    command = f"python -m benchmarks.options --data {data} --seeds"
-    command += f" {' '.join(map(str, options.seeds))}"
+        flags = " ".join((*small, *more))
+        parts.append(f"### {data}: `--recipe {recipe} {flags}`\n\n{table(rows)}")
+    command = f"python -m benchmarks.options --seeds {' '.join(map(str, options.seeds))}"
     if options.epochs is not None:
         command += f" --epochs {options.epochs}"
-    given = {"command": command, "recipe": recipe, "flags": " ".join(small)}
-    return fill("options", table=rows, data=data, **given)
+    text = fill("options", command=command, parts="\n\n".join(parts))
+    whole = set(options.data) == set(RECIPES) and len(chosen) == len(OPTIONS)
+    publish("options", text, RESULTS if whole else None)
 
 
 if __name__ == "__main__":
