@@ -23,6 +23,10 @@ TARGET = np.array([[0, 0, 7, 2, 1], [2, 3, 4, 5, 6], [0, 0, 0, 0, 8], [0, 1, 8, 
 MASK = np.asarray(tfrecs.layers.causal_mask(tf.constant(HISTORY > 0)))
 TARGETS = np.array([3, 1, 9, 3], np.int32)
 USERS = np.array([1, 2, 7, 4], np.int32)
+TIMES = np.cumsum(10 ** np.arange(20).reshape(4, 5) % 10**6, axis=1)
+EVENTS = tfrecs.data.Schema(
+    {"device": tfrecs.data.Categorical(tfrecs.data.Vocabulary(["phone", "desktop"]))}
+)
 QUERIES = RNG.normal(size=(4, 8)).astype(np.float32)
 ITEMS = RNG.normal(size=(9, 8)).astype(np.float32)
 GRADES = np.array([[1, 0, 2, 0, -1], [0, 1, 0, -1, -1], [3, 1, 0, 0, 2], [0, 0, 0, 0, 0]], np.int32)
@@ -143,6 +147,27 @@ def _sif():
     layer = layers.TextEmbedding(9, 8, "sif", seed=1)
     layer.adapt(HISTORY)
     return layer
+
+
+def _timed(block, vectors, mask, times):
+    return block(vectors, mask, times=(times, times))
+
+
+def _events():
+    schema = EVENTS.with_columns(price=tfrecs.data.Numeric("standard"))
+    layer = tfrecs.layers.EventEmbedding(schema, 8, 4, seed=1)
+    layer.adapt({"price": VECTORS[..., 0].ravel(), "device": TARGET.ravel()})
+    return layer
+
+
+def _of_events(layer, devices, prices):
+    return layer({"device": devices, "price": prices})
+
+
+def _loss_of_events(model, history, target, times):
+    batch = {"user_id": history[:, 0], "history": history, "target": target}
+    batch |= {"history.device": target % 4, "history_time": times, "request_time": times[:, -1]}
+    return model.compute_loss(batch)
 
 
 def _masked(layer, vectors, mask):
@@ -334,6 +359,28 @@ CASES: dict[str, Case] = {
         lambda: layers.RelativePositionBias(2, 3),
         (VECTORS,),
         lambda layer, vectors: layer(tf.shape(vectors)[1], 5) + 0 * vectors[:, :1, :1, tf.newaxis],
+        float32=True,
+    ),
+    "layers.TimeIntervalBias": Case(
+        lambda: layers.TimeIntervalBias(2),
+        (TIMES,),
+        lambda layer, times: layer(times[:, -2:], times),
+        float32=True,
+    ),
+    "layers.SASRecBlock, times": Case(
+        lambda: layers.SASRecBlock(2, time_intervals=True, seed=1), (VECTORS, MASK, TIMES), _timed
+    ),
+    "layers.LiGRBlock, times": Case(
+        lambda: layers.LiGRBlock(2, time_intervals=True, seed=1), (VECTORS, MASK, TIMES), _timed
+    ),
+    "layers.HSTUBlock, times": Case(
+        lambda: layers.HSTUBlock(2, time_intervals=True, seed=1), (VECTORS, MASK, TIMES), _timed
+    ),
+    "layers.EventEmbedding": Case(_events, (TARGET, VECTORS[..., 0]), _of_events, adapted=True),
+    "models.SASRec, events": Case(
+        lambda: _sasrec(event_schema=EVENTS, time_intervals=True, request_time=True),
+        (HISTORY, TARGET, TIMES),
+        _loss_of_events,
         float32=True,
     ),
     "layers.FeaturedItemEmbedding": Case(

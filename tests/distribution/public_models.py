@@ -104,7 +104,14 @@ def _with_loss(name: str, loss: Callable[[], Any]) -> Example:
     )
 
 
+EVENTS = {"event_features": ["rating", "timestamp"], "time_intervals": True, "request_time": True}
 EXAMPLES |= {
+    "SASRec, events": dataclasses.replace(
+        EXAMPLES["SASRec"],
+        arguments=lambda: EXAMPLES["SASRec"].arguments() | EVENTS,
+        flags="--model sasrec --model.dim 8 --model.num_blocks 1 --model.max_length 6 "
+        "--model.event_features [rating] --model.time_intervals true --model.request_time true",
+    ),
     "SASRec, negatives of the batch": _with_loss("SASRec", _in_batch),
     "TwoTower, negatives of the batch": _with_loss("TwoTower", _mixed),
     "MatrixFactorization, negatives of the batch": _with_loss("MatrixFactorization", _in_batch),

@@ -74,6 +74,17 @@ CASES = {
         {"num_blocks": 1, "max_length": 6, "loss": BucketedSoftmax(3, 5, 4)},
         {"batch_size": 6},
     ),
+    "SASRec, events": Case(
+        SASRec,
+        {
+            "num_blocks": 1,
+            "max_length": 6,
+            "event_features": ["rating", "timestamp"],
+            "time_intervals": True,
+            "request_time": True,
+        },
+        {"batch_size": 6},
+    ),
     "TwoTower, attention": Case(
         TwoTower,
         {"hidden_units": [8], "max_length": 5, "pooling": "attention", "cross_layers": 1},

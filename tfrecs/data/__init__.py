@@ -4,6 +4,7 @@ from tfrecs.data.batches.parquet_rows import ParquetRows
 from tfrecs.data.batches.rows import Pairs, Rows
 from tfrecs.data.batches.sequences import Sequences, length_buckets
 from tfrecs.data.features.columns import Categorical, Column, Label, Numeric
+from tfrecs.data.features.events import EventInputs, Events
 from tfrecs.data.features.feature_table import FeatureTable
 from tfrecs.data.features.pretrained import sentence_vectors, word_vectors
 from tfrecs.data.features.schema import Schema
@@ -53,6 +54,8 @@ __all__ = [
     "History",
     "Vector",
     "Label",
+    "Events",
+    "EventInputs",
     "FeatureTable",
     "Rows",
     "ParquetRows",

@@ -11,7 +11,9 @@ class ItemScorer(Protocol):
     """Anything that scores items for users can be evaluated; `tfrecs.models.Model` does.
 
     `features` is `{"user_id": [B] int32, "history": [B, L] int32}`, the history padded with 0 on
-    the left; a model that reads no history (`max_history` None) gets only "user_id".
+    the left; a model that reads no history (`max_history` None) gets only "user_id". A model that
+    has `event_inputs` (`tfrecs.data.EventInputs`) also gets the columns of the events that they
+    name.
 
     Attributes:
         items: Vocabulary of the items, or None where the model does not know it.

@@ -38,6 +38,8 @@ class RankCounter:
         features = {"user_id": tf.TensorSpec([None], tf.int32)}
         if model.max_history is not None:
             features["history"] = _IDS
+        if (events := getattr(model, "event_inputs", None)) is not None:
+            features |= events.specs()
         self._model: Any = weakref.ref(model)
         self.is_product = bool(model.is_product)
         vectors, size = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)

@@ -202,7 +202,10 @@ def rank_targets(
     for rows in _batches(ranked, widths, batch_size or _batch_size(pools)):
         features = {"user_id": dataset.user_ids[rows]}
         if model.max_history is not None:
-            features["history"] = dataset.history.padded(rows, max(widths[rows].max(), 1))
+            width = max(widths[rows].max(), 1)
+            features["history"] = dataset.history.padded(rows, width)
+            if (events := getattr(model, "event_inputs", None)) is not None:
+                features |= dataset.event_features(rows, width, events)
         targets, slots = _targets(ranked, rows)
         if pools.candidates is None:
             seen = pools.seen.padded(rows, pools.seen.lengths[rows].max())

@@ -6,6 +6,7 @@ from tfrecs.layers.cross import Cross, CrossNetwork
 from tfrecs.layers.cross_mixture import CrossMixture
 from tfrecs.layers.dropout import Dropout, StepCounter
 from tfrecs.layers.embedding import ItemEmbedding
+from tfrecs.layers.event_embedding import EventEmbedding
 from tfrecs.layers.feature_encoder import FeatureEncoder
 from tfrecs.layers.feature_lookup import FeatureLookup
 from tfrecs.layers.featured_embedding import FeaturedItemEmbedding
@@ -16,7 +17,7 @@ from tfrecs.layers.mmoe import MMoE
 from tfrecs.layers.normalization import LayerNormalization, unit_vectors
 from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding, PiecewiseLinearEncoding
-from tfrecs.layers.positions import RelativePositionBias
+from tfrecs.layers.positions import RelativePositionBias, TimeIntervalBias
 from tfrecs.layers.stacked_embedding import StackedEmbedding
 from tfrecs.layers.standardization import Standardization
 from tfrecs.layers.text import PretrainedEmbedding, TextEmbedding
@@ -30,6 +31,7 @@ __all__ = [
     "CrossNetwork",
     "Discretization",
     "Dropout",
+    "EventEmbedding",
     "HSTUBlock",
     "HistoryConvolution",
     "HistoryPooling",
@@ -52,6 +54,7 @@ __all__ = [
     "StackedEmbedding",
     "Standardization",
     "StepCounter",
+    "TimeIntervalBias",
     "Tower",
     "TextEmbedding",
     "causal_mask",

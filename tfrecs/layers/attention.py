@@ -8,7 +8,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, check_integer, part_seeds, registered
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.filters import CausalFilter
-from tfrecs.layers.positions import RelativePositionBias, rotated
+from tfrecs.layers.positions import RelativePositionBias, TimeIntervalBias, rotated
 
 POSITIONS = ("relative", "rotary")
 
@@ -88,6 +88,8 @@ class SelfAttention(Configured, keras.layers.Layer):
         max_distance: Distances that "relative" tells apart.
         filter_size: Items of the memory that a `CausalFilter` reads, whose output is added to the
             attention's; 0 for no filter.
+        time_intervals: Whether to add a `TimeIntervalBias` to the scores; `call` then needs
+            `times`.
         seed: Seed of initializers and dropout.
 
     Raises:
@@ -109,6 +111,7 @@ class SelfAttention(Configured, keras.layers.Layer):
         position: str | None = None,
         max_distance: int = 50,
         filter_size: int = 0,
+        time_intervals: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -142,13 +145,21 @@ class SelfAttention(Configured, keras.layers.Layer):
         self._bias = None
         if self.position == "relative":
             self._bias = RelativePositionBias(self.num_heads, self.max_distance, name="bias")
+        self._time_bias = None
+        if self.time_intervals:
+            self._time_bias = TimeIntervalBias(self.num_heads, name="time_bias")
         self._filter = None
         if self.filter_size:
             self._filter = CausalFilter(self.filter_size, dtype=self.dtype_policy, name="filter")
         super().build(input_shape)
 
     def call(
-        self, inputs: tf.Tensor, memory: tf.Tensor, mask: tf.Tensor, training: bool | None = None
+        self,
+        inputs: tf.Tensor,
+        memory: tf.Tensor,
+        mask: tf.Tensor,
+        training: bool | None = None,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Attends from `inputs` to `memory`.
 
@@ -157,13 +168,15 @@ class SelfAttention(Configured, keras.layers.Layer):
             memory: `[batch, length, dim]`, what the keys and values are made of.
             mask: `[batch, queries, length]` bool, from `causal_mask`.
             training: Whether dropout applies.
+            times: `[batch, queries]` and `[batch, length]` int64 seconds, the times of the queries
+                and of the keys; None without `time_intervals`.
 
         Returns:
             `[batch, queries, dim]`.
         """
         (query,) = split_heads(self._query(inputs), 1, self.num_heads)
         key, value = split_heads(self._key_value(memory), 2, self.num_heads)
-        weights = self._drop(self._weights(query, key, mask), training=training)
+        weights = self._drop(self._weights(query, key, mask, times), training=training)
         weights = tf.cast(weights, value.dtype)
         attended = self._output(join_heads(tf.matmul(weights, value)))
         if self._filter is not None:
@@ -172,7 +185,13 @@ class SelfAttention(Configured, keras.layers.Layer):
             attended += self._filter(memory * readable)[:, -tf.shape(inputs)[1] :]
         return attended
 
-    def attention_weights(self, inputs: tf.Tensor, memory: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def attention_weights(
+        self,
+        inputs: tf.Tensor,
+        memory: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Returns how much each position reads of each other, to look at; arguments as `call`.
 
         Returns:
@@ -180,9 +199,15 @@ class SelfAttention(Configured, keras.layers.Layer):
         """
         (query,) = split_heads(self._query(inputs), 1, self.num_heads)
         key, _ = split_heads(self._key_value(memory), 2, self.num_heads)
-        return self._weights(query, key, mask)
+        return self._weights(query, key, mask, times)
 
-    def _weights(self, query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def _weights(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None,
+    ) -> tf.Tensor:
         queries, length = tf.shape(query)[2], tf.shape(key)[2]
         if self.position == "rotary":
             query, key = rotated(query, length), rotated(key, length)
@@ -190,7 +215,26 @@ class SelfAttention(Configured, keras.layers.Layer):
         scores = tf.cast(scores, tf.float32)
         if self._bias is not None:
             scores += self._bias(queries, length)
+        if self._time_bias is not None:
+            scores += self._time_bias(*needed_times(times))
         return tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
+
+
+def needed_times(
+    times: tuple[tf.Tensor, tf.Tensor] | None, last_only: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the times of queries and keys, where a layer needs them.
+
+    Args:
+        times: `[batch, queries]` and `[batch, keys]`, or None.
+        last_only: Whether to return the last query's alone.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if times is None:
+        raise ValueError("time_intervals=True needs times: those of the queries and of the keys.")
+    return (times[0][:, -1:], times[1]) if last_only else times
 
 
 def split_heads(x: tf.Tensor, parts: int, num_heads: int) -> list[tf.Tensor]:

@@ -6,10 +6,16 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, part_seeds, registered
-from tfrecs.layers.attention import SelfAttention, check_position, join_heads, split_heads
+from tfrecs.layers.attention import (
+    SelfAttention,
+    check_position,
+    join_heads,
+    needed_times,
+    split_heads,
+)
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.normalization import LayerNormalization
-from tfrecs.layers.positions import RelativePositionBias, rotated
+from tfrecs.layers.positions import RelativePositionBias, TimeIntervalBias, rotated
 
 
 @registered
@@ -30,6 +36,8 @@ class LiGRBlock(Configured, keras.layers.Layer):
         position: What the attention knows of positions, see `SelfAttention`.
         max_distance: Distances that "relative" positions tell apart.
         filter_size: Items that a causal filter beside the attention reads, see `SelfAttention`.
+        time_intervals: Whether the attention knows how far apart in time two events are, see
+            `TimeIntervalBias`; `call` then needs `times`.
         seed: Seed of initializers and dropout.
 
     Raises:
@@ -51,6 +59,7 @@ class LiGRBlock(Configured, keras.layers.Layer):
         position: str | None = None,
         max_distance: int = 50,
         filter_size: int = 0,
+        time_intervals: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +83,7 @@ class LiGRBlock(Configured, keras.layers.Layer):
             self.position,
             self.max_distance,
             self.filter_size,
+            self.time_intervals,
             part_seed(10),
             dtype=policy,
             name="attention",
@@ -96,23 +106,31 @@ class LiGRBlock(Configured, keras.layers.Layer):
         mask: tf.Tensor,
         training: bool | None = None,
         last_only: bool = False,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Returns the block's output; arguments as of `SASRecBlock`."""
         x, memory = inputs, self._attention_norm(inputs)
         query = memory
         if last_only:
             x, query, mask = x[:, -1:], memory[:, -1:], mask[:, -1:]
-        attended = self._attention(query, memory, mask, training=training)
+        if self.time_intervals:
+            times = needed_times(times, last_only)
+        attended = self._attention(query, memory, mask, training=training, times=times)
         x += self._attention_gate(x) * self._attention_drop(attended, training=training)
         gate, value = tf.split(self._hidden(self._feed_forward_norm(x)), 2, axis=-1)
         hidden = self._hidden_drop(tf.nn.silu(gate) * value, training=training)
         fed = self._feed_forward_drop(self._output(hidden), training=training)
         return x + self._feed_forward_gate(x) * fed
 
-    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def attention_weights(
+        self,
+        inputs: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Returns how much each position reads of each other; see `SelfAttention`."""
         memory = self._attention_norm(inputs)
-        return self._attention.attention_weights(memory, memory, mask)
+        return self._attention.attention_weights(memory, memory, mask, times)
 
 
 @registered
@@ -134,6 +152,8 @@ class HSTUBlock(Configured, keras.layers.Layer):
             neither.
         max_distance: Distances that "relative" positions tell apart, and the length that weights
             are divided by.
+        time_intervals: Whether the attention knows how far apart in time two events are, see
+            `TimeIntervalBias`; `call` then needs `times`.
         seed: Seed of initializers and dropout.
 
     Raises:
@@ -153,6 +173,7 @@ class HSTUBlock(Configured, keras.layers.Layer):
         dropout: float = 0.0,
         position: str | None = "relative",
         max_distance: int = 50,
+        time_intervals: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -180,6 +201,9 @@ class HSTUBlock(Configured, keras.layers.Layer):
         self._bias = None
         if self.position == "relative":
             self._bias = RelativePositionBias(self.num_heads, self.max_distance, name="bias")
+        self._time_bias = None
+        if self.time_intervals:
+            self._time_bias = TimeIntervalBias(self.num_heads, name="time_bias")
         super().build(input_shape)
 
     def call(
@@ -188,6 +212,7 @@ class HSTUBlock(Configured, keras.layers.Layer):
         mask: tf.Tensor,
         training: bool | None = None,
         last_only: bool = False,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Returns the block's output; arguments as of `SASRecBlock`."""
         parts = self._parts(self._norm(inputs))
@@ -196,22 +221,37 @@ class HSTUBlock(Configured, keras.layers.Layer):
         x = inputs
         if last_only:
             x, gate, query, mask = x[:, -1:], gate[:, -1:], query[:, :, -1:], mask[:, -1:]
-        weights = self._weights(query, key, mask)
+        if self.time_intervals:
+            times = needed_times(times, last_only)
+        weights = self._weights(query, key, mask, times)
         attended = join_heads(tf.matmul(tf.cast(weights, value.dtype), value))
         gated = self._attended_norm(attended) * gate
         return x + self._output(self._drop(gated, training=training))
 
-    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def attention_weights(
+        self,
+        inputs: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Returns how much each position reads of each other; these do not sum to 1."""
         rest = self._parts(self._norm(inputs))[..., inputs.shape[-1] :]
         _, query, key = split_heads(rest, 3, self.num_heads)
-        return self._weights(query, key, mask)
+        return self._weights(query, key, mask, times)
 
-    def _weights(self, query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def _weights(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None,
+    ) -> tf.Tensor:
         queries, length = tf.shape(query)[2], tf.shape(key)[2]
         if self.position == "rotary":
             query, key = rotated(query, length), rotated(key, length)
         scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
         if self._bias is not None:
             scores += self._bias(queries, length)
+        if self._time_bias is not None:
+            scores += self._time_bias(*needed_times(times))
         return tf.where(mask[:, tf.newaxis], tf.nn.silu(scores), 0.0) / self.max_distance

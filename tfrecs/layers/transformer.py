@@ -6,7 +6,7 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, part_seeds, registered
-from tfrecs.layers.attention import SelfAttention, check_position
+from tfrecs.layers.attention import SelfAttention, check_position, needed_times
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.normalization import LayerNormalization
 
@@ -41,6 +41,8 @@ class SASRecBlock(Configured, keras.layers.Layer):
         position: What the attention knows of positions, see `SelfAttention`.
         max_distance: Distances that "relative" positions tell apart.
         filter_size: Items that a causal filter beside the attention reads, see `SelfAttention`.
+        time_intervals: Whether the attention knows how far apart in time two events are, see
+            `TimeIntervalBias`; `call` then needs `times`.
         seed: Seed of initializers and dropout.
 
     Raises:
@@ -65,6 +67,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
         position: str | None = None,
         max_distance: int = 50,
         filter_size: int = 0,
+        time_intervals: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -94,6 +97,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
             self.position,
             self.max_distance,
             self.filter_size,
+            self.time_intervals,
             part_seed(10),
             dtype=policy,
             name="attention",
@@ -111,6 +115,7 @@ class SASRecBlock(Configured, keras.layers.Layer):
         mask: tf.Tensor,
         training: bool | None = None,
         last_only: bool = False,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Returns the block's output, `[batch, length, dim]` like `inputs`.
 
@@ -120,28 +125,38 @@ class SASRecBlock(Configured, keras.layers.Layer):
             training: Whether dropout applies.
             last_only: Whether to compute the last position's output only, `[batch, 1, dim]`, which
                 is all that a recommendation needs of the last block.
+            times: `[batch, length]` int64 seconds each: the times at which the positions ask, and
+                those of their events; None without `time_intervals`.
         """
         x = memory = inputs
         if last_only:
             x, mask = x[:, -1:], mask[:, -1:]
+        if self.time_intervals:
+            times = needed_times(times, last_only)
+        given = {"training": training, "times": times}
         if self.norm == "paper":
             query = self._norm_attention(x)
-            attended = self._attention(query, memory, mask, training=training)
+            attended = self._attention(query, memory, mask, **given)
             x = self._norm_feed_forward(query + attended)
             return x + self._feed_forward(x, training)
         if self.norm == "pre":
             memory = self._norm_attention(memory)
             query = memory[:, -1:] if last_only else memory
-            x = x + self._attention(query, memory, mask, training=training)
+            x = x + self._attention(query, memory, mask, **given)
             return x + self._feed_forward(self._norm_feed_forward(x), training)
-        x = self._norm_attention(x + self._attention(x, memory, mask, training=training))
+        x = self._norm_attention(x + self._attention(x, memory, mask, **given))
         return self._norm_feed_forward(x + self._feed_forward(x, training))
 
-    def attention_weights(self, inputs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def attention_weights(
+        self,
+        inputs: tf.Tensor,
+        mask: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Returns how much each position reads of each other; see `SelfAttention`."""
         normed = inputs if self.norm == "post" else self._norm_attention(inputs)
         memory = normed if self.norm == "pre" else inputs
-        return self._attention.attention_weights(normed, memory, mask)
+        return self._attention.attention_weights(normed, memory, mask, times)
 
     def _feed_forward(self, x: tf.Tensor, training: bool | None) -> tf.Tensor:
         hidden = self._hidden_drop(self._hidden(x), training=training)

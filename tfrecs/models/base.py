@@ -9,7 +9,7 @@ import numpy as np
 
 from tfrecs._keras import tf
 from tfrecs.configured import Configured, bind, constructor_arguments, plain
-from tfrecs.data import FeatureTable, Pairs, Rows, Schema, Sequences, Vocabulary
+from tfrecs.data import EventInputs, FeatureTable, Pairs, Rows, Schema, Sequences, Vocabulary
 from tfrecs.layers import FeatureLookup
 from tfrecs.models.checks import check_items
 from tfrecs.models.fitting import Fitting
@@ -61,7 +61,14 @@ class Model(Configured, KerasFiles, Fitting):
     default_batch_size = 1024
     # The constructor's argument that says what is minimised, and those that a split gives.
     loss_argument = "loss"
-    split_arguments = ("items", "users", "user_features", "item_features", "context")
+    split_arguments = (
+        "items",
+        "users",
+        "user_features",
+        "item_features",
+        "event_schema",
+        "context",
+    )
 
     def __init__(self, items: Vocabulary | int | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -122,7 +129,7 @@ class Model(Configured, KerasFiles, Fitting):
             for name, value in self.get_config().items()
             if value is None or name not in self.split_arguments
         }
-        self._arguments_of(split, without=config)
+        self._arguments_of(split, without={*config, "event_schema"})
         for name, count in (("items", self.num_items), ("users", self.num_users)):
             mine, theirs = getattr(self, name), getattr(split, name, None)
             if mine is None and count:
@@ -187,6 +194,8 @@ class Model(Configured, KerasFiles, Fitting):
         features = {"user_id": tf.zeros([1], tf.int32)}
         if self.max_history is not None:
             features["history"] = tf.zeros([1, self.max_history], tf.int32)
+        if self.event_inputs is not None:
+            features |= self.event_inputs.missing_events(1, self.max_history)
         return features if self.num_items else {}
 
     @property
@@ -197,6 +206,11 @@ class Model(Configured, KerasFiles, Fitting):
     @property
     def max_history(self) -> int | None:
         """Number of positions of `"history"` that the model reads; None if it reads none."""
+        return None
+
+    @property
+    def event_inputs(self) -> EventInputs | None:
+        """What the model reads of the events of a history, beside their items; None for nothing."""
         return None
 
     @property

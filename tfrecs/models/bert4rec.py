@@ -97,6 +97,7 @@ class BERT4Rec(SequenceModel):
             return self.add_weight(name=name, shape=(number, dim), initializer=init)
 
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
+        self.event_embedding = self.make_event_embedding(dim, part_seed(90))
         self.mask_vector = vectors("mask_vector", 1, 1)
         self.positions = vectors("positions", max_length + 1, 2)
         self.embedding_norm = LayerNormalization(name="embedding_norm")
@@ -127,7 +128,12 @@ class BERT4Rec(SequenceModel):
         return self.num_items + 2  # Behind the id of unknown items.
 
     def encode(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state at each item, read with all others; see `SequenceModel`.
 
@@ -136,9 +142,10 @@ class BERT4Rec(SequenceModel):
             known: As in `SequenceModel`.
             training: As there.
             last_only: As there.
+            events: As there; those of masked items are not read.
         """
         masked = history == self.mask_id
-        x = self.embedding(history)
+        x = self.embed(history, known, events)
         x += tf.cast(masked, x.dtype)[..., tf.newaxis] * tf.cast(self.mask_vector, x.dtype)
         # The last place has the last position, at any length.
         x += tf.cast(self.positions, x.dtype)[self.max_length + 1 - tf.shape(history)[1] :]
@@ -154,7 +161,7 @@ class BERT4Rec(SequenceModel):
         history = features["history"][:, -self.max_length :]
         mask = tf.fill([tf.shape(history)[0], 1], tf.cast(self.mask_id, history.dtype))
         sequence = tf.concat([history, mask], axis=1)
-        return self._encode(sequence, training=False, last_only=True)[:, 0]
+        return self._encode(sequence, False, True, self._before_mask(features))[:, 0]
 
     def masked(self, inputs: Features, training: bool) -> Features:
         """Masks items of a batch from `Sequences`.
@@ -174,6 +181,7 @@ class BERT4Rec(SequenceModel):
         }
         history, last = inputs["history"][:, -self.max_length :], columns["target"][:, -1:]
         columns["history"] = tf.concat([history, last], axis=1)
+        columns |= self._before_mask(inputs)
         rows, length = tf.unstack(tf.shape(columns["history"]))
         chosen = tf.broadcast_to(tf.range(length) == length - 1, [rows, length])
         if training:
@@ -195,7 +203,7 @@ class BERT4Rec(SequenceModel):
     def loss_and_count(self, features: Features, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the mean loss over the masked items of a batch, and their number or weight."""
         masked = self.masked(features, training)
-        states = self._encode(masked["history"], training, last_only=False)
+        states = self._encode(masked["history"], training, False, masked)
         loss = self.targets_loss(states, masked["target"], masked, training)
         return loss, self.target_count(masked)
 
@@ -203,13 +211,31 @@ class BERT4Rec(SequenceModel):
         """Returns the mean loss over the masked items of a batch from `Sequences`."""
         return self.loss_and_count(inputs, training)[0]
 
-    def _encode(self, sequence: tf.Tensor, training: bool, last_only: bool) -> tf.Tensor:
+    def _before_mask(self, features: Features) -> Features:
+        """Returns the columns of the events, with a place for the mask behind them."""
+        events = self._events(features).get("events", {})
+        return {
+            n: tf.pad(x, [[0, 0], [0, 1]] + [[0, 0]] * (x.shape.rank - 2))
+            for n, x in events.items()
+        }
+
+    def _encode(
+        self,
+        sequence: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
+    ) -> tf.Tensor:
         known = (sequence > 0) & (sequence <= self.num_items)
-        return self.encode(sequence, known, training, last_only)
+        given = {} if self.event_inputs is None else {"events": events}
+        return self.encode(sequence, known, training, last_only, **given)
 
 
 def _shifted(rows: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Shifts each row `[batch, length]` to the right by so many `places` `[batch]`; zeros enter."""
+    """Shifts rows `[batch, length, ..]` to the right by so many `places` `[batch]`; zeros enter."""
     source = tf.range(tf.shape(rows)[1]) - places[:, tf.newaxis]
     moved = tf.gather(rows, tf.maximum(source, 0), batch_dims=1)
-    return tf.where(source >= 0, moved, tf.zeros_like(moved))
+    inside = source >= 0
+    for _ in range(rows.shape.rank - 2):
+        inside = inside[..., tf.newaxis]
+    return tf.where(inside, moved, tf.zeros_like(moved))

@@ -10,6 +10,7 @@ from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
 from tfrecs.layers import Dropout, HistoryConvolution, ItemEmbedding
 from tfrecs.models.base import Features
+from tfrecs.models.event_reading import last_events
 from tfrecs.models.sequence import SequenceModel
 
 
@@ -81,6 +82,7 @@ class Caser(SequenceModel):
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
+        self.event_embedding = self.make_event_embedding(dim, part_seed(90))
         self.embedding_dropout = Dropout(embedding_dropout, part_seed(2), name="embedding_dropout")
         self.convolution = HistoryConvolution(
             window,
@@ -116,12 +118,18 @@ class Caser(SequenceModel):
         return users | super().feature_ranks
 
     def encode(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
         if last_only:
-            history = history[:, -self.window :]
-        x = self.embedding_dropout(self.embedding(history), training=training)
+            history, known = history[:, -self.window :], known[:, -self.window :]
+            events = None if events is None else last_events(events, self.window)
+        x = self.embedding_dropout(self.embed(history, known, events), training=training)
         x = self.convolution(x, last_only=last_only)
         return self.state_layer(self.state_dropout(x, training=training))
 

@@ -8,6 +8,7 @@ from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
 from tfrecs.data import Vocabulary
 from tfrecs.layers import Dropout
+from tfrecs.models.base import Features
 from tfrecs.models.sequence import SequenceModel
 
 
@@ -66,6 +67,7 @@ class GRU4Rec(SequenceModel):
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(50), "output_embedding")
+        self.event_embedding = self.make_event_embedding(dim, part_seed(90))
         self.embedding_dropout = Dropout(dropout, part_seed(1), name="embedding_dropout")
         uniform = keras.initializers.GlorotUniform
         self.output_layer = keras.layers.Dense(
@@ -89,10 +91,15 @@ class GRU4Rec(SequenceModel):
         self.states(tf.ones([1, 1], tf.int32))
 
     def encode(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
-        x = self.embedding_dropout(self.embedding(history), training=training)
+        x = self.embedding_dropout(self.embed(history, known, events), training=training)
         for layer, dropout in zip(self.recurrent, self.hidden_dropouts, strict=True):
             # The state passes over padding unchanged.
             x = dropout(layer(x, mask=known), training=training)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer, registered
-from tfrecs.data import Vocabulary
+from tfrecs.data import EventInputs, Vocabulary
 from tfrecs.models.base import Features, Model
 from tfrecs.models.deep_cross import DeepCross
 
@@ -70,6 +70,11 @@ class RetrieveThenRank(Model):
     def max_history(self) -> int | None:
         """Number of positions of `"history"` that the retriever reads."""
         return self.retriever.max_history
+
+    @property
+    def event_inputs(self) -> EventInputs | None:
+        """What the retriever reads of the events of a history, beside their items."""
+        return self.retriever.event_inputs
 
     @property
     def is_product(self) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
-from tfrecs.data import Vocabulary
+from tfrecs.data import EventInputs, Vocabulary
+from tfrecs.data.features.events import MISSING_TIME
 from tfrecs.layers import (
     Dropout,
     HSTUBlock,
@@ -15,6 +16,7 @@ from tfrecs.layers import (
     SASRecBlock,
     causal_mask,
 )
+from tfrecs.models.base import Features
 from tfrecs.models.sequence import SequenceModel
 
 BLOCKS = ("sasrec", "ligr", "hstu")
@@ -52,6 +54,13 @@ class SASRec(SequenceModel):
             `layers.SelfAttention`; None for nothing.
         filter_size: Items that a causal filter beside the attention reads, see
             `layers.CausalFilter`; 0 for no filter. Not in HSTU's block.
+        time_intervals: Whether the attention knows how far apart in time two events are, see
+            `layers.TimeIntervalBias`. The log must have times, and requests those of the history.
+        request_time: Whether the interval of `time_intervals` ends when the next item is asked for,
+            as in HSTU, and not at the event that a position reads. In training and evaluation that
+            is the time of the target. Only for those who serve at once: the model learns from
+            when users come back, so requests must have the moment of the visit (`request_time`),
+            and metrics do not compare with those of models that do not know it.
         scale_embedding: Whether item vectors enter the blocks multiplied by sqrt(d).
         tied: Whether items are scored by the vectors they are read by, or by others.
         seed: Seed of initial weights and dropout; None to draw them.
@@ -81,6 +90,8 @@ class SASRec(SequenceModel):
         absolute_positions: bool = True,
         position: str | None = None,
         filter_size: int = 0,
+        time_intervals: bool = False,
+        request_time: bool = False,
         scale_embedding: bool = True,
         tied: bool = True,
         seed: int | None = None,
@@ -98,11 +109,17 @@ class SASRec(SequenceModel):
         unused |= {"filter_size": bool(filter_size) and block == "hstu"}
         for name in filter(unused.get, unused):
             raise ValueError(f'block "{block}" has no use for {name}.')
+        if request_time and not time_intervals:
+            raise ValueError("request_time is the end of time_intervals: set both, or neither.")
+        if time_intervals:
+            schema = None if self.event_inputs is None else self.event_inputs.schema
+            self._event_inputs = EventInputs(schema, times=True, request_time=request_time)
         part_seed = part_seeds(seed, step=100)
         self.scale = dim**0.5 if scale_embedding else 1.0
         self.embedding = self.make_embedding(dim, part_seed(0), "embedding")
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
+        self.event_embedding = self.make_event_embedding(dim, part_seed(90))
         self.positions = None
         if absolute_positions:
             self.positions = self.add_weight(
@@ -119,43 +136,74 @@ class SASRec(SequenceModel):
 
     def _block(self, **given: Any) -> Any:
         given |= {"num_heads": self.num_heads, "dropout": self.dropout, "position": self.position}
-        given |= {"max_distance": self.max_length}
+        given |= {"max_distance": self.max_length, "time_intervals": self.time_intervals}
         if self.block == "hstu":
             return HSTUBlock(**given)
         given |= {"hidden_dim": self.hidden_dim, "filter_size": self.filter_size}
         return LiGRBlock(**given) if self.block == "ligr" else SASRecBlock(norm=self.norm, **given)
 
     def encode(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state after each item; see `SequenceModel`."""
-        x, mask = self._inputs(history, known, training)
+        x, mask, given = self._inputs(history, known, training, events)
         for block in self.blocks[:-1]:
-            x = block(x, mask, training=training)
-        return self.final_norm(self.blocks[-1](x, mask, training=training, last_only=last_only))
+            x = block(x, mask, training=training, **given)
+        last = self.blocks[-1](x, mask, training=training, last_only=last_only, **given)
+        return self.final_norm(last)
 
-    def attention_weights(self, history: tf.Tensor) -> list[tf.Tensor]:
+    def attention_weights(
+        self, history: tf.Tensor, events: Features | None = None
+    ) -> list[tf.Tensor]:
         """Returns how much each item of a history is read at each position, block by block.
 
         Args:
             history: `[batch, length]` item ids, padded with 0 on the left; at most `max_length`.
+            events: As `states` takes them.
 
         Returns:
             `[batch, heads, length, length]` float32 for each block; `[b, h, i, j]` says how much
             position i reads item j.
         """
-        x, mask = self._inputs(history, (history > 0) & (history <= self.num_items), False)
+        known = (history > 0) & (history <= self.num_items)
+        x, mask, given = self._inputs(history, known, False, **self._events(events))
         weights = []
         for block in self.blocks:
-            weights.append(block.attention_weights(x, mask))
-            x = block(x, mask, training=False)
+            weights.append(block.attention_weights(x, mask, **given))
+            x = block(x, mask, training=False, **given)
         return weights
 
     def _inputs(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        x = self.scale * self.embedding(history)
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        events: Features | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, Any]]:
+        x = self.scale * self.embed(history, known, events)
         if self.positions is not None:
             # The most recent item has the last position, at any length.
             x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
-        return self.embedding_dropout(x, training=training), causal_mask(known)
+        x = self.embedding_dropout(x, training=training)
+        return x, causal_mask(known), {"times": self._times(history, events)}
+
+    def _times(
+        self, history: tf.Tensor, events: Features | None
+    ) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """Returns when each position asks for the next item, and when its event was."""
+        if not self.time_intervals:
+            return None
+        if events is None:
+            missing = tf.fill(tf.shape(history), tf.constant(MISSING_TIME, tf.int64))
+            return missing, missing
+        times = events["history_time"]
+        if not self.request_time:
+            return times, times
+        # A position's next item is the next event of the history.
+        asked = events["request_time"][:, tf.newaxis]
+        return tf.concat([times[:, 1:], asked], axis=1), times

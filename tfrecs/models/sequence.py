@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer
-from tfrecs.data import FeatureTable, Sequences, TrainSet, Vocabulary
+from tfrecs.data import FeatureTable, Schema, Sequences, TrainSet, Vocabulary
 from tfrecs.layers import FeaturedItemEmbedding, FeatureLookup, ItemEmbedding
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.choice import choose_loss
-from tfrecs.models.base import Features, Model
+from tfrecs.models.base import Features
+from tfrecs.models.event_reading import EventReading
 from tfrecs.models.similarity import check_similarity, item_side, query_side
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SequenceModel(Model):
+class SequenceModel(EventReading):
     """Scores items by the product of a state, read from the history, and an item's vector.
 
     A subclass makes an `embedding` of items by `make_embedding`, implements `encode`, and calls
     `states` once at the end of its constructor, so that all weights exist from then on. Where items
     are scored by other vectors than they are read by, it makes an `output_embedding` too. Where the
-    state that answers a query is not the last one of `states`, it overrides `query_states`.
+    state that answers a query is not the last one of `states`, it overrides `query_states`. What a
+    log tells of the events of a history is part of what `embed` returns, where the subclass makes
+    an `event_embedding` by `make_event_embedding`.
 
     Args:
         items: Vocabulary of the items, or their number.
@@ -57,6 +60,9 @@ class SequenceModel(Model):
         temperature: float = 0.07,
         item_features: FeatureTable | None = None,
         feature_dim: int = 0,
+        event_features: Sequence[str] | None = None,
+        event_schema: Schema | None = None,
+        event_dim: int = 16,
         item_bias: bool = False,
         loss: Loss | str | None = None,
         **kwargs: Any,
@@ -67,6 +73,8 @@ class SequenceModel(Model):
         check_integer("feature_dim", feature_dim, least=0)
         if item_bias and similarity != "dot":
             raise ValueError(f'item_bias needs similarity "dot", not {similarity!r}.')
+        check_integer("event_dim", event_dim, least=1)
+        self.read_events(event_features, event_schema)
         self.max_length = max_length
         self.similarity = similarity
         self.temperature = temperature
@@ -80,7 +88,13 @@ class SequenceModel(Model):
 
     @classmethod
     def from_split(cls, split: Any, **kwargs: Any) -> Self:
-        """Returns a model of a split's items, and of their features with `feature_dim`."""
+        """Returns a model of a split's items, of their features with `feature_dim`, and of events.
+
+        Args:
+            split: A `Split`.
+            **kwargs: Other arguments of the model. `event_features` may name any columns of the
+                log's interactions.
+        """
         if not kwargs.get("feature_dim"):
             kwargs.setdefault("item_features", None)  # Encoding them takes time.
         elif getattr(split, "item_frame", None) is None and "item_features" not in kwargs:
@@ -98,8 +112,28 @@ class SequenceModel(Model):
             self.num_items, dim, self.item_features, self.feature_dim, seed, name=name
         )
 
+    def embed(self, history: tf.Tensor, known: tf.Tensor, events: Features | None) -> tf.Tensor:
+        """Returns the vectors of a history's items, to which those of their events are added.
+
+        Args:
+            history: `[batch, length]` item ids.
+            known: `[batch, length]` bool, False where there is no event.
+            events: As `encode` takes them.
+        """
+        x = self.embedding(history)
+        if self.event_embedding is None or events is None:
+            return x
+        columns = {n: events[f"history.{n}"] for n in self.event_embedding.schema}
+        added = tf.cast(self.event_embedding(columns), x.dtype)
+        return x + tf.where(known[..., tf.newaxis], added, tf.zeros([], x.dtype))
+
     def encode(
-        self, history: tf.Tensor, known: tf.Tensor, training: bool, last_only: bool
+        self,
+        history: tf.Tensor,
+        known: tf.Tensor,
+        training: bool,
+        last_only: bool,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state after each item, `[batch, length, dim]`; at padding, anything.
 
@@ -108,11 +142,18 @@ class SequenceModel(Model):
             known: `[batch, length]` bool, False at padding and unknown items.
             training: Whether dropout applies.
             last_only: Whether the state after the last item is enough, `[batch, 1, dim]`.
+            events: What a batch has of the events, `"history.<column>"` and `"history_time"`
+                `[batch, length, ..]` and `"request_time"` `[batch]`, as far as `event_inputs` names
+                them; None for none. A model without `event_inputs` is called without this argument.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement encode.")
 
     def states(
-        self, history: tf.Tensor, training: bool = False, last_only: bool = False
+        self,
+        history: tf.Tensor,
+        training: bool = False,
+        last_only: bool = False,
+        events: Features | None = None,
     ) -> tf.Tensor:
         """Returns the state after each of the last `max_length` items of a history.
 
@@ -120,6 +161,8 @@ class SequenceModel(Model):
             history: `[batch, length]` item ids, padded with 0 on the left.
             training: Whether dropout applies.
             last_only: Whether to return the state after the last item only, at less cost.
+            events: The batch's columns of the events, if the model reads some; None to read the
+                items alone.
 
         Returns:
             `[batch, min(length, max_length), dim]`, or `[batch, 1, dim]` with `last_only`; values
@@ -127,16 +170,17 @@ class SequenceModel(Model):
         """
         history = history[:, -self.max_length :]
         known = (history > 0) & (history <= self.num_items)
-        return self.encode(history, known, training, last_only)
+        return self.encode(history, known, training, last_only, **self._events(events))
 
     def examples(self, train: TrainSet, windows: Literal["last", "all"] = "all") -> Sequences:
         """Returns the training sequences of a split; see `Sequences`."""
-        return train.sequences(self.max_length, windows)
+        return train.sequences(self.max_length, windows, self.event_inputs)
 
     @property
     def feature_ranks(self) -> dict[str, int | None]:
         """The features of a batch of sequences, and their number of axes."""
-        return {"history": 2, "target": 2}
+        specs = {} if self.event_inputs is None else self.event_inputs.specs()
+        return {"history": 2, "target": 2} | {n: spec.shape.rank for n, spec in specs.items()}
 
     @property
     def max_history(self) -> int:
@@ -145,7 +189,7 @@ class SequenceModel(Model):
 
     def query_states(self, features: Features) -> tf.Tensor:
         """Returns the states `[batch, dim]` that answer queries with `features["history"]`."""
-        return self.states(features["history"], last_only=True)[:, 0]
+        return self.states(features["history"], last_only=True, events=features)[:, 0]
 
     def query_vectors(self, features: Features) -> tf.Tensor:
         """Returns the float32 vectors `[batch, dim]` of users with `features["history"]`.
@@ -194,7 +238,7 @@ class SequenceModel(Model):
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
-        states = self.states(inputs["history"], training)
+        states = self.states(inputs["history"], training, events=inputs)
         return self.targets_loss(states, inputs["target"], inputs, training)
 
     def targets_loss(

@@ -220,6 +220,9 @@ class HardNegativeMining(keras.callbacks.Callback):
             features = {"user_id": tf.constant(users[rows])}
             if model.max_history is not None:
                 features["history"] = tf.constant(histories.padded(rows, widest))
+            if (events := getattr(model, "event_inputs", None)) is not None:
+                read = self.train.event_features(rows, widest, events)
+                features |= {name: tf.constant(column) for name, column in read.items()}
             scores = score(features).numpy()
             known = histories.take(rows)
             scores[known.rows, known.values - 1] = -np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from tfrecs.serving.requests import (
     id_list,
     parsed,
     recommendation_request,
+    required_of_queries,
 )
 from tfrecs.serving.values import as_trained, parse_id
 
@@ -68,6 +69,8 @@ class Recommender:
         *,
         user: Any = None,
         exclude: Iterable[Any] = (),
+        events: Mapping[str, Iterable[Any]] | None = None,
+        request_time: Any = None,
     ) -> list[tuple[int | str, float]]:
         """Recommends items to somebody with this history.
 
@@ -78,6 +81,9 @@ class Recommender:
             k: How many items to recommend; at most the export's own k.
             user: Raw id of the user, for exports that know users; None for an unknown user.
             exclude: Raw ids of more items never to be recommended; unknown ones are no mistake.
+            events: What the export reads of the history's events, by column: a value an item, None
+                for a missing one. Times are seconds since 1970 or datetimes.
+            request_time: The time of the request, for exports that read it: seconds or a datetime.
 
         Returns:
             `(raw id, score)` of the best items, best first, without those of `exclude` and, unless
@@ -88,14 +94,15 @@ class Recommender:
             ValueError: The export only scores rows, `k` is less than 1 or more than the export
                 answers with, the history is empty or holds no known id (and no user is given), the
                 export reads no history and one is given, the user is unknown or the export knows
-                none, an id is no integer though the export's are, or there are more items to
-                exclude than the export takes.
+                none, `events` or `request_time` are not what the export reads, an id is no integer
+                though the export's are, or there are more items to exclude than the export takes.
 
         Warns:
             UserWarning: Unknown ids were ignored; it names them, and `unknown` tells them
                 beforehand. Or a user is given without a history, which the export reads.
         """
-        return self._recommended(asked_rows([history], [user], [exclude]), k)[0]
+        rows = asked_rows([history], [user], [exclude], [events], [request_time])
+        return self._recommended(rows, k)[0]
 
     def recommend_batch(
         self,
@@ -104,6 +111,8 @@ class Recommender:
         *,
         users: Iterable[Any] | None = None,
         exclude: Iterable[Iterable[Any]] | None = None,
+        events: Iterable[Mapping[str, Iterable[Any]] | None] | None = None,
+        request_times: Iterable[Any] | None = None,
     ) -> list[list[tuple[int | str, float]]]:
         """Recommends items to several users at once, each with a history as `recommend` takes it.
 
@@ -112,11 +121,13 @@ class Recommender:
             k: How many items to recommend to each.
             users: A user each, None for an unknown one.
             exclude: Items that are not to be recommended, a list each.
+            events: What the export reads of the events of each history.
+            request_times: The time of each request.
 
         Raises:
             ValueError: As `recommend`; or there are not as many users or lists as histories.
         """
-        return self._recommended(asked_rows(histories, users, exclude), k)
+        return self._recommended(asked_rows(histories, users, exclude, events, request_times), k)
 
     def _check_k(self, k: int) -> None:
         """Refuses a number of items that the export does not answer with."""
@@ -153,7 +164,7 @@ class Recommender:
 
     def _known_of(self, asked: Asked) -> Asked:
         """What the export knows of a row; warns of the rest, and refuses a row without any."""
-        history, user, exclude = asked
+        history, user, exclude = asked[:3]
         if user is not None and str(user) not in self._known_users:
             raise ValueError(f"The user {user!r} is not known to this export.")
         if self.reads_history and not history and not self.recommend_known:
@@ -178,7 +189,7 @@ class Recommender:
                 f"There are {len(more)} items to exclude, and this export takes {width}: exclude "
                 "fewer, or export the model with a larger num_exclusions."
             )
-        return Asked(history, user, more)
+        return asked._replace(exclude=more)
 
     def score(self, frame: Columns) -> np.ndarray | dict[str, np.ndarray]:
         """Scores candidates for users; or, for exports of `DeepCross`, predicts the label of rows.
@@ -186,9 +197,9 @@ class Recommender:
         Args:
             frame: A DataFrame, or columns by name. A row is a user: `user_id` and `history` (lists
                 of item ids, oldest first) as far as the model reads them, and `candidates`, lists
-                of item ids. For `DeepCross` a row is a prediction: every column that the model
-                reads, `user_id` and `item_id` among them where it knows users and items. Missing
-                and unknown values are allowed.
+                of item ids; beside a history also what `query_vectors` takes. For `DeepCross` a row
+                is a prediction: every column that the model reads, `user_id` and `item_id` among
+                them where it knows users and items. Missing and unknown values are allowed.
 
         Returns:
             float32 `[rows, c]`, the scores that rank recommendations, and the least float32 for
@@ -210,7 +221,8 @@ class Recommender:
         Args:
             frame: A row a user: `user_id`, `history` (lists of item ids, oldest first) and the raw
                 features of users, as far as the model reads them. Missing features and columns fall
-                back to the stored values for the user.
+                back to the stored values for the user. Beside a history also `history.<column>`
+                (lists, a value an item) and `request_time`, where the model reads them.
 
         Returns:
             float32 `[rows, dim]`: the product with an item's vector is the score.
@@ -218,7 +230,9 @@ class Recommender:
         Raises:
             ValueError: The export has no such signature or none of its columns, or cannot read one.
         """
-        return self._ask("query_vectors", frame, required=())["vector"]
+        described = self.manifest["signatures"].get("query_vectors", {"inputs": {}})
+        required = required_of_queries(frame, described["inputs"])
+        return self._ask("query_vectors", frame, required)["vector"]
 
     def item_vectors(self, frame: Columns) -> np.ndarray:
         """Returns the vectors of items, known and new, for exports of models of vectors.

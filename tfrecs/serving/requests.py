@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Inputs = Mapping[str, Mapping[str, Any]]
 
+# Numbers from here on count milli-, micro- or nanoseconds, as `data.log.times` reads them.
+_LATEST = 10**11
+
 
 class Asked(NamedTuple):
     """What a row of a request for recommendations names, all by raw ids."""
@@ -27,18 +30,22 @@ class Asked(NamedTuple):
     history: list[Any]
     user: Any
     exclude: list[Any]
+    events: Mapping[str, list[Any]]
+    request_time: Any
 
 
 def asked_rows(
     histories: Iterable[Iterable[Any]],
     users: Iterable[Any] | None,
     exclude: Iterable[Iterable[Any]] | None,
+    events: Iterable[Mapping[str, Iterable[Any]] | None] | None = None,
+    request_times: Iterable[Any] | None = None,
 ) -> list[Asked]:
     """Returns the rows of a batch.
 
     Raises:
-        ValueError: If there are not as many users or exclusions as histories, or there is no list
-            where one is needed.
+        ValueError: If there are not as many users, exclusions, columns of events or times as
+            histories, or there is no list where one is needed.
     """
     rows = [id_list(history, "history") for history in id_list(histories, "histories", "lists")]
     who = [None] * len(rows) if users is None else id_list(users, "users")
@@ -51,7 +58,18 @@ def asked_rows(
             f"There are {len(rows)} histories, {len(who)} users and {len(banned)} lists of "
             "exclusions: there must be one of each for everybody."
         )
-    return [Asked(*row) for row in zip(rows, who, banned, strict=True)]
+    columns = [{}] * len(rows) if events is None else [dict(each or {}) for each in events]
+    moments = [None] * len(rows) if request_times is None else list(request_times)
+    if not len(rows) == len(columns) == len(moments):
+        raise ValueError(
+            f"There are {len(rows)} histories, events of {len(columns)} and {len(moments)} times "
+            "of requests: there must be one of each for everybody."
+        )
+    lists = [
+        {name: id_list(values, f"events[{name!r}]", "values") for name, values in each.items()}
+        for each in columns
+    ]
+    return [Asked(*row) for row in zip(rows, who, banned, lists, moments, strict=True)]
 
 
 def id_list(items: Iterable[Any], what: str, of: str = "ids") -> list[Any]:
@@ -77,7 +95,7 @@ def parsed(
     """
     inputs = signature["inputs"]
     knows_users = "user_id" in inputs
-    history, user, exclude = asked
+    history, user, exclude = asked[:3]
     if user is not None and not knows_users:
         raise ValueError(f"{model} knows no users: give a history alone.")
     if user is None and not history:
@@ -101,7 +119,75 @@ def parsed(
             f"{model} reads no history: give the user alone, and what else is not to be "
             "recommended as exclude."
         )
-    return Asked(history, user, exclude)
+    _check_events(asked, inputs, model)
+    return asked._replace(history=history, user=user, exclude=exclude)
+
+
+def beside_history(inputs: Inputs) -> dict[str, str]:
+    """Returns the inputs with a value for each item of a history, by the column of the events.
+
+    The manifest says which they are; without it the name does.
+    """
+    found = {}
+    for key, given in inputs.items():
+        if "column" in given:
+            is_beside = given.get("beside") == "history"
+        else:
+            shape = given["shape"] or ()
+            is_beside = key.startswith("history_") and "history" in inputs and len(shape) == 2
+        if is_beside:
+            found[str(given.get("column", key))[len("history_") :]] = key
+    return found
+
+
+def required_of_queries(rows: Columns, inputs: Inputs) -> set[str]:
+    """Returns the inputs of `query_vectors` that need a column, for there is nothing stored."""
+    beside = set(beside_history(inputs).values()) if "history" in rows else set()
+    return beside | ({"request_time"} & inputs.keys())
+
+
+def _check_events(asked: Asked, inputs: Inputs, model: str) -> None:
+    """Refuses a row that lacks what a model reads beside a history, or has what it does not read.
+
+    Raises:
+        ValueError: If that is so, or a column has not a value for each item.
+    """
+    columns = beside_history(inputs)
+    for name in asked.events:
+        if name not in columns:
+            read = ", ".join(map(repr, columns)) or "none"
+            raise ValueError(
+                f"{model} reads no events' column {name!r}: those it reads are {read}."
+            )
+    for name in columns:
+        if asked.history and name not in asked.events:
+            raise ValueError(
+                f"{model} reads {name!r} of each event of the history: give events={{{name!r}: "
+                "[..]}, a value an item, None where it is missing."
+            )
+        found = len(asked.events.get(name, ()))
+        if found != len(asked.history):
+            raise ValueError(
+                f"The history has {len(asked.history)} items, and events[{name!r}] {found} values: "
+                "there must be one for each item."
+            )
+    reads_time = "request_time" in inputs
+    if asked.request_time is not None and not reads_time:
+        raise ValueError(f"{model} does not read when it is asked: leave out request_time.")
+    if asked.request_time is None and reads_time:
+        raise ValueError(
+            f"{model} reads when it is asked: give request_time, the seconds since 1970 (UTC) or a "
+            "datetime."
+        )
+
+
+def _check_seconds(name: str, values: np.ndarray) -> np.ndarray:
+    """Refuses times that are milliseconds: as seconds they lie after the year 5000."""
+    if (values >= _LATEST).any():
+        raise ValueError(
+            f"{name}: {values.max()} is no time in seconds since 1970. Divide milliseconds by 1000."
+        )
+    return values
 
 
 def recommendation_request(
@@ -119,6 +205,16 @@ def recommendation_request(
     if "history" in inputs:
         histories = [row.history for row in rows]
         request["history"] = padded(histories, history_width, "history", inputs["history"])
+        history_width = request["history"].shape[1]
+    for name, key in beside_history(inputs).items():
+        values = [row.events.get(name, []) for row in rows]
+        request[key] = array_of(values, f"history.{name}", inputs[key], history_width)
+        if inputs[key].get("kind") == "Timestamp" or name == "timestamp":
+            _check_seconds(f"events[{name!r}]", request[key])
+    if "request_time" in inputs:
+        times = [row.request_time for row in rows]
+        found = array_of(times, "request_time", inputs["request_time"])
+        request["request_time"] = _check_seconds("request_time", found)
     excluded = [list(dict.fromkeys(row.exclude)) for row in rows]
     if "exclude" in inputs:
         longest, width = max(map(len, excluded)), inputs["exclude"]["shape"][1]
@@ -171,8 +267,37 @@ def column_request(
     if len(set(sizes.values())) > 1:
         raise ValueError(f"Columns differ in length: {sizes}.")
     nothing = [None] * next(iter(sizes.values()))
-    widths = {"history": history_width}
+
+    def array(key: str, width: int = 1) -> np.ndarray:
+        return read(there.get(key, nothing), columns[key], inputs[key], width)
+
+    beside = set(beside_history(inputs).values())
+    if beside:
+        _check_lengths(there, columns, beside)
+    request = {}
+    if "history" in inputs:
+        request["history"] = array("history", history_width)
+        history_width = request["history"].shape[1]
     return {
-        key: read(there.get(key, nothing), columns[key], given, widths.get(key, 1))
-        for key, given in inputs.items()
+        key: request[key] if key in request else array(key, history_width if key in beside else 1)
+        for key in inputs
     }
+
+
+def _check_lengths(
+    there: Mapping[str, Any], columns: Mapping[str, str], beside: Collection[str]
+) -> None:
+    """Refuses lists beside a history that have not a value for each of its items."""
+    items = [_length(row) for row in there.get("history", ())]
+    for key in beside & there.keys():
+        for row, (count, values) in enumerate(zip(items, there[key], strict=False)):
+            if _length(values) not in (0, count):
+                raise ValueError(
+                    f"Row {row} has {count} items in its history and {_length(values)} values of "
+                    f"{columns[key]!r}: there must be one for each item."
+                )
+
+
+def _length(row: Any) -> int:
+    """Returns the number of values of a row, 0 for a missing one."""
+    return len(row) if hasattr(row, "__len__") and not isinstance(row, str | bytes) else 0

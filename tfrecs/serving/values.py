@@ -102,6 +102,12 @@ def as_trained(values: Any, name: str, given: Mapping[str, Any], width: int = 1)
     from tfrecs.data.log.times import in_seconds, parse_times
 
     values, kind = pd.Series(values, name=name), given["kind"]
+    if "beside" in given:  # Lists, a value for each item of a history.
+        rows = [listed(row) for row in values]
+        flat = pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
+        single = {name: x for name, x in given.items() if name != "beside"} | {"shape": [None]}
+        read = iter(as_trained(flat, name, single).tolist())
+        return padded([[next(read) for _ in row] for row in rows], width, name, given)
     if kind == "Numeric":
         return Numeric().encode(values)
     if kind == "Vector":
@@ -135,6 +141,8 @@ def padded(
     # Never 0, from which JSON and batches cannot tell one row from none.
     width = max(width, longest, 1) if most is None else most
     missing = _missing_value(name, given)
+    if missing is None and name.startswith("history"):
+        missing = NOBODY  # It stands beside the padding of a history, and is not read.
     if missing is None and any(len(row) < width for row in rows):
         raise ValueError(
             f"Rows of {name!r} differ in length, and only the manifest says what integers are "
@@ -178,7 +186,9 @@ def _missing_value(name: str, given: Mapping[str, Any]) -> int | float | str | N
     if "missing" in given:
         return float("nan") if given["missing"] == "NaN" else given["missing"]
     if given["dtype"].startswith("float"):
-        return float("nan") if len(given["shape"] or ()) == 1 else 0.0
+        # A vector, whose width is known, is missing as a whole.
+        shape = list(given["shape"] or ())
+        return 0.0 if len(shape) == 2 and shape[1] is not None else float("nan")
     if given["dtype"] == "string":
         return ""
     return NOBODY if name in _IDS else None

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tfrecs._keras import tf
+from tfrecs.data.features.events import EventInputs
 from tfrecs.data.log.histories import Histories
 
 Features = dict[str, tf.Tensor]
@@ -29,6 +30,9 @@ class UserRows(Protocol):
     @property
     def weights(self) -> np.ndarray | None:
         """`[N]` float32, the weights of `histories.values`, or None."""
+
+    def event_columns(self, inputs: EventInputs) -> dict[str, np.ndarray]:
+        """Returns what `inputs` ask for of the events of `histories.values`."""
 
 
 def epochs(

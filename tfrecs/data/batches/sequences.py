@@ -15,6 +15,7 @@ from tfrecs.data.batches.epochs import (
     epochs,
     shuffled,
 )
+from tfrecs.data.features.events import EventInputs
 
 
 def length_buckets(max_length: int) -> np.ndarray:
@@ -86,9 +87,11 @@ class Sequences:
         max_length: Most positions of a window.
         windows: "last" takes only the most recent window of each user, as SASRec does; "all" cuts
             longer histories, from the most recent end, into windows that hold all pairs.
+        events: What the batches have of the events beside their items; None for nothing.
 
     Raises:
-        ValueError: If `max_length` is less than 1, `windows` is unknown, or no user has two items.
+        ValueError: If `max_length` is less than 1, `windows` is unknown, no user has two items, or
+            the log has no such events.
 
     Example:
         >>> import numpy as np, tfrecs
@@ -107,6 +110,7 @@ class Sequences:
         train: UserRows,
         max_length: int = 50,
         windows: Literal["last", "all"] = "all",
+        events: EventInputs | None = None,
     ) -> None:
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, not {max_length}.")
@@ -137,6 +141,8 @@ class Sequences:
         self._user = train.user_ids[row[order]]
         self._values = histories.values
         self._weights = train.weights
+        self._events = events
+        self._columns = {} if events is None else train.event_columns(events)
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -160,6 +166,8 @@ class Sequences:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
         If the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights.
+        With events also `"history.<column>"` and `"history_time"` `[B, L, ..]`, missing at padding,
+        and `"request_time"` `[B]`, the time of each row's last target.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
         follows from `seed` and the epoch's number.
 
@@ -207,6 +215,7 @@ class Sequences:
         lengths, users = tf.constant(self._length, tf.int64), tf.constant(self._user)
         widths = tf.constant(self.widths)
         weights = None if self._weights is None else tf.constant(self._weights)
+        columns = {name: tf.constant(column) for name, column in self._columns.items()}
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
             if by_length:  # Otherwise the windows themselves are in random order.
@@ -233,9 +242,21 @@ class Sequences:
             }
             if weights is not None:
                 batch["sample_weight"] = tf.where(valid, tf.gather(weights, place + 1), 0.0)
+            for name, column in columns.items():
+                batch[name] = self._of_events(name, tf.gather(column, place), valid)
+            if self._events is not None and self._events.request_time:
+                asked = tf.gather(columns["history_time"], place[:, -1] + 1)
+                batch["request_time"] = self._of_events("request_time", asked, valid[:, -1])
             return batch
 
         return epochs(num_batches, make_batch, first_epoch, first_batch)
+
+    def _of_events(self, name: str, values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+        """Puts missing values at padding."""
+        assert self._events is not None
+        for _ in range(values.shape.rank - valid.shape.rank):
+            valid = valid[..., tf.newaxis]
+        return tf.where(valid, values, tf.constant(self._events.missing(name), values.dtype))
 
     def _rows_of_batches(
         self, batch_size: int, width_of: np.ndarray, by_length: bool, static: Static

@@ -15,9 +15,11 @@ class Histories:
     Args:
         values: `[N]` int32, all rows one after another.
         offsets: `[U + 1]` int64, rising from 0 to N.
+        places: `[N]`, the row of a log that each value comes from; None where that plays no part.
+            `take`, `cut`, `keep` and `distinct` carry it along.
 
     Raises:
-        ValueError: If the offsets do not describe the values.
+        ValueError: If the offsets do not describe the values, or there are not as many places.
 
     Example:
         >>> h = Histories.from_lists([[5, 6, 7], [], [8]])
@@ -28,9 +30,12 @@ class Histories:
                [0, 8]], dtype=int32)
     """
 
-    def __init__(self, values: np.ndarray, offsets: np.ndarray) -> None:
+    def __init__(
+        self, values: np.ndarray, offsets: np.ndarray, places: np.ndarray | None = None
+    ) -> None:
         self.values = np.ascontiguousarray(values, np.int32)
         self.offsets = np.ascontiguousarray(offsets, np.int64)
+        self.places = None if places is None else np.ascontiguousarray(places)
         if self.values.ndim != 1 or self.offsets.ndim != 1 or not len(self.offsets):
             raise ValueError(
                 "Histories: values [N] and offsets [U + 1] are 1-D and offsets hold at least a 0, "
@@ -44,6 +49,11 @@ class Histories:
             raise ValueError(
                 f"Histories: offsets must rise from 0 to the {len(self.values)} values, got "
                 f"{self.offsets[0]} to {self.offsets[-1]}."
+            )
+        if self.places is not None and self.places.shape != self.values.shape:
+            raise ValueError(
+                f"Histories: {len(self.places)} places for {len(self.values)} values: each value "
+                "needs one."
             )
 
     @classmethod
@@ -94,12 +104,17 @@ class Histories:
         starts = np.asarray(starts, np.int64)
         offsets = offsets_of(np.asarray(stops, np.int64) - starts)
         shift = np.repeat(starts - offsets[:-1], np.diff(offsets))
-        return Histories(self.values[np.arange(offsets[-1]) + shift], offsets)
+        return self._of(np.arange(offsets[-1]) + shift, offsets)
 
     def keep(self, mask: np.ndarray) -> Histories:
         """Returns the same rows with only the values that a bool array `[N]` marks."""
         before = np.concatenate([[0], np.cumsum(mask)])
-        return Histories(self.values[mask], before[self.offsets])
+        return self._of(mask, before[self.offsets])
+
+    def _of(self, which: np.ndarray, offsets: np.ndarray) -> Histories:
+        """Returns rows of some of the values, with their places."""
+        places = None if self.places is None else self.places[which]
+        return Histories(self.values[which], offsets, places)
 
     def distinct(self) -> Histories:
         """Returns the same rows with only the first of equal ids in each."""
@@ -115,12 +130,23 @@ class Histories:
 
         The result is `[len(rows), length]` int32, with the most recent id in the last column.
         """
+        position, inside = self.last_positions(rows, length)
+        if not len(self.values):
+            return np.zeros(position.shape, np.int32)
+        return np.where(inside, self.values[position], 0).astype(np.int32)
+
+    def last_positions(
+        self, rows: Sequence[int] | np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where among `values` the last `length` of the given rows are.
+
+        Returns:
+            `[len(rows), length]` int64, 0 for padding on the left; and bool, False for padding.
+        """
         rows = np.asarray(rows, np.int64)
         position = self.offsets[rows + 1][:, None] - np.arange(length, 0, -1)
         inside = position >= self.offsets[rows][:, None]
-        if not len(self.values):
-            return np.zeros(position.shape, np.int32)
-        return np.where(inside, self.values[np.where(inside, position, 0)], 0).astype(np.int32)
+        return np.where(inside, position, 0), inside
 
     def __getitem__(self, row: int) -> np.ndarray:
         if not -len(self) <= row < len(self):

@@ -1,82 +1,19 @@
-"""A split and its parts: the rows that train, and the users that validate and test."""
+"""A split and its parts: the users that validate and test beside the rows that train."""
 
 from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tfrecs.data.batches.rows import Pairs
-from tfrecs.data.batches.sequences import Sequences
+from tfrecs.data.features.events import EventInputs, Events, no_events
 from tfrecs.data.features.feature_table import FeatureTable
 from tfrecs.data.log.histories import Histories, draw_unseen
 from tfrecs.data.log.vocabulary import Vocabulary
 from tfrecs.data.splits.part_times import PartTimes
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainSet:
-    """The training part of a split: one row a user, items in time order.
-
-    Args:
-        histories: Each user's training items.
-        user_ids: `[U]` int32, the user of each row.
-        num_items: n, the size of the item vocabulary.
-        weights: `[N]` float32, the weight in the loss of each of `histories.values`; None if all
-            weigh the same.
-
-    Raises:
-        ValueError: If the lengths disagree.
-
-    Example:
-        >>> train = TrainSet(Histories.from_lists([[1, 2], [2]]), np.array([1, 2]), num_items=3)
-        >>> train.item_counts
-        array([0, 1, 2, 0, 0])
-    """
-
-    histories: Histories
-    user_ids: np.ndarray
-    num_items: int
-    weights: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
-        if self.weights is not None:
-            object.__setattr__(self, "weights", np.asarray(self.weights, np.float32))
-            if self.weights.shape != self.histories.values.shape:
-                raise ValueError(
-                    f"TrainSet: weights of shape {self.weights.shape} for "
-                    f"{len(self.histories.values)} items."
-                )
-        if len(self.user_ids) != len(self.histories):
-            raise ValueError(
-                f"TrainSet: {len(self.user_ids)} user ids for {len(self.histories)} histories."
-            )
-
-    @property
-    def item_counts(self) -> np.ndarray:
-        """`[n + 2]` int64, the number of training interactions of each item id."""
-        return np.bincount(self.histories.values, minlength=self.num_items + 2)
-
-    def sequences(self, max_length: int, windows: Literal["last", "all"] = "all") -> Sequences:
-        """Returns training sequences, whose `batch` gives the input of `fit`; see `Sequences`."""
-        return Sequences(self, max_length, windows)
-
-    def pairs(self, max_history: int | None = None) -> Pairs:
-        """Returns each interaction as a (user, item) pair, perhaps with a history; see `Pairs`."""
-        return Pairs(self, max_history)
-
-    def __len__(self) -> int:
-        return len(self.histories)
-
-    def __repr__(self) -> str:
-        return (
-            f"TrainSet({len(self)} users, {len(self.histories.values)} interactions, "
-            f"{self.num_items} items)"
-        )
+from tfrecs.data.splits.train_set import TrainSet
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,6 +36,8 @@ class EvaluationSet:
             the ranking, and a target among them is a miss.
         times: What the times of the log tell of the part, also where rows are taken from it; None
             if the log has no times.
+        events: The log's other columns, at the places of histories and targets; None where there
+            are none.
 
     Raises:
         ValueError: If lengths disagree, or a row has no target.
@@ -115,6 +54,7 @@ class EvaluationSet:
     candidates: np.ndarray | None = None
     recommend_known: bool = False
     times: PartTimes | None = None
+    events: Events | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_ids", np.asarray(self.user_ids, np.int32))
@@ -182,6 +122,33 @@ class EvaluationSet:
             candidates=None if self.candidates is None else self.candidates[rows],
         )
 
+    def event_features(
+        self, rows: np.ndarray, length: int, inputs: EventInputs
+    ) -> dict[str, np.ndarray]:
+        """Returns what a model reads of the events of some rows, beside `history.padded`.
+
+        Args:
+            rows: The rows.
+            length: The most recent events of a history that are read.
+            inputs: What is read.
+
+        Returns:
+            `"history.<column>"` and `"history_time"` `[len(rows), length]`, as `inputs` ask for
+            them, missing at padding; and `"request_time"` `[len(rows)]` int64, the time of a row's
+            first target.
+
+        Raises:
+            ValueError: If the log had no such columns.
+        """
+        if self.events is None:
+            raise no_events(inputs)
+        features = self.events.features(self.history, rows, length, inputs)
+        if inputs.request_time:
+            assert self.targets.places is not None
+            first = self.targets.offsets[np.asarray(rows, np.int64)]
+            features["request_time"] = self.events.seconds[self.targets.places[first]]
+        return features
+
     @property
     def num_users(self) -> int:
         """The number of users, who may have several rows each."""
@@ -225,6 +192,11 @@ class Split:
     counts: dict[str, int]
     user_frame: pd.DataFrame | None = None
     item_frame: pd.DataFrame | None = None
+
+    @property
+    def events(self) -> Events | None:
+        """The log's columns beside users and items, such as ratings and times; None for none."""
+        return self.train.events
 
     @cached_property
     def user_features(self) -> FeatureTable | None:

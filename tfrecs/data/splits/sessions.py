@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfrecs.data.features.events import Events
 from tfrecs.data.log.histories import Histories, offsets_of
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.log.vocabulary import Vocabulary
@@ -102,10 +103,13 @@ def sessions(
         part = np.append(part, np.full(len(both[1].ids), TEST))
     earlier = (part != TEST)[rows.row_of_event]
     items = (log.take(earlier) if earlier.any() else log).vocabularies()[1]
+    events = Events.of(log, test)
+    order = np.concatenate([rows.order, *(len(log) + r.order for r in both[1:])])
     return split_of_sessions(
         Histories(
             np.concatenate([items.encode(r.items) for r in both]),
             offsets_of(np.concatenate([r.lengths for r in both])),
+            order.astype(np.int32),
         ),
         part,
         items=items,
@@ -118,6 +122,7 @@ def sessions(
         train_on_validation=train_on_validation,
         weights=rows.weights,
         log=log,
+        events=events,
     )
 
 
@@ -135,6 +140,7 @@ def split_of_sessions(
     counts: dict[str, int] | None = None,
     weights: np.ndarray | None = None,
     log: Interactions | None = None,
+    events: Events | None = None,
 ) -> Split:
     """Returns the split of sessions whose parts are known.
 
@@ -152,6 +158,7 @@ def split_of_sessions(
         counts: What the rule left out, by name.
         weights: Weights in the loss of `rows.values`; those of test rows at the end may be missing.
         log: The log whose features the split takes.
+        events: The other columns of the logs, by the places of `rows`; None for none.
 
     Raises:
         ValueError: If nothing is left to train on, to validate or to test.
@@ -162,7 +169,7 @@ def split_of_sessions(
         protocol += ", trained on validation sessions"
     if weights is not None:
         weights = weights[trains[rows.rows[: len(weights)]]]
-    train = TrainSet(rows.take(trains), user_ids[trains], len(items), weights)
+    train = TrainSet(rows.take(trains), user_ids[trains], len(items), weights, events)
     if not (train.histories.lengths > 1).any():
         raise ValueError(f"{name}, {protocol}: no session of two items is left to train on.")
     item_counts = train.item_counts
@@ -202,6 +209,7 @@ def split_of_sessions(
             name=f"{name} {what}",
             protocol=protocol,
             recommend_known=True,
+            events=events,
         )
     return Split(
         train=train,
@@ -234,7 +242,7 @@ class _Rows:
     def __init__(self, log: Interactions, users: Vocabulary) -> None:
         frame = log.frame
         self.ids, self.row_of_event = np.unique(users.encode(frame["user_id"]), return_inverse=True)
-        order = np.argsort(self.row_of_event, kind="stable")
+        self.order = order = np.argsort(self.row_of_event, kind="stable")
         self.lengths = np.bincount(self.row_of_event)
         offsets = offsets_of(self.lengths)
         times = frame["timestamp"].to_numpy()[order]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfrecs.data.features.events import Events
 from tfrecs.data.log.histories import Histories, offsets_of
 from tfrecs.data.log.interactions import Interactions
 from tfrecs.data.splits.part_times import PartTimes
@@ -31,6 +32,8 @@ class UsersInteractions:
         moments: `[N]`, its time; None where the log has none.
         lengths: `[U]`, the number of each user's interactions.
         offsets: `[U + 1]`, where each user's begin.
+        events: The log's other columns; None where there are none.
+        histories: The items of each user.
     """
 
     def __init__(self, log: Interactions) -> None:
@@ -44,6 +47,10 @@ class UsersInteractions:
         self.weight = log.frame["weight"].to_numpy()[order] if log.has_weights else None
         self.lengths = np.bincount(user, minlength=len(self.users))
         self.offsets = offsets_of(self.lengths)
+        self.events = Events.of(log)
+        self.histories = Histories(
+            self.item, self.offsets, None if self.events is None else order.astype(np.int32)
+        )
 
     @property
     def left(self) -> np.ndarray:
@@ -73,7 +80,7 @@ class UsersInteractions:
             ValueError: If a part is empty.
         """
         trains = part == TRAIN
-        train = Histories(self.item, self.offsets).keep(trains)
+        train = self.histories.keep(trains)
         trained = np.flatnonzero(train.lengths)
         if not len(trained):
             raise ValueError(f"{self.log.name}, {protocol}: nothing is left to train on.")
@@ -83,7 +90,9 @@ class UsersInteractions:
         } | counts
         weights = None if self.weight is None else self.weight[trains]
         # Users without a training row have no values, so each weight stays beside its value.
-        train_set = TrainSet(train.take(trained), trained + 1, len(self.items), weights)
+        train_set = TrainSet(
+            train.take(trained), trained + 1, len(self.items), weights, self.events
+        )
         item_counts = train_set.item_counts
         sets = {}
         for number, name, cut in zip((VALIDATION, TEST), ("validation", "test"), cuts, strict=True):
@@ -123,6 +132,7 @@ class UsersInteractions:
                 name=f"{self.log.name} {name}",
                 protocol=protocol,
                 times=times,
+                events=self.events,
             )
         return Split(
             train=train_set,
@@ -140,7 +150,7 @@ class UsersInteractions:
         self, part: np.ndarray, number: int, targets: Targets
     ) -> tuple[np.ndarray, np.ndarray, Histories, Histories]:
         """Returns which interactions are targets, and each row's user, history and targets."""
-        whole, within = Histories(self.item, self.offsets), part == number
+        whole, within = self.histories, part == number
         if targets == "all":
             known = whole.keep(part < number)
             at = within & (known.lengths > 0)[self.user]
@@ -151,7 +161,7 @@ class UsersInteractions:
         places = np.flatnonzero(at)
         user = self.user[places]
         history = whole.cut(self.offsets[user], places)
-        return at, user, history, Histories(self.item[places], np.arange(len(places) + 1))
+        return at, user, history, whole.cut(places, places + 1)
 
 
 def _chosen(user: np.ndarray, within: np.ndarray, targets: Targets) -> np.ndarray:

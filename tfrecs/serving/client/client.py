@@ -13,7 +13,13 @@ from tfrecs.serving.client.answers import check_recommendations
 from tfrecs.serving.client.connection import Connection
 from tfrecs.serving.folder.manifest import raw_ids, read_manifest
 from tfrecs.serving.folder.versions import find_export
-from tfrecs.serving.requests import asked_rows, column_request, parsed, recommendation_request
+from tfrecs.serving.requests import (
+    asked_rows,
+    column_request,
+    parsed,
+    recommendation_request,
+    required_of_queries,
+)
 from tfrecs.serving.values import array_of
 
 if TYPE_CHECKING:
@@ -96,6 +102,8 @@ class Client:
         *,
         user: Any = None,
         exclude: Iterable[Any] = (),
+        events: Mapping[str, Iterable[Any]] | None = None,
+        request_time: Any = None,
         timeout: float | None = None,
     ) -> list[tuple[int | str, float]]:
         """Recommends items to somebody with this history; see `Recommender.recommend`.
@@ -108,7 +116,13 @@ class Client:
                 model's are.
         """
         (best,) = self.recommend_batch(
-            [history], k, users=[user], exclude=[exclude], timeout=timeout
+            [history],
+            k,
+            users=[user],
+            exclude=[exclude],
+            events=[events],
+            request_times=[request_time],
+            timeout=timeout,
         )
         return best
 
@@ -119,6 +133,8 @@ class Client:
         *,
         users: Iterable[Any] | None = None,
         exclude: Iterable[Iterable[Any]] | None = None,
+        events: Iterable[Mapping[str, Iterable[Any]] | None] | None = None,
+        request_times: Iterable[Any] | None = None,
         timeout: float | None = None,
     ) -> list[list[tuple[int | str, float]]]:
         """Recommends items to several users at once; see `Recommender.recommend_batch`.
@@ -129,15 +145,16 @@ class Client:
         """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k must be a positive integer, not {k!r}.")
-        rows = asked_rows(histories, users, exclude)
+        rows = asked_rows(histories, users, exclude, events, request_times)
         if not rows:
             return []
 
         def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
             if "item_id" not in signature["outputs"]:
                 raise ValueError("The served model recommends nothing: use Client.score.")
-            asked = [parsed(row, signature, "The served model", "the served model") for row in rows]
-            return recommendation_request(asked, signature["inputs"], self.history_width)
+            known = {**signature, "inputs": self._described("serving_default", signature)}
+            asked = [parsed(row, known, "The served model", "the served model") for row in rows]
+            return recommendation_request(asked, known["inputs"], self.history_width)
 
         answer = self._connection.ask("serving_default", request, self._seconds(timeout))
         check_recommendations(answer, self._items, self._connection.transport.where)
@@ -255,20 +272,22 @@ class Client:
 
     def _ask(self, name: str, rows: Any, timeout: float | None) -> dict[str, np.ndarray]:
         def request(signature: Mapping[str, Any]) -> dict[str, np.ndarray]:
-            known = self._manifest.get(name, {"inputs": {}})["inputs"]
-            # The server's types and shapes override the manifest's.
-            inputs = {
-                key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()
-            }
+            inputs = self._described(name, signature)
             required = {"candidates"} if "candidates" in inputs else None
             # The export falls back to the stored values of missing features.
             if name.endswith("_vectors"):
-                required = set()
+                required = required_of_queries(rows, inputs)
             return column_request(
                 rows, inputs, read=array_of, required=required, history_width=self.history_width
             )
 
         return self._connection.ask(name, request, self._seconds(timeout))
+
+    def _described(self, name: str, signature: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Returns what the server and, where it is at hand, the manifest say of the inputs."""
+        known = self._manifest.get(name, {"inputs": {}})["inputs"]
+        # The server's types and shapes override the manifest's.
+        return {key: {**known.get(key, {}), **given} for key, given in signature["inputs"].items()}
 
     def _seconds(self, timeout: float | None) -> float:
         seconds = self.timeout if timeout is None else timeout

@@ -15,16 +15,10 @@ import pandas as pd
 
 from tfrecs._keras import tf
 from tfrecs.data import (
-    Categorical,
-    Column,
     Histories,
-    History,
-    Schema,
-    Text,
-    Timestamp,
-    Vector,
     Vocabulary,
 )
+from tfrecs.serving.exports.golden_values import ROWS, golden_events, golden_frame
 from tfrecs.serving.exports.scores import Settings
 from tfrecs.serving.exports.signature import (
     padding_id,
@@ -38,8 +32,6 @@ if TYPE_CHECKING:
     from tfrecs.models import Model
 
 _LOWEST = np.finfo(np.float32).min
-# Rows of a golden request.
-_ROWS = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,9 +65,7 @@ def answered(
         described = manifest["signatures"][golden.signature]
         request = column_request(golden.frame, described["inputs"], read=as_trained)
         if "history" in request and golden.signature == "serving_default":
-            request["history"] = _padded_both_ways(
-                request["history"], described["inputs"]["history"]["missing"]
-            )
+            _pad_both_ways(request, described["inputs"])
         found = ask(loaded, golden.signature, request, described)
         wrong = difference(golden.expected, found, manifest["compute_dtype"])
         if wrong is not None:
@@ -130,7 +120,7 @@ def of_candidates(model: Model) -> Golden:
     some = _some(model.items)
     lists = [some, some[:1] * 2, [unknown_id(model.items), *some[::-1]], []]
     frame["candidates"] = pd.Series(lists, dtype=object)
-    ids = np.zeros((_ROWS, max(map(len, lists))), np.int32)
+    ids = np.zeros((ROWS, max(map(len, lists))), np.int32)
     for row, candidates in zip(ids, lists, strict=True):
         row[: len(candidates)] = model.items.encode(np.array(candidates, object))
     ids[ids > model.num_items] = 0
@@ -183,49 +173,10 @@ def of_vectors(model: Model) -> list[Golden]:
     return [queries, Golden("item_vectors", frame, {"vector": vectors}, f"{name}.item_vectors")]
 
 
-def golden_frame(schema: Schema) -> pd.DataFrame:
-    """Returns raw values of a schema's columns: known ones twice, then unknown, then missing."""
-    columns = {name: _values(column) for name, column in schema.items()}
-    return pd.DataFrame(
-        {name: pd.Series(values, dtype=object) for name, values in columns.items()},
-        index=range(_ROWS),
-    )
-
-
-def _values(column: Column) -> list[Any]:
-    if isinstance(column, Categorical):
-        first, last, unknown = _known_and_unknown(column.vocabulary)
-        if not column.max_values:
-            return [first, last, unknown, None]
-        return [[first], [last, unknown] * column.max_values, [unknown], None]
-    if isinstance(column, History):
-        first, last, unknown = _known_and_unknown(column.vocabulary)
-        return [[first, last], [unknown, last, first] * column.max_length, [unknown], None]
-    if isinstance(column, Text):
-        first, last, _ = _known_and_unknown(column.tokenizer.vocabulary)
-        return [f"{first} {last}", f"«{last}» {first}!" * 20, "?unknown zzzz", None]
-    if isinstance(column, Timestamp):
-        return [951_782_400, -1, 1_700_000_000, None]
-    if isinstance(column, Vector):
-        ramp = np.linspace(-1, 1, column.size).tolist()
-        return [ramp, [0.5] * column.size, ramp[::-1], None]
-    return [0.5, -2.0, 30.0, None]
-
-
-def _known_and_unknown(vocabulary: Vocabulary) -> tuple[Any, Any, Any]:
-    ids = vocabulary.ids.tolist() or [unknown_id(vocabulary)]
-    unknown = unknown_id(vocabulary)
-    if not vocabulary.is_integer:
-        unknown = "unknown"
-        while vocabulary.encode(unknown) != vocabulary.oov_id:
-            unknown += "_"
-    return ids[0], ids[-1], unknown
-
-
 def _some(vocabulary: Vocabulary) -> list[Any]:
     """A raw id for each row, the last one unknown."""
     ids = vocabulary.ids.tolist()
-    known = [ids[i * (len(ids) - 1) // _ROWS] for i in range(_ROWS - 1)]
+    known = [ids[i * (len(ids) - 1) // ROWS] for i in range(ROWS - 1)]
     return [*known, padding_id(vocabulary)]
 
 
@@ -235,18 +186,21 @@ def _queries(model: Model) -> tuple[pd.DataFrame, dict[str, tf.Tensor], list[np.
     length, users = model.max_history or 0, model.users
     ids = model.items.ids.tolist()
     spread = [ids[0], ids[len(ids) // 2], ids[-1]]
-    long = [ids[i % len(ids)] for i in range(0, _ROWS * 7 + 7 * length, 7)]
+    long = [ids[i % len(ids)] for i in range(0, ROWS * 7 + 7 * length, 7)]
     histories = [ids[:1], spread, long, []]
     encoded = Histories.from_lists(model.items.encode(np.array(h, object)) for h in histories)
-    frame = pd.DataFrame(index=range(_ROWS))
+    frame = pd.DataFrame(index=range(ROWS))
     features = {}
     if length:
-        features["history"] = tf.constant(encoded.padded(np.arange(_ROWS), length))
+        features["history"] = tf.constant(encoded.padded(np.arange(ROWS), length))
         frame["history"] = pd.Series(histories, dtype=object)
     if users is not None:
         frame["user_id"] = pd.Series(_some(users), dtype=object)
         features["user_id"] = tf.constant(users.encode(frame["user_id"]))
-    return frame, features, list(encoded) if length else [np.zeros(0, np.int32)] * _ROWS
+    if model.event_inputs is not None:
+        more, read = golden_events(model.event_inputs, encoded, length)
+        frame, features = frame.join(more), features | read
+    return frame, features, list(encoded) if length else [np.zeros(0, np.int32)] * ROWS
 
 
 def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
@@ -264,14 +218,15 @@ def _features(lookup: Any, ids: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.
     return frame, given
 
 
-def _padded_both_ways(rows: np.ndarray, padding: Any) -> np.ndarray:
-    """Moves the padding of every other row from the right to the left."""
-    rows = rows.copy()
-    for i in range(1, len(rows), 2):
-        kept = rows[i][rows[i] != padding]
-        rows[i] = padding
-        rows[i, len(rows[i]) - len(kept) :] = kept
-    return rows
+def _pad_both_ways(request: dict[str, np.ndarray], inputs: Mapping[str, Any]) -> None:
+    """Moves the padding of every other history, and of what is beside it, to the left."""
+    kept = (request["history"] != inputs["history"]["missing"]).sum(axis=1)
+    for name, given in inputs.items():
+        if name == "history" or "beside" in given:
+            request[name] = rows = request[name].copy()
+            for i in range(1, len(rows), 2):
+                # What stood behind the values is padding, as many places as they move.
+                rows[i] = np.roll(rows[i], rows.shape[1] - kept[i])
 
 
 def _plain(values: np.ndarray) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfrecs._keras import tf
 from tfrecs.data import Categorical, Column, History, Numeric, Schema, Text, Timestamp, Vector
+from tfrecs.data.features.events import MISSING_TIME
 from tfrecs.data.features.text import TokenizerModule
 from tfrecs.data.features.wide_columns import calendar_ids
 from tfrecs.serving.exports.signature import (
@@ -20,9 +21,6 @@ from tfrecs.serving.exports.signature import (
     most_recent,
     tensor_name,
 )
-
-# The value of NaT in NumPy and pandas, which is outside of any calendar.
-MISSING_TIME = -(2**63)
 
 
 class RawColumns(tf.Module):  # type: ignore[misc]

@@ -9,12 +9,12 @@ import numpy as np
 
 from tfrecs._keras import tf
 from tfrecs.data import Histories
+from tfrecs.serving.exports.queries import RawQueries
 from tfrecs.serving.exports.raw_columns import RawColumns
 from tfrecs.serving.exports.signature import (
     Raw,
     RawIds,
     RawInput,
-    RawQueries,
     Signature,
     VocabularyFiles,
     raw_table,

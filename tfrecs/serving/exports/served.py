@@ -7,10 +7,10 @@ from typing import Any
 from tfrecs._keras import tf
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
+from tfrecs.serving.exports.queries import RawQueries
 from tfrecs.serving.exports.scores import CandidateScores, RowScores, Settings, TopItems
 from tfrecs.serving.exports.signature import (
     RawIds,
-    RawQueries,
     VocabularyFiles,
 )
 from tfrecs.serving.exports.vectors import Vectors
@@ -35,7 +35,9 @@ class Served:
             self._items = RawIds(model.items, files, "items")
             if model.users is not None:
                 self._users = RawIds(model.users, files, "users")
-            queries = RawQueries(self._items, self._users, model.max_history or 0)
+            queries = RawQueries(
+                self._items, self._users, model.max_history or 0, model.event_inputs, files
+            )
             table = ItemTable(model) if model.is_product else None
             parts.append(TopItems(model, self._items, queries, table, settings))
             if model.row_schema is None:  # Otherwise `score` takes rows, which say more.

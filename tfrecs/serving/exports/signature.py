@@ -102,10 +102,32 @@ def most_recent(ids: tf.Tensor, length: int) -> tf.Tensor:
         ids: `[batch, time]`, 0 anywhere.
         length: How many to keep: the result is `[batch, length]`.
     """
+    return at_places(ids, recent_places(ids, length), 0)
+
+
+def recent_places(ids: tf.Tensor, length: int) -> tf.Tensor:
+    """Returns where the last ids of each row are that are not 0, for `at_places`.
+
+    Args:
+        ids: `[batch, time]`, 0 anywhere.
+        length: How many to find: the result is `[batch, length]`.
+    """
     ids = tf.pad(ids, [[0, 0], [length, 0]])
     position = tf.range(tf.shape(ids)[1])
-    newest = tf.math.top_k(tf.where(ids > 0, position, -1), length).indices
-    return tf.gather(ids, newest[:, ::-1], batch_dims=1)
+    return tf.math.top_k(tf.where(ids > 0, position, -1), length).indices[:, ::-1]
+
+
+def at_places(values: tf.Tensor, places: tf.Tensor, missing: Any) -> tf.Tensor:
+    """Returns `[batch, length]` values at the places from `recent_places`, `missing` where none is.
+
+    Args:
+        values: `[batch, time]`, beside the ids.
+        places: `[batch, length]`.
+        missing: What stands for padding.
+    """
+    padding = [[0, 0], [places.shape[1], 0]]
+    values = tf.pad(values, padding, constant_values=tf.constant(missing, values.dtype))
+    return tf.gather(values, places, batch_dims=1)
 
 
 def _table(
@@ -137,6 +159,8 @@ class RawInput:
         shape: Shape of a batch.
         missing: What stands for a missing value, or pads a row of several.
         unknown: An id that no vocabulary has, for inputs of ids.
+        beside: The input of lists that has an item for each value of this one's lists; None for an
+            input by itself.
     """
 
     column: str
@@ -145,6 +169,7 @@ class RawInput:
     shape: tuple[int | None, ...]
     missing: int | float | str
     unknown: int | str | None = None
+    beside: str | None = None
 
     @classmethod
     def of_ids(
@@ -157,14 +182,14 @@ class RawInput:
     def description(self) -> dict[str, Any]:
         """Returns the entry of the manifest, with NaN as a string, which JSON lacks as a number."""
         missing = "NaN" if self.missing != self.missing else self.missing
-        unknown = {} if self.unknown is None else {"unknown": self.unknown}
+        more = {"unknown": self.unknown, "beside": self.beside}
         return {
             "dtype": self.dtype.name,
             "shape": list(self.shape),
             "column": self.column,
             "kind": self.kind,
             "missing": missing,
-            **unknown,
+            **{name: value for name, value in more.items() if value is not None},
         }
 
 
@@ -233,37 +258,3 @@ def tensor_name(column: str, taken: Collection[str] = ()) -> str:
     while keyword.iskeyword(name) or name == "self" or name in taken:
         name += "_"
     return name
-
-
-class RawQueries(tf.Module):  # type: ignore[misc]
-    """Makes a model's features of `history` and `user_id`, as far as it reads them.
-
-    Args:
-        items: The raw ids of items.
-        users: The raw ids of users; None if the model knows none.
-        max_history: How many items of a history the model reads, 0 if none.
-    """
-
-    def __init__(self, items: RawIds, users: RawIds | None, max_history: int) -> None:
-        super().__init__(name="raw_queries")
-        self._max_history = max_history
-        self._items, self._users = items, users
-        self.inputs: dict[str, RawInput] = {}
-        if max_history:
-            self.inputs["history"] = RawInput.of_ids("history", "History", items, 2)
-        if users is not None:
-            self.inputs["user_id"] = RawInput.of_ids("user_id", "Id", users)
-
-    def features(self, raw: Raw) -> dict[str, tf.Tensor]:
-        """Returns the model's features from the raw values of `inputs`."""
-        features = {}
-        if self._max_history:
-            features["history"] = most_recent(self.known(raw["history"]), self._max_history)
-        if self._users is not None:
-            features["user_id"] = self._users(raw["user_id"])
-        return features
-
-    def known(self, items: tf.Tensor) -> tf.Tensor:
-        """Returns the ids of raw item ids, 0 for an unknown item."""
-        ids = self._items(items)
-        return tf.where(ids > self._items.size, 0, ids)

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from tfrecs._keras import tf
 from tfrecs.data import EvaluationSet
+from tfrecs.serving.exports.queries import RawQueries
 from tfrecs.serving.exports.raw_columns import RawColumns
 from tfrecs.serving.exports.signature import (
     Raw,
     RawIds,
     RawInput,
-    RawQueries,
     Signature,
     VocabularyFiles,
 )
@@ -157,6 +157,8 @@ def write_vectors(
         features: dict[str, Any] = {"user_id": tf.constant(users.user_ids[rows])}
         if model.max_history is not None:
             features["history"] = tf.constant(users.history.padded(rows, model.max_history))
+            if model.event_inputs is not None:
+                features |= users.event_features(rows, model.max_history, model.event_inputs)
         vectors.append(np.asarray(model.query_vectors(features)))
     written.append(folder / "users.parquet")
     _write(written[1], "user_id", users.users.decode(users.user_ids), np.concatenate(vectors))
