@@ -104,7 +104,12 @@ def _with_loss(name: str, loss: Callable[[], Any]) -> Example:
     )
 
 
-EVENTS = {"event_features": ["rating", "timestamp"], "time_intervals": True, "request_time": True}
+EVENTS = {
+    "event_features": ["rating", "timestamp"],
+    "time_intervals": True,
+    "request_time": True,
+    "user_dim": 4,
+}
 EXAMPLES |= {
     "SASRec, events": dataclasses.replace(
         EXAMPLES["SASRec"],

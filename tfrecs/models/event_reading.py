@@ -89,7 +89,7 @@ class EventReading(Model):
         )
 
     def _events(self, events: Features | None) -> dict[str, Features]:
-        """Returns what `encode` is told of events: the columns that it reads, cut to `max_length`."""
+        """Returns what `encode` is told of events: what it reads, cut to `max_length`."""
         inputs = self.event_inputs
         if inputs is None or events is None:
             return {}

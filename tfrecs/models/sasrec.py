@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, part_seeds, registered
-from tfrecs.data import EventInputs, Vocabulary
+from tfrecs.data import EventInputs, FeatureTable, Vocabulary
 from tfrecs.data.features.events import MISSING_TIME
 from tfrecs.layers import (
     Dropout,
+    FeatureLookup,
     HSTUBlock,
     LayerNormalization,
     LiGRBlock,
     SASRecBlock,
+    Tower,
     causal_mask,
 )
+from tfrecs.layers.prefix import prefixed
 from tfrecs.models.base import Features
 from tfrecs.models.sequence import SequenceModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BLOCKS = ("sasrec", "ligr", "hstu")
 
@@ -61,6 +67,11 @@ class SASRec(SequenceModel):
             is the time of the target. Only for those who serve at once: the model learns from
             when users come back, so requests must have the moment of the visit (`request_time`),
             and metrics do not compare with those of models that do not know it.
+        user_dim: Size of the vectors of the categories and numbers among the users' features. A
+            projection of them is one more position, before the first item of a history; 0 to leave
+            users out. An unknown user has missing values.
+        users: Vocabulary of the users, or their number; for `user_dim` alone.
+        user_features: Features of the users; for `user_dim` alone.
         scale_embedding: Whether item vectors enter the blocks multiplied by sqrt(d).
         tied: Whether items are scored by the vectors they are read by, or by others.
         seed: Seed of initial weights and dropout; None to draw them.
@@ -92,6 +103,9 @@ class SASRec(SequenceModel):
         filter_size: int = 0,
         time_intervals: bool = False,
         request_time: bool = False,
+        user_dim: int = 0,
+        users: Vocabulary | int | None = None,
+        user_features: FeatureTable | None = None,
         scale_embedding: bool = True,
         tied: bool = True,
         seed: int | None = None,
@@ -120,6 +134,24 @@ class SASRec(SequenceModel):
         if not tied:
             self.output_embedding = self.make_embedding(dim, part_seed(1), "output_embedding")
         self.event_embedding = self.make_event_embedding(dim, part_seed(90))
+        self.user_tower: Tower | None = None
+        check_integer("user_dim", user_dim, least=0)
+        given = {bool(user_dim), users is not None, user_features is not None}
+        if len(given) > 1:
+            raise ValueError("user_dim needs users and their user_features, and they need it.")
+        if users is not None:
+            self.users = users if isinstance(users, Vocabulary) else None
+            self.num_users = users if isinstance(users, int) else len(users)
+            self.user_tower = Tower(
+                self.num_users,
+                dim,
+                user_features,
+                id_dim=0,
+                feature_dim=user_dim,
+                hidden_units=(),
+                seed=part_seed(91),
+                name="user_tower",
+            )
         self.positions = None
         if absolute_positions:
             self.positions = self.add_weight(
@@ -133,6 +165,38 @@ class SASRec(SequenceModel):
         ]
         self.final_norm = LayerNormalization(name="final_norm")
         self.states(tf.ones([1, 1], tf.int32))
+
+    @classmethod
+    def from_split(cls, split: Any, **kwargs: Any) -> Self:
+        """Returns a model of a split; of its users and their features only with `user_dim`."""
+        if not kwargs.get("user_dim"):
+            kwargs.setdefault("users", None)
+            kwargs.setdefault("user_features", None)  # Encoding them takes time.
+        elif getattr(split, "user_frame", None) is None and "user_features" not in kwargs:
+            raise ValueError(
+                f"{cls.__name__}: user_dim is {kwargs['user_dim']}, and the data have no features "
+                "of users."
+            )
+        return super().from_split(split, **kwargs)
+
+    @property
+    def feature_ranks(self) -> dict[str, int | None]:
+        """The features of a batch of sequences, and their number of axes."""
+        users: dict[str, int | None] = {} if self.user_tower is None else {"user_id": 1}
+        return users | super().feature_ranks
+
+    @property
+    def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
+        """The features of users and of items that the model reads; None for none."""
+        items = super().feature_lookups[1]
+        return None if self.user_tower is None else self.user_tower.lookup, items
+
+    def _events(self, events: Features | None) -> dict[str, Features]:
+        given = super()._events(events)
+        if self.user_tower is None or events is None:
+            return given
+        users = {n: x for n, x in events.items() if n == "user_id" or n.startswith("user.")}
+        return {"events": {**given.get("events", {}), **users}}
 
     def _block(self, **given: Any) -> Any:
         given |= {"num_heads": self.num_heads, "dropout": self.dropout, "position": self.position}
@@ -155,7 +219,7 @@ class SASRec(SequenceModel):
         for block in self.blocks[:-1]:
             x = block(x, mask, training=training, **given)
         last = self.blocks[-1](x, mask, training=training, last_only=last_only, **given)
-        return self.final_norm(last)
+        return self.final_norm(last[:, -tf.shape(history)[1] :])
 
     def attention_weights(
         self, history: tf.Tensor, events: Features | None = None
@@ -168,13 +232,14 @@ class SASRec(SequenceModel):
 
         Returns:
             `[batch, heads, length, length]` float32 for each block; `[b, h, i, j]` says how much
-            position i reads item j.
+            position i reads item j. With `user_dim` it also reads the user, which is left out.
         """
         known = (history > 0) & (history <= self.num_items)
         x, mask, given = self._inputs(history, known, False, **self._events(events))
-        weights = []
+        weights, length = [], tf.shape(history)[1]
         for block in self.blocks:
-            weights.append(block.attention_weights(x, mask, **given))
+            read = block.attention_weights(x, mask, **given)
+            weights.append(read[..., -length:, -length:])
             x = block(x, mask, training=False, **given)
         return weights
 
@@ -190,7 +255,21 @@ class SASRec(SequenceModel):
             # The most recent item has the last position, at any length.
             x += tf.cast(self.positions, x.dtype)[self.max_length - tf.shape(history)[1] :]
         x = self.embedding_dropout(x, training=training)
-        return x, causal_mask(known), {"times": self._times(history, events)}
+        times = self._times(history, events)
+        if self.user_tower is not None and events is not None:
+            x, known = prefixed(x, known, self._user_vectors(events, training))
+            if times is not None:
+                padding, missing = [[0, 0], [1, 0]], tf.constant(MISSING_TIME, tf.int64)
+                times = tuple(tf.pad(t, padding, constant_values=missing) for t in times)
+        return x, causal_mask(known), {"times": times}
+
+    def _user_vectors(self, features: Features, training: bool) -> tf.Tensor:
+        """Returns the vectors `[batch, dim]` of users, of given features where there are some."""
+        assert self.user_tower is not None
+        assert self.user_tower.lookup is not None
+        columns = self.user_tower.lookup.schema
+        given = {c: features[f"user.{c}"] for c in columns if f"user.{c}" in features}
+        return self.user_tower(features["user_id"], training=training, features=given)
 
     def _times(
         self, history: tf.Tensor, events: Features | None

@@ -257,7 +257,7 @@ def train(
             record.checkpoints(network),
             best,
             known_facts(network, config, source),
-            data=fingerprint(parts),
+            data=fingerprint(parts, events=network.event_inputs is not None),
             checkpoint_minutes=checkpoint_minutes,
             agree=lambda wish: Wish(largest(strategy, wish)),
             agree_every=1 if num_workers(strategy) == 1 else _AGREE_EVERY,

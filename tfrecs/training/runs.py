@@ -19,7 +19,7 @@ from tfrecs.models import Model
 from tfrecs.training.allowed import read_model_config, read_settings
 from tfrecs.training.checkpoints import CheckpointError, Checkpoints
 from tfrecs.training.history import write_atomically
-from tfrecs.training.sources import DataError, fingerprint, load_source
+from tfrecs.training.sources import EVENTS, DataError, fingerprint, load_source
 
 # Settings that may differ when a run is resumed: they do not change its result.
 FREE = ("checkpoint_minutes", "steps_per_execution")
@@ -281,7 +281,9 @@ class Run:
                 f"The items of {config['data']} are not those that {self.folder} was trained on: "
                 "the data have changed. Train again, or restore the old data."
             )
-        if self._trained_on not in (None, fingerprint(split)):
+        trained_on = self._trained_on
+        reads_events = trained_on is not None and trained_on.startswith(EVENTS)
+        if trained_on not in (None, fingerprint(split, events=reads_events)):
             raise RunError(
                 f"{config['data']} has changed since {self.folder} was trained on it: what the "
                 "model learned from may be among the test. Train again, or restore the old data. "

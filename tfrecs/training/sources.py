@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 
 from tfrecs import data as data_room
 from tfrecs.data import Interactions, Rows, RowSplit, Split
@@ -29,6 +30,8 @@ SplitName = Literal[
 READ = "read_ncf"
 # The rule that splits a log of sessions, or reads a folder of published ones.
 SESSIONS = "sessions"
+# The beginning of the fingerprint of data whose events count.
+EVENTS = "events "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,8 +203,13 @@ def _called(rule: Callable[..., Any], options: Mapping[str, Any] | None, **given
         raise DataError(f"split_args {dict(options or {})}: {error}") from error
 
 
-def fingerprint(parts: Split | RowSplit) -> str:
-    """Returns a sha256 of a split's ids, histories, targets and rows."""
+def fingerprint(parts: Split | RowSplit, *, events: bool = False) -> str:
+    """Returns a sha256 of a split's ids, histories, targets and rows.
+
+    Args:
+        parts: The split.
+        events: Whether its events count too, which the text then says at its beginning.
+    """
     digest = hashlib.sha256(f"{parts.items.fingerprint()} {parts.users.fingerprint()}".encode())
     for part in (parts.train, parts.validation, parts.test):
         arrays = dict(part.columns) if isinstance(part, Rows) else {"users": part.user_ids}
@@ -213,7 +221,12 @@ def fingerprint(parts: Split | RowSplit) -> str:
         for name, array in arrays.items():
             digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    if not events:
+        return digest.hexdigest()
+    assert isinstance(parts, Split)
+    assert parts.events is not None
+    digest.update(pd.util.hash_pandas_object(parts.events.frame, index=False).to_numpy().data)
+    return EVENTS + digest.hexdigest()
 
 
 def _check(
