@@ -48,6 +48,14 @@ def test_a_vector_is_that_of_the_id_and_of_the_features(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_a_model_from_its_config_takes_the_weights(model):
+    model = made(model)
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(copy.item_vectors(), model.item_vectors())
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_features_learn(model):
     model = made(model)
     batch = {

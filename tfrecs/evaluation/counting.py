@@ -13,6 +13,7 @@ import weakref
 from typing import Any
 
 from tfrecs._keras import tf
+from tfrecs.data.features.events import inputs_of
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
 _BLOCK = 64  # Columns of a block when the best items are looked for.
@@ -38,7 +39,7 @@ class RankCounter:
         features = {"user_id": tf.TensorSpec([None], tf.int32)}
         if model.max_history is not None:
             features["history"] = _IDS
-        if (events := getattr(model, "event_inputs", None)) is not None:
+        if (events := inputs_of(model)) is not None:
             features |= events.specs()
         self._model: Any = weakref.ref(model)
         self.is_product = bool(model.is_product)

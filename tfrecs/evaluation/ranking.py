@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfrecs.data import EvaluationSet, Histories
+from tfrecs.data.features.events import inputs_of
 from tfrecs.evaluation.contract import ItemScorer
 from tfrecs.evaluation.counting import counter_of
 
@@ -204,7 +205,7 @@ def rank_targets(
         if model.max_history is not None:
             width = max(widths[rows].max(), 1)
             features["history"] = dataset.history.padded(rows, width)
-            if (events := getattr(model, "event_inputs", None)) is not None:
+            if (events := inputs_of(model)) is not None:
                 features |= dataset.event_features(rows, width, events)
         targets, slots = _targets(ranked, rows)
         if pools.candidates is None:

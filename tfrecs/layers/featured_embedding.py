@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tfrecs._keras import keras, tf
 from tfrecs.configured import part_seeds, registered
 from tfrecs.data import FeatureTable
@@ -60,8 +62,15 @@ class FeaturedItemEmbedding(ItemEmbedding):
         self.encoder = FeatureEncoder(
             features.schema, feature_dim, seed=part_seed(1), dtype=tf.float32, name="features"
         )
-        if features.has_values:  # Else the weights will bring what was learned.
+        if features.has_values:
             self.encoder.adapt(features)
+        else:  # The weights will bring what was learned. Until then the layer can be called.
+            specs = features.schema.signature().items()
+            two = {n: np.arange(2).reshape([2] + [1] * (len(s.shape) - 1)) for n, s in specs}
+            shapes = {n: [2, *s.shape[1:]] for n, s in specs}
+            self.encoder.adapt(
+                {n: np.broadcast_to(two[n], shapes[n]).astype(s.dtype.name) for n, s in specs}
+            )
         glorot = keras.initializers.GlorotUniform(part_seed(2))
         self.projection = keras.layers.Dense(
             dim, use_bias=False, kernel_initializer=glorot, dtype=tf.float32, name="projection"

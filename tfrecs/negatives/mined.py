@@ -9,6 +9,7 @@ import numpy as np
 from tfrecs._keras import keras, tf
 from tfrecs.configured import check_integer, registered
 from tfrecs.data import Split, TrainSet
+from tfrecs.data.features.events import inputs_of
 from tfrecs.layers.integers import Integers
 from tfrecs.negatives.complement import random_below, second_seed
 from tfrecs.negatives.known import KnownItems
@@ -220,7 +221,7 @@ class HardNegativeMining(keras.callbacks.Callback):
             features = {"user_id": tf.constant(users[rows])}
             if model.max_history is not None:
                 features["history"] = tf.constant(histories.padded(rows, widest))
-            if (events := getattr(model, "event_inputs", None)) is not None:
+            if (events := inputs_of(model)) is not None:
                 read = self.train.event_features(rows, widest, events)
                 features |= {name: tf.constant(column) for name, column in read.items()}
             scores = score(features).numpy()

@@ -226,6 +226,11 @@ class Events:
         return f"Events({len(self.frame)} rows: {', '.join(self.frame.columns)})"
 
 
+def inputs_of(scorer: Any) -> EventInputs | None:
+    """Returns what a scorer of items reads of events; one that does not say reads nothing."""
+    return getattr(scorer, "event_inputs", None)
+
+
 def no_events(inputs: EventInputs) -> ValueError:
     """Returns the error of a part of a split without events, of which a model reads some."""
     return ValueError(

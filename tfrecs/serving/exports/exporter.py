@@ -50,9 +50,9 @@ def export(
       without any it answers as for an empty history.
     - input `user_id` `[batch]`, for models with a vocabulary of users. An id that the model does
       not know is an unknown user.
-    - inputs `history_<column>` `[batch, time]`, for models that read events, and `history_timestamp`
-      for their times: a value for each place of `history`, which goes with its item. Times are
-      seconds since 1970. Input `request_time` `[batch]`, for models that read it.
+    - inputs `history_<column>` `[batch, time]`, for models that read events, and
+      `history_timestamp` for their times: a value for each place of `history`, which goes with its
+      item. Times are seconds since 1970. Input `request_time` `[batch]`, for models that read it.
     - input `exclude` `[batch, num_exclusions]`: more items that are not to be recommended. The
       width is fixed, so that a server can put requests into one batch; unused places hold
       `padding_id`. Unknown and repeated ids count for nothing.
