@@ -126,3 +126,17 @@ def test_features_are_asked_for():
     copy = SASRec.from_config(config)
     copy.set_weights(made().get_weights())
     np.testing.assert_allclose(copy.query_vectors(BATCH), made().query_vectors(BATCH), atol=1e-6)
+
+
+def test_attention_is_shown_for_items_alone():
+    model = made(time_intervals=True, num_heads=2)
+    batch = BATCH | {"history_time": tf.constant([[0, 10, 30], [5, 9, 70]], tf.int64)}
+    weights = model.attention_weights(batch["history"], batch)
+    assert [each.shape for each in weights] == [[2, 2, 3, 3]] * 2
+    # The rest of what a position reads is the user.
+    for each in weights:
+        total = each.numpy().sum(axis=-1)[1]
+        assert (total < 1).all()
+        assert (total > 0).all()
+    alone = model.attention_weights(batch["history"])
+    np.testing.assert_allclose(alone[0].numpy().sum(axis=-1)[1], 1.0, rtol=1e-5)

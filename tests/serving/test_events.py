@@ -307,3 +307,13 @@ def test_the_command_line_trains_evaluates_and_exports(tmp_path, capsys):
     answer = recommender.recommend(history, len(SPLIT.items), events=events, request_time=time)
     target = SPLIT.items.ids[SPLIT.test.targets[0][0] - 1]
     assert [item for item, _ in answer].index(target) + 1 == ranks[0]
+
+
+def test_vectors_of_users_are_written_with_their_events(whole, tmp_path):
+    model, _ = whole
+    _, path = tfrecs.serving.write_vectors(model, tmp_path, SPLIT.test)
+    rows = np.arange(len(SPLIT.test))
+    features = {"history": SPLIT.test.history.padded(rows, 4)}
+    features |= SPLIT.test.event_features(rows, 4, model.event_inputs)
+    written = np.stack(pd.read_parquet(path)["vector"])
+    np.testing.assert_allclose(written, model.query_vectors(features), atol=1e-5)
