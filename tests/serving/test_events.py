@@ -300,6 +300,17 @@ def test_the_command_line_trains_evaluates_and_exports(tmp_path, capsys):
     assert "event_schema" not in config
     assert main(["evaluate", str(tmp_path / "run")]) == 0
     assert main(["export", str(tmp_path / "run"), "--output", str(tmp_path / "export")]) == 0
+    hint = capsys.readouterr().out.splitlines()[-1].split()
+    assert [word for word in hint if word.startswith("--")] == [
+        "--history",
+        "--events.price",
+        "--events.device",
+        "--events.timestamp",
+        "--request_time",
+        "--k",
+    ]
+    hint[hint.index("TIME")] = str(NOW)
+    assert main(hint[1:]) == 0
     model = tfrecs.training.Run(tmp_path / "run").load_model()
     ranks = Evaluator(SPLIT.test).ranks(model).ranks
     recommender = Recommender(tmp_path / "export")

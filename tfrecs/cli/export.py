@@ -94,4 +94,11 @@ def run(argv: Sequence[str]) -> None:
         who = f"--user {model.users.ids[0]}"
     else:
         who = f"--history {','.join(str(item) for item in items.ids[:3])}"
+    if (read := model.event_inputs) is not None:
+        columns = [*(read.schema or ())]
+        if (read.times or read.request_time) and "timestamp" not in columns:
+            columns.append("timestamp")
+        # Nothing between the commas: the values are for the user to fill in.
+        who += "".join(f" --events.{name} {',' * (min(3, len(items)) - 1)}" for name in columns)
+        who += " --request_time TIME" if read.request_time else ""
     print(f"  tfrecs recommend {settings.output} {who} --k {min(10, settings.k)}")
