@@ -157,4 +157,5 @@ class Caser(SequenceModel):
         rows = super().item_rows(items, features)
         if self.user_embedding is None:
             return rows
+        rows = tf.cast(rows, tf.float32)
         return tf.concat([rows, self.known_rows(self.user_item_embedding, items)], axis=-1)

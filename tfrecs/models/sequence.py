@@ -230,10 +230,10 @@ class SequenceModel(EventReading):
         return embedding.rows(items)
 
     def known_rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
-        """Returns the rows of a table; zeros for an item that training did not see."""
+        """Returns float32 rows of a table; zeros for an item that training did not see."""
         if items is None:
-            return embedding.rows()
-        rows = embedding.rows(tf.minimum(items, self.num_items))
+            return tf.cast(embedding.rows(), tf.float32)
+        rows = tf.cast(embedding.rows(tf.minimum(items, self.num_items)), tf.float32)
         return tf.where((items <= self.num_items)[..., tf.newaxis], rows, 0.0)
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
