@@ -388,6 +388,9 @@ CASES: dict[str, Case] = {
         (HISTORY,),
         adapted=True,
     ),
+    "layers.QuantizedItemEmbedding": Case(
+        lambda: layers.QuantizedItemEmbedding(9, 8, 2, num_centroids=5, seed=1), (HISTORY,)
+    ),
     "layers.HistoryConvolution": Case(
         lambda: layers.HistoryConvolution(3, horizontal_filters=2, vertical_filters=2, seed=1),
         (VECTORS,),
@@ -632,6 +635,12 @@ CASES: dict[str, Case] = {
         lambda: _sasrec(similarity="lorentz", temperature=1.0),
         (HISTORY,),
         _score,
+        float32=True,
+    ),
+    "models.SASRec, quantised": Case(
+        lambda: _sasrec(code_length=2, num_centroids=4, item_bias=True),
+        (HISTORY, TARGET),
+        _loss,
         float32=True,
     ),
     "models.SASRec, cosine and untied": Case(

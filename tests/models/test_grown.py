@@ -104,6 +104,15 @@ def test_sasrec_keeps_its_vectors():
     fitted(grown, after, 1)
 
 
+def test_a_quantised_model_keeps_its_vectors():
+    before = leave_last_out(log(range(40), range(40), 0))
+    model = SASRec.from_split(before, dim=8, num_blocks=1, code_length=4, num_centroids=8, seed=1)
+    after = leave_last_out(log(range(40), range(60), 1).continuing(before.users, before.items))
+    grown = model.grown(after)
+    np.testing.assert_array_equal(grown.item_vectors()[:40], model.item_vectors())
+    assert len(np.unique(grown.embedding.codes()[40:], axis=0)) > 5
+
+
 def test_a_split_of_other_numbers_is_refused():
     before = leave_last_out(log(range(40), range(10, 40), 0))
     model = SASRec.from_split(before, dim=8, seed=1)

@@ -85,6 +85,11 @@ CASES = {
         },
         {"batch_size": 6},
     ),
+    "SASRec, quantised": Case(
+        SASRec,
+        {"num_blocks": 1, "max_length": 6, "code_length": 4, "num_centroids": 5},
+        {"batch_size": 6},
+    ),
     "TwoTower, attention": Case(
         TwoTower,
         {"hidden_units": [8], "max_length": 5, "pooling": "attention", "cross_layers": 1},

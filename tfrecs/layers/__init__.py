@@ -18,6 +18,7 @@ from tfrecs.layers.normalization import LayerNormalization, unit_vectors
 from tfrecs.layers.numeric import Discretization, PeriodicEncoding, Squashing
 from tfrecs.layers.piecewise import PiecewiseLinearEmbedding, PiecewiseLinearEncoding
 from tfrecs.layers.positions import RelativePositionBias, TimeIntervalBias
+from tfrecs.layers.quantized_embedding import QuantizedItemEmbedding
 from tfrecs.layers.stacked_embedding import StackedEmbedding
 from tfrecs.layers.standardization import Standardization
 from tfrecs.layers.text import PretrainedEmbedding, TextEmbedding
@@ -47,6 +48,7 @@ __all__ = [
     "PiecewiseLinearEmbedding",
     "PiecewiseLinearEncoding",
     "PretrainedEmbedding",
+    "QuantizedItemEmbedding",
     "RelativePositionBias",
     "SASRecBlock",
     "SelfAttention",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tfrecs._keras import keras, tf
@@ -44,6 +46,7 @@ class ItemEmbedding(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._stored: Callable[[tf.Tensor], tf.Tensor] | None = None
         check_integer("num_items", num_items, least=1)
         check_integer("dim", dim, least=1)
         self.num_items = int(num_items)
@@ -54,10 +57,14 @@ class ItemEmbedding(Configured, keras.layers.Layer):
         self.regularizer = keras.regularizers.get(regularizer)
         self.table = self.add_weight(
             name="table",
-            shape=(self.num_items, self.dim),
+            shape=self.table_shape(),
             initializer=self.initializer,
             regularizer=self.regularizer,
         )
+
+    def table_shape(self) -> tuple[int, int]:
+        """Returns the shape of `table`: a row an item."""
+        return self.num_items, self.dim
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the vectors `[..., dim]` of the ids `[...]` in the layer's compute dtype."""
@@ -67,7 +74,22 @@ class ItemEmbedding(Configured, keras.layers.Layer):
 
     def rows(self, ids: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the float32 vectors of `ids`, which must be in 1..n; None for all, `[n, dim]`."""
+        if self._stored is not None:
+            return self._stored(tf.range(self.num_items) if ids is None else ids - 1)
         return tf.convert_to_tensor(self.table) if ids is None else tf.gather(self.table, ids - 1)
+
+    @contextmanager
+    def stored_as(self, vectors_of: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
+        """Reads vectors by another function within a `with` block, as an export stores them.
+
+        Args:
+            vectors_of: Gives the float32 vectors of rows, ids less 1, of any shape.
+        """
+        self._stored = vectors_of
+        try:
+            yield
+        finally:
+            self._stored = None
 
     def grow_from(self, smaller: ItemEmbedding) -> None:
         """Takes the vectors of a layer of fewer items; further items keep their initial ones."""

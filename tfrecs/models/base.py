@@ -10,7 +10,7 @@ import numpy as np
 from tfrecs._keras import tf
 from tfrecs.configured import Configured, bind, constructor_arguments, plain
 from tfrecs.data import EventInputs, FeatureTable, Pairs, Rows, Schema, Sequences, Vocabulary
-from tfrecs.layers import FeatureLookup
+from tfrecs.layers import FeatureLookup, ItemEmbedding
 from tfrecs.models.checks import check_items
 from tfrecs.models.fitting import Fitting
 from tfrecs.models.keras_files import KerasFiles
@@ -247,6 +247,16 @@ class Model(Configured, KerasFiles, Fitting):
     def is_product(self) -> bool:
         """Whether scores are products of `query_vectors` and `item_vectors`."""
         return type(self).query_vectors is not Model.query_vectors
+
+    @property
+    def has_item_codes(self) -> bool:
+        """Whether item vectors are put together from codes, which exports hold in their place."""
+        return False
+
+    @property
+    def read_tables(self) -> list[ItemEmbedding]:
+        """Plain tables of items that queries are made of, which exports may store smaller."""
+        return []
 
     def query_vectors(self, features: Features) -> tf.Tensor:
         """Returns the float32 vectors `[batch, dim]` of the batch's queries."""

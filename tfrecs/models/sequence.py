@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer
 from tfrecs.data import FeatureTable, Schema, Sequences, TrainSet, Vocabulary
-from tfrecs.layers import FeaturedItemEmbedding, FeatureLookup, ItemEmbedding
+from tfrecs.layers import (
+    FeaturedItemEmbedding,
+    FeatureLookup,
+    ItemEmbedding,
+    QuantizedItemEmbedding,
+)
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features
 from tfrecs.models.event_reading import EventReading
+from tfrecs.models.quantizing import quantized_copy
 from tfrecs.models.similarity import check_similarity, item_side, query_side
 
 if TYPE_CHECKING:
@@ -40,6 +46,11 @@ class SequenceModel(EventReading):
         feature_dim: Size of the vectors of the features' categories and numbers, of which a
             projection is added to the items' vectors (see `layers.FeaturedItemEmbedding`); 0 to
             leave features out.
+        code_length: Codes of an item, if its vectors are product-quantised (see
+            `layers.QuantizedItemEmbedding`); must divide their size. 0 for a plain table. Codes
+            come from the split (`from_split`) or from trained vectors (`quantized`), and are
+            random where the model is made without either.
+        num_centroids: Centroids of each sub-vector; unused with `code_length` 0.
         item_bias: Whether each item has a learned number that is added to its score; only with
             "dot".
         loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
@@ -60,6 +71,8 @@ class SequenceModel(EventReading):
         temperature: float = 0.07,
         item_features: FeatureTable | None = None,
         feature_dim: int = 0,
+        code_length: int = 0,
+        num_centroids: int = 256,
         event_features: Sequence[str] | None = None,
         event_schema: Schema | None = None,
         event_dim: int = 16,
@@ -71,6 +84,12 @@ class SequenceModel(EventReading):
         check_integer("max_length", max_length, least=1)
         check_similarity(similarity, temperature)
         check_integer("feature_dim", feature_dim, least=0)
+        check_integer("code_length", code_length, least=0)
+        if code_length and feature_dim:
+            raise ValueError(
+                "code_length quantises vectors of ids, and feature_dim adds features to them: "
+                "give one of the two."
+            )
         if item_bias and similarity != "dot":
             raise ValueError(f'item_bias needs similarity "dot", not {similarity!r}.')
         check_integer("event_dim", event_dim, least=1)
@@ -88,7 +107,7 @@ class SequenceModel(EventReading):
 
     @classmethod
     def from_split(cls, split: Any, **kwargs: Any) -> Self:
-        """Returns a model of a split's items, of their features with `feature_dim`, and of events.
+        """Returns a model of a split's items, of their features or codes, and of events.
 
         Args:
             split: A `Split`.
@@ -102,10 +121,18 @@ class SequenceModel(EventReading):
                 f"{cls.__name__}: feature_dim is {kwargs['feature_dim']}, and the data have no "
                 "features of items."
             )
-        return super().from_split(split, **kwargs)
+        model = super().from_split(split, **kwargs)
+        for embedding in (model.embedding, model.output_embedding):
+            if isinstance(embedding, QuantizedItemEmbedding):
+                embedding.adapt(split.train)
+        return model
 
     def make_embedding(self, dim: int, seed: int | None, name: str) -> ItemEmbedding:
-        """Returns a new table of item vectors, with the items' features where there are some."""
+        """Returns a new table of item vectors: plain, quantised, or with the items' features."""
+        if self.code_length:
+            return QuantizedItemEmbedding(
+                self.num_items, dim, self.code_length, self.num_centroids, seed, name=name
+            )
         if self.item_features is None or not self.feature_dim:
             return ItemEmbedding(self.num_items, dim, seed=seed, name=name)
         return FeaturedItemEmbedding(
@@ -126,6 +153,27 @@ class SequenceModel(EventReading):
         columns = {n: events[f"history.{n}"] for n in self.event_embedding.schema}
         added = tf.cast(self.event_embedding(columns), x.dtype)
         return x + tf.where(known[..., tf.newaxis], added, tf.zeros([], x.dtype))
+
+    def quantized(self, code_length: int, num_centroids: int = 256) -> Self:
+        """Returns this trained model with its items product-quantised.
+
+        Codes and centroids are by k-means of the trained vectors, and lose less than codes of the
+        log (`from_split`). A few epochs of further training bring back a part of what is lost.
+
+        Args:
+            code_length: Codes of an item, see `layers.QuantizedItemEmbedding`.
+            num_centroids: Centroids of each sub-vector.
+
+        Raises:
+            ValueError: If the items' vectors are quantised already, or hold features.
+
+        Example:
+            >>> import tfrecs
+            >>> model = tfrecs.models.SASRec(items=100, dim=16, max_length=5, seed=1)
+            >>> model.quantized(code_length=8, num_centroids=16).embedding.codes().shape
+            (100, 8)
+        """
+        return quantized_copy(self, code_length, num_centroids)
 
     def encode(
         self,
@@ -202,6 +250,16 @@ class SequenceModel(EventReading):
     def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
         """The features of users, of which the model reads none, and those of items or None."""
         return None, getattr(self.output_embedding or self.embedding, "lookup", None)
+
+    @property
+    def has_item_codes(self) -> bool:
+        """Whether the vectors that items are scored by are product-quantised."""
+        return isinstance(self.output_embedding or self.embedding, QuantizedItemEmbedding)
+
+    @property
+    def read_tables(self) -> list[ItemEmbedding]:
+        """The table that histories are read by, where it is plain."""
+        return [self.embedding] if type(self.embedding) is ItemEmbedding else []
 
     def item_vectors(
         self, items: tf.Tensor | None = None, features: Mapping[str, tf.Tensor] | None = None
