@@ -216,6 +216,18 @@ def test_what_export_says_comes_next_can_be_done(exporting, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 8
 
 
+def test_an_export_in_fewer_bits_says_what_it_costs(run_folder, tmp_path, capsys):
+    argv = ["export", str(run_folder), "--output", str(tmp_path / "sasrec")]
+    assert main([*argv, "--item_precision", "int8"]) == 0
+    said = re.search(
+        r"^int8: NDCG@10 (\S+) instead of (\S+) on .*validation\.$", capsys.readouterr().out, re.M
+    )
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert said[2] == f"{metrics['validation']['NDCG@10']:.4f}"
+    assert 0 <= float(said[1]) <= 1
+    assert main(["verify", str(tmp_path / "sasrec")]) == 0
+
+
 def test_recommend(exported, run_folder, capsys):
     assert main(["recommend", str(exported), "--history", "101,102,103", "--k", "5"]) == 0
     out, errors = capsys.readouterr()

@@ -5,26 +5,28 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from numbers import Integral
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tfrecs
 from tfrecs._gpu import tensor_float_32
-from tfrecs._keras import require_scann, tf
+from tfrecs._keras import tf
 from tfrecs._paths import plain_path
-from tfrecs.data import Histories
+from tfrecs.data import EvaluationSet, Histories
 from tfrecs.models import Model
 from tfrecs.serving.exports import golden
-from tfrecs.serving.exports.scores import Settings
+from tfrecs.serving.exports.checks import check_model, checked_settings
 from tfrecs.serving.exports.served import Served
 from tfrecs.serving.exports.signature import (
     VocabularyFiles,
 )
+from tfrecs.serving.exports.stored import METRIC, metric_of, stored
 from tfrecs.serving.exports.warmup import write_warmup
 from tfrecs.serving.folder.graph_check import check_graph
 from tfrecs.serving.folder.manifest import write_manifest
 from tfrecs.serving.folder.versions import new_version
+from tfrecs.serving.index.item_table import ItemPrecision
 
 
 def export(
@@ -34,6 +36,8 @@ def export(
     k: int = 100,
     num_exclusions: int = 10,
     index: Literal["exact", "scann"] = "exact",
+    item_precision: ItemPrecision = "float32",
+    measure_on: EvaluationSet | None = None,
     recommend_known: bool = False,
     known_items: Histories | None = None,
     version: int | None = None,
@@ -101,6 +105,13 @@ def export(
         index: How the best items are found: "exact", or "scann", approximately, by TFRS's `ScaNN`
             layer, for models of vectors and catalogues of millions. ScaNN's operations must then
             be in the server (no stock server has them), and scann must be installed in Python.
+        item_precision: How the vectors of items are stored, in an export of a model of vectors:
+            "float32"; "float16", half the size; or "int8", a quarter, with one scale a vector. The
+            search is exact over what is stored, and histories are read from it too, except where
+            features are added. A model with `code_length` is stored by its codes, and has no use
+            for another precision.
+        measure_on: Users, such as `split.validation`, on whom to measure what the precision costs:
+            the manifest gives NDCG@10 with it and in float32, where that differs.
         recommend_known: Whether items that the user already has may be recommended. Give what the
             model was evaluated with (`Split.with_recommend_known`).
         known_items: The items of each user, `split.known_items()`, for models that know users and
@@ -129,14 +140,26 @@ def export(
         ['bread', 'eggs']
     """
     _check_path(path)
-    _check_model(model)
-    settings = _checked_settings(model, k, num_exclusions, index, recommend_known, known_items)
+    check_model(model)
+    settings = checked_settings(
+        model, k, num_exclusions, index, item_precision, recommend_known, known_items
+    )
     with (
         tempfile.TemporaryDirectory() as scratch,
         new_version(Path(path), version) as (folder, final),
         tensor_float_32(False),
+        ExitStack() as stack,
     ):
-        served = Served(model, VocabularyFiles(Path(scratch)), settings)
+        measured: dict[str, Any] = {}
+        part = None if item_precision == "float32" else measure_on
+        if part is not None:
+            before = metric_of(model, part, recommend_known)
+        as_stored, table = stack.enter_context(stored(model, item_precision))
+        if part is not None:
+            after = metric_of(as_stored, part, recommend_known)
+            values = {"float32": before, item_precision: after}
+            measured[METRIC] = {"part": part.name, **values}
+        served = Served(model, as_stored, table, VocabularyFiles(Path(scratch)), settings)
         _save(served, folder, settings.index)
         manifest = {
             "tfrecs": tfrecs.__version__,
@@ -144,6 +167,7 @@ def export(
             "model": type(model).__name__,
             "compute_dtype": model.compute_dtype,
             **served.about(),
+            **measured,
             "operations": check_graph(folder, "Scann" if index == "scann" else None),
         }
         manifest["golden"] = golden.answered(folder, served.goldens(), manifest)
@@ -173,103 +197,3 @@ def _check_path(path: str | os.PathLike[str]) -> None:
             f"export writes to local file systems only, not to {path}: a version gets its name in "
             "one step there. Export to a local folder and copy it."
         )
-
-
-def _check_model(model: Model) -> None:
-    """Refuses a model that does not know raw ids, or whose weights are not finite."""
-    name = type(model).__name__
-    if model.row_schema is None:
-        if model.items is None:
-            raise ValueError(
-                "The model has no vocabulary, so an export could not give raw ids. Build it with "
-                f"the vocabulary of its items ({name}(split.items, ...)), not their number."
-            )
-        if model.users is None:
-            if model.num_users is not None:
-                raise ValueError(
-                    f"The model knows its users by number, so an export could not take raw ids. "
-                    f"Build it with their vocabulary ({name}(split.items, split.users, ...))."
-                )
-            if model.max_history is None:
-                raise ValueError(
-                    f"{name} reads no history (max_history is None) and has no vocabulary of "
-                    "users: there is nothing that a request could name."
-                )
-    # Other weights may hold NaN for missing features.
-    weights = [weight.name for weight in model.trainable_weights if not _is_finite(weight)]
-    if weights:
-        raise ValueError(
-            f"{len(weights)} weights of the model hold NaN or infinity (such as {weights[0]}): its "
-            "training has diverged. Export a checkpoint from before that."
-        )
-
-
-def _checked_settings(
-    model: Model,
-    k: int,
-    num_exclusions: int,
-    index: str,
-    recommend_known: bool,
-    known_items: Histories | None,
-) -> Settings:
-    """Returns the settings of an export of the model, or refuses them."""
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be a positive integer, not {k!r}.")
-    if not isinstance(num_exclusions, Integral) or num_exclusions < 0:
-        raise ValueError(f"num_exclusions must be an integer, 0 or more, not {num_exclusions!r}.")
-    if index not in ("exact", "scann"):
-        raise ValueError(f"index must be 'exact' or 'scann', not {index!r}.")
-    if index == "scann":
-        require_scann()
-        if not (model.recommends and model.is_product):
-            raise ValueError(
-                f"index 'scann' searches vectors, and {type(model).__name__} scores without: take "
-                "index 'exact'."
-            )
-    known_items = _checked_known_items(model, known_items, recommend_known)
-    k = min(int(k), model.num_items)
-    return Settings(k, int(num_exclusions), index, bool(recommend_known), known_items)
-
-
-def _checked_known_items(
-    model: Model, known_items: Histories | None, recommend_known: bool
-) -> Histories | None:
-    """Returns the known items that an export of the model holds, None for none, or refuses them."""
-    name = type(model).__name__
-    if not model.needs_known_items:
-        if known_items is not None:
-            raise ValueError(
-                f"known_items are of no use to an export of {name}: requests say what a user has."
-            )
-        return None
-    if recommend_known:
-        if known_items is not None:
-            raise ValueError(
-                "known_items are left out of the answers, and recommend_known=True keeps them in: "
-                "give one of the two."
-            )
-        return None
-    if known_items is None:
-        raise ValueError(
-            f"{name} reads no history, so that its export must hold what each user has, to leave "
-            "it out of the answers: give known_items=split.known_items(). Or let known items be "
-            "recommended, by recommend_known=True."
-        )
-    users = model.users
-    assert users is not None
-    if len(known_items) != len(users) + 1 or len(known_items[0]):
-        raise ValueError(
-            f"known_items has {len(known_items)} rows for {len(users)} users: there must be an "
-            "empty row 0, then one for each user id, as split.known_items() gives them."
-        )
-    items = known_items.values
-    outside = (items < 1) | (items > model.num_items)
-    if outside.any():
-        raise ValueError(
-            f"known_items holds {items[outside][0]}: item ids go from 1 to {model.num_items}."
-        )
-    return known_items.distinct()
-
-
-def _is_finite(weight: tf.Variable) -> bool:
-    return not weight.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(weight)))

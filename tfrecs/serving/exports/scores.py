@@ -20,7 +20,8 @@ from tfrecs.serving.exports.signature import (
     raw_table,
     tensor_name,
 )
-from tfrecs.serving.index.exact import ItemTable, best_products, best_scores
+from tfrecs.serving.index.exact import best_products, best_scores
+from tfrecs.serving.index.item_table import Float32Rows, ItemPrecision, ItemTable
 from tfrecs.serving.index.scann import ScannIndex
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Settings:
     index: str
     recommend_known: bool
     known_items: Histories | None
+    item_precision: ItemPrecision
 
 
 class TopItems(tf.Module):  # type: ignore[misc]
@@ -74,7 +76,8 @@ class TopItems(tf.Module):  # type: ignore[misc]
             num_known = self._known.longest
         if settings.index == "scann":
             assert table is not None
-            self._scann = ScannIndex(table, settings.k, settings.num_exclusions + num_known)
+            assert isinstance(table.rows, Float32Rows)
+            self._scann = ScannIndex(table.rows, settings.k, settings.num_exclusions + num_known)
         self._inputs = dict(queries.inputs)
         if settings.num_exclusions:
             width = settings.num_exclusions
@@ -107,8 +110,8 @@ class TopItems(tf.Module):  # type: ignore[misc]
         queries = tf.cast(self._query_vectors(features), tf.float32)
         if self._scann is not None:
             return self._scann(queries, self._k, excluded)
-        vectors = self._table.vectors
-        return best_products(queries, vectors, self._k, excluded, self._table.largest_norm)
+        rows, norm = self._table.rows, self._table.largest_norm
+        return best_products(queries, rows, self._k, excluded, norm)
 
 
 class KnownItemsTable(tf.Module):  # type: ignore[misc]

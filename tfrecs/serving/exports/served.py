@@ -14,7 +14,7 @@ from tfrecs.serving.exports.signature import (
     VocabularyFiles,
 )
 from tfrecs.serving.exports.vectors import Vectors
-from tfrecs.serving.index.exact import ItemTable
+from tfrecs.serving.index.item_table import ItemTable
 
 
 class Served:
@@ -22,12 +22,21 @@ class Served:
 
     Args:
         model: The model.
+        as_stored: The model that answers as the export, see `stored`.
+        table: The item vectors, None for a model without.
         files: Where the vocabularies are written.
         settings: How the export recommends.
     """
 
-    def __init__(self, model: Model, files: VocabularyFiles, settings: Settings) -> None:
-        self._model, self._settings = model, settings
+    def __init__(
+        self,
+        model: Model,
+        as_stored: Any,
+        table: ItemTable | None,
+        files: VocabularyFiles,
+        settings: Settings,
+    ) -> None:
+        self._model, self._as_stored, self._settings = model, as_stored, settings
         self._items = self._users = self._rows = None
         parts: list[Any] = []
         if model.recommends:
@@ -38,7 +47,6 @@ class Served:
             queries = RawQueries(
                 self._items, self._users, model.max_history or 0, model.event_inputs, files
             )
-            table = ItemTable(model) if model.is_product else None
             parts.append(TopItems(model, self._items, queries, table, settings))
             if model.row_schema is None:  # Otherwise `score` takes rows, which say more.
                 parts.append(CandidateScores(model, self._items, queries, table))
@@ -68,6 +76,7 @@ class Served:
                 "k": self._settings.k,
                 "num_exclusions": self._settings.num_exclusions,
                 "index": self._settings.index,
+                "item_precision": self._settings.item_precision,
                 "recommend_known": self._settings.recommend_known,
                 "id_dtype": self._items.dtype.name,
                 "padding_id": self._items.padding,
@@ -89,7 +98,7 @@ class Served:
 
     def goldens(self) -> list[golden.Golden]:
         """Returns requests that try each signature."""
-        model = self._model
+        model = self._as_stored
         goldens: list[golden.Golden] = []
         if self._items is not None:
             goldens.append(golden.of_recommendations(model, self._settings))

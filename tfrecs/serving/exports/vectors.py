@@ -22,7 +22,7 @@ from tfrecs.serving.exports.signature import (
     Signature,
     VocabularyFiles,
 )
-from tfrecs.serving.index.exact import ItemTable
+from tfrecs.serving.index.item_table import ItemTable
 
 if TYPE_CHECKING:
     from tfrecs.models import Model

@@ -188,6 +188,8 @@ def check_fields(manifest: dict[str, Any], path: Path) -> None:
             need(field in manifest and fits(manifest[field]), field)
 
     need_all(_ALWAYS)
+    precision = manifest.get("item_precision", "float32")  # Older exports have none.
+    need(precision in ("float32", "float16", "int8"), "item_precision")
     for first, fields, prefix in (("k", _ITEMS, ""), ("num_users", _USERS, "user_")):
         if first in manifest:
             need_all(fields)

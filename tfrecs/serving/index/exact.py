@@ -11,18 +11,16 @@ Everything is plain TensorFlow, which any server has.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from tfrecs._keras import keras, tf, tfrs
-
-if TYPE_CHECKING:
-    from tfrecs.models import Model
+from tfrecs.serving.index.item_table import Float32Rows, Rows
 
 # Items of a group, and about how many scores a block has (32 MB).
 _GROUP = 32
 _BLOCK_SCORES = 1 << 23
+# How many numbers of vectors a block makes that are not stored as they are (16 MB).
+_BLOCK_NUMBERS = 1 << 22
 # Up to so many items are one block, which is searched without groups.
 _SMALL = 1 << 14
 
@@ -36,7 +34,7 @@ def best_products(
 
     Args:
         queries: `[batch, dim]` float32.
-        vectors: `[n, dim]` float32, a tensor or a variable.
+        vectors: `[n, dim]` float32, a tensor or a variable; or stored `Rows`.
         k: How many to return, at most n.
         excluded: `[batch, e]` int32, rows never to be returned; other numbers count for nothing.
         largest_norm: The largest Euclidean norm of `vectors`.
@@ -46,18 +44,21 @@ def best_products(
         int32. Products that are not finite are left out. Where fewer than k are left, the rest is
         the least float32 with the row -1.
     """
-    vectors = tf.convert_to_tensor(vectors)
-    num_rows, batch = vectors.shape[0], tf.shape(queries)[0]
+    stored = vectors if isinstance(vectors, Rows) else Float32Rows(tf.convert_to_tensor(vectors))
+    num_rows, batch = stored.num_rows, tf.shape(queries)[0]
     if num_rows <= _SMALL:
-        return best_scores(tf.matmul(queries, vectors, transpose_b=True), k, excluded)
-    block = tf.maximum(_BLOCK_SCORES // tf.maximum(batch, 1), _SMALL) // _GROUP * _GROUP
+        return best_scores(tf.transpose(stored.products(queries, 0, num_rows)), k, excluded)
+    block = tf.maximum(_BLOCK_SCORES // tf.maximum(batch, 1), _SMALL)
+    if not stored.is_float32:
+        block = tf.minimum(block, max(_BLOCK_NUMBERS // stored.dim, _GROUP))
+    block = block // _GROUP * _GROUP
     # The product of the norms bounds every product and its partial sums (Cauchy and Schwarz).
     finite = tf.reduce_all(tf.math.is_finite(tf.norm(queries, axis=1) * largest_norm))
 
     def add_block(start: tf.Tensor, best: tf.Tensor, rows: tf.Tensor) -> tuple[Any, Any, Any]:
         stop = tf.minimum(start + block, num_rows)
         # With a row an item, products and maxima take a third less time on CPUs.
-        scores = tf.matmul(vectors[start:stop], queries, transpose_b=True)
+        scores = stored.products(queries, start, stop)
         scores = tf.cond(finite, lambda: scores, lambda: _only_finite(scores))
         return stop, *_merged((best, rows), scores, excluded, start)
 
@@ -131,28 +132,6 @@ def _lowered(scores: tf.Tensor, columns: tf.Tensor, here: tf.Tensor) -> tf.Tenso
     # A minimum with the largest number changes nothing.
     at_most = tf.where(here, scores.dtype.min, scores.dtype.max)
     return tf.tensor_scatter_nd_min(scores, tf.stack([query, columns], axis=-1), at_most)
-
-
-class ItemTable(tf.Module):  # type: ignore[misc]
-    """The item vectors of a product model, computed once.
-
-    Attributes:
-        vectors: `[n, dim]` float32; item i is row i - 1.
-        largest_norm: The largest Euclidean norm among them.
-    """
-
-    def __init__(self, model: Model) -> None:
-        super().__init__(name="item_table")
-        vectors = tf.cast(model.item_vectors(), tf.float32)
-        # Not the name of a signature: TFLite takes both for one symbol.
-        self.vectors = tf.Variable(vectors, trainable=False, name="item_table")
-        self.largest_norm = float(np.max(tf.norm(vectors, axis=1)))
-
-    def of(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the vectors of int32 item ids 1..n of any shape; zeros for any other number."""
-        known = (ids > 0) & (ids <= self.vectors.shape[0])
-        rows = tf.gather(self.vectors, tf.where(known, ids - 1, 0))
-        return tf.where(known[..., tf.newaxis], rows, 0.0)
 
 
 class BlockTopK(tfrs.layers.factorized_top_k.TopK):  # type: ignore[misc]

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from tfrecs._keras import require_scann, tf, tfrs
-from tfrecs.serving.index.exact import ItemTable, best_scores
+from tfrecs.serving.index.exact import best_scores
+from tfrecs.serving.index.item_table import Float32Rows
 
 # Fewer items train no tree; exact search of them takes less than a millisecond.
 _FEWEST = 1000
@@ -20,7 +21,7 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
     asked for too and left out afterwards, as far as `num_excluded` goes.
 
     Args:
-        table: The vectors of items.
+        vectors: The vectors of items.
         k: How many items are returned.
         num_excluded: For how many excluded items there is room.
 
@@ -29,10 +30,10 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
         ValueError: If there are too few items.
     """
 
-    def __init__(self, table: ItemTable, k: int, num_excluded: int) -> None:
+    def __init__(self, vectors: Float32Rows, k: int, num_excluded: int) -> None:
         super().__init__(name="scann_index")
         require_scann()
-        size = table.vectors.shape[0]
+        size = vectors.num_rows
         if size < _FEWEST:
             raise ValueError(
                 f"index 'scann' needs at least {_FEWEST:,} items to learn from, and there are "
@@ -47,7 +48,7 @@ class ScannIndex(tf.Module):  # type: ignore[misc]
             num_reordering_candidates=min(4 * wanted, size),
         )
         self._wanted = wanted
-        layer.index(tf.convert_to_tensor(table.vectors))
+        layer.index(tf.convert_to_tensor(vectors.vectors))
         # The method and not the layer, which Keras would save although it was never called.
         self._search: Any = layer.call
 
