@@ -155,9 +155,9 @@ plt.show()
 # ## Inside GRU4Rec: what is kept
 #
 # At each item the update gate $z$ says how much of the state stays as it was:
-# $h_t = z_t h_{t-1} + (1 - z_t) \tilde h_t$. The numbers of the state live at different speeds:
-# some are replaced at each item, others keep most of what they know. The gate follows from the
-# layer's weights.
+# $h_t = z_t h_{t-1} + (1 - z_t) \tilde h_t$. The gate follows from the layer's weights. On this log
+# all numbers of the state keep about half at each item, so what was seen ten items ago has almost
+# gone: GRU4Rec reads the recent past, and gets far with it.
 
 # %%
 gru = models["GRU4Rec"]
@@ -181,11 +181,12 @@ for step in range(items.shape[1]):
 gates = np.array(gates)
 assert np.allclose(gru.output_layer(state), gru.states(histories, last_only=True)[:, 0], atol=1e-3)
 
+assert 0.3 < gates.mean() < 0.7
 order = np.argsort(gates.mean(axis=(0, 1)))
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2))
 left.plot(gates.mean(axis=(0, 1))[order], color=ORANGE)
 left.set(xlabel="numbers of the state, sorted", ylabel="mean share that is kept", ylim=(0, 1))
-shown = right.imshow(gates[:, 0][:, order].T, aspect="auto", cmap="Oranges", vmin=0, vmax=1)
+shown = right.imshow(gates[:, 0][:, order].T, aspect="auto", cmap="Oranges", vmin=0.3, vmax=0.7)
 right.set(xlabel="item", ylabel="numbers of the state", title="one person")
 figure.colorbar(shown, ax=right, shrink=0.8)
 plt.show()
@@ -193,9 +194,9 @@ plt.show()
 # %% [markdown]
 # ## Inside Caser: filters
 #
-# A vertical filter is a weighted sum of the last items, one number a place: a learned memory of how
-# fast interest fades. A horizontal filter answers where a pattern of several items in a row fits
-# best.
+# A vertical filter is a weighted sum of the last items, one number a place. The weights have both
+# signs: filters also take differences between what was seen last and what came before. A horizontal
+# filter answers where a pattern of several items in a row fits best.
 
 # %%
 vertical = models["Caser"].convolution.weights[-2].numpy()
@@ -205,7 +206,7 @@ for number, filter_ in enumerate(vertical.T, start=1):
     axis.plot(np.arange(7, -1, -1), filter_, marker="o", markersize=3, label=f"filter {number}")
 axis.axhline(0, color="0.7", linewidth=0.8)
 axis.set(xlabel="items back", ylabel="weight")
-axis.legend(frameon=False, fontsize=8)
+axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
