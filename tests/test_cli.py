@@ -174,7 +174,10 @@ def test_every_recipe_is_understood_and_builds_its_model(name, tmp_path):
             assert settings[key] == value
     cls = tfrecs.training.find_class(settings["model"]["class_path"])
     frame = {"user_id": [*range(4)] * 10, "item_id": [i // 4 for i in range(40)]}
-    log = tfrecs.data.Interactions({**frame, "rating": [1, 5, 4, 2, 5] * 8})
+    attributes = pd.DataFrame({"item_id": range(10), "attributes": [[1], [1, 2]] * 5})
+    log = tfrecs.data.Interactions(
+        {**frame, "rating": [1, 5, 4, 2, 5] * 8}, item_features=attributes
+    )
     split = tfrecs.training.make_split(log, cls.default_split)
     model = cls.from_split(split, **tfrecs.training.built_arguments(settings["model"]))
     assert isinstance(model, tfrecs.models.Model)
