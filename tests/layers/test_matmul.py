@@ -77,7 +77,6 @@ def test_operands_of_matmul_have_batches_of_one_shape():
         "models/base.py": 1,
         "models/heads.py": 1,
         "models/neural_mf.py": 1,
-        "serving/index/exact.py": 1,
         "serving/index/item_table.py": 4,
         "tasks/retrieval.py": 1,
     }
