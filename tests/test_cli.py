@@ -160,6 +160,28 @@ def test_flags_override_the_recipe_which_overrides_the_defaults(log_file, tmp_pa
     assert re.search(r"^ +dropout: 0.4$", text, re.M)
 
 
+@pytest.mark.parametrize("form", ["flag", "equals", "config", "resume"])
+def test_another_model_has_its_own_defaults(form, tmp_path, log_file, capsys):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("model: {class_path: tfrecs.models.TwoTower, init_args: {dim: 8}}")
+    flags = {
+        "flag": ["--model", "two-tower", "--model.dim", "8"],
+        "equals": ["--model=two-tower", "--model.dim=8"],
+        "config": ["--config", str(settings)],
+    }
+    flags["resume"] = flags["flag"]
+    run = ["--data", str(log_file), "--epochs", "1", "--output", str(tmp_path / "run")]
+    assert main(["train", *flags[form], *run]) == 0
+    if form == "resume":
+        assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    given = tfrecs.training.Run(tmp_path / "run").config["model"]
+    assert given["class_path"] == "tfrecs.models.TwoTower"
+    # SASRec's are .2, dot and 0.
+    kept = {name: given["init_args"][name] for name in ("dropout", "similarity", "feature_dim")}
+    assert kept == {"dropout": 0.1, "similarity": "cosine", "feature_dim": 16}
+
+
 @pytest.mark.parametrize("name", tfrecs.recipes.names())
 def test_every_recipe_is_understood_and_builds_its_model(name, tmp_path):
     import yaml

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
@@ -27,6 +29,8 @@ from tfrecs.training.allowed import check_model_settings, read_settings, setting
 from tfrecs.training.specs import KERAS_ARGUMENTS
 from tfrecs.training.strategies import StrategyName
 
+DEFAULT_MODEL = "tfrecs.models.SASRec"
+
 DESCRIPTION = """Trains a model on a log, tests it once, and leaves a run folder.
 
 Settings come from --recipe, then --config, then the other flags, the later ones over the earlier.
@@ -45,8 +49,12 @@ tfrecs train --data ml-100k --split global_time --split_args.targets last --outp
 tfrecs train --resume runs/first"""
 
 
-def make_parser() -> ArgumentParser:
-    """Returns the parser of `tfrecs train`, made from the signatures of `train` and classes."""
+def make_parser(model: str = DEFAULT_MODEL) -> ArgumentParser:
+    """Returns the parser of `tfrecs train`, made from the signatures of `train` and classes.
+
+    Args:
+        model: The class of the model that is trained where none is named.
+    """
     parser = new_parser("train", DESCRIPTION, EXAMPLE)
     parser.add_argument("--config", action="config", help="A YAML file of settings.")
     parser.add_argument(
@@ -78,7 +86,7 @@ def make_parser() -> ArgumentParser:
         models.Model,
         "model",
         skip={*models.Model.split_arguments, *KERAS_ARGUMENTS},
-        default={"class_path": "tfrecs.models.SASRec"},
+        default={"class_path": model},
         help="The model and its arguments.",
     )
     parser.add_subclass_arguments(
@@ -104,7 +112,7 @@ def run(argv: Sequence[str]) -> None:
     )
     words = with_class_paths(_expanded(argv), names)
     _check_words(words, {*names, "task"})
-    settings = parse(make_parser(), words).as_dict()
+    settings = parse(make_parser(_model_of(words)), words).as_dict()
     model, optimizer = settings.pop("model"), settings.pop("optimizer")
     for name in ("config", "recipe"):
         settings.pop(name)
@@ -155,6 +163,26 @@ def _expanded(argv: Sequence[str]) -> list[str]:
             first += ["--config", str(config), "--output", value]
             rest += ["--resume", "true"]
     return first + rest
+
+
+def _model_of(argv: Sequence[str]) -> str:
+    """Returns the class of the model that flags and files of settings ask for.
+
+    Where a parser's default is of another class, it gives the asked one all of the default's
+    arguments that have the same names.
+    """
+    chosen = DEFAULT_MODEL
+    words = [part for word in argv for part in word.split("=", 1)]
+    for option, value in itertools.pairwise(words):
+        found: Any = value if option in ("--model", "--model.class_path") else None
+        if found is not None and not re.fullmatch(r"[\w.]+", value):
+            found = settings_of(value, option) if "{" in value else read_settings(Path(value))
+        elif option == "--config":
+            found = (read_settings(Path(value)) or {}).get("model")
+        if isinstance(found, dict):
+            found = found.get("class_path")
+        chosen = found if isinstance(found, str) and found not in ("null", "None") else chosen
+    return chosen
 
 
 def _check_words(argv: Sequence[str], kinds: Collection[str]) -> None:
