@@ -63,7 +63,7 @@ def means(reports: Reports) -> dict[str, dict[str, float]]:
 
 
 def swapped(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Returns the pairs of which one is the better in the first and the other in the second."""
+    """Returns the pairs (a, b) where a is better than b in the first and worse in the second."""
     pairs = itertools.permutations(first, 2)
     return [(a, b) for a, b in pairs if first[a] > first[b] and second[a] < second[b]]
 

@@ -36,7 +36,7 @@ def test_the_section_says_how_many_times_as_fast():
         "BERT4Rec": [],
     }
     text = sequence_models.section(
-        argparse.Namespace(command="it"), Outcome(groups, {}, "A machine.", others=0.0)
+        argparse.Namespace(command="it", threads=2), Outcome(groups, {}, "A machine.", others=0.0)
     )
     lines = [line for line in text.splitlines() if line.startswith("| GRU4Rec")]
     assert lines[0].startswith("| GRU4Rec | tfrecs | 4,500")

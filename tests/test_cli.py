@@ -160,12 +160,16 @@ def test_flags_override_the_recipe_which_overrides_the_defaults(log_file, tmp_pa
     assert re.search(r"^ +dropout: 0.4$", text, re.M)
 
 
-@pytest.mark.parametrize("form", ["flag", "equals", "config", "resume"])
+@pytest.mark.parametrize("form", ["flag", "equals", "yaml", "file", "config", "resume"])
 def test_another_model_has_its_own_defaults(form, tmp_path, log_file, capsys):
     settings = tmp_path / "settings.yaml"
     settings.write_text("model: {class_path: tfrecs.models.TwoTower, init_args: {dim: 8}}")
+    model = tmp_path / "model.yaml"
+    model.write_text("{class_path: tfrecs.models.TwoTower, init_args: {dim: 8}}")
     flags = {
         "flag": ["--model", "two-tower", "--model.dim", "8"],
+        "yaml": ["--model", model.read_text()],
+        "file": ["--model", str(model)],
         "equals": ["--model=two-tower", "--model.dim=8"],
         "config": ["--config", str(settings)],
     }

@@ -345,6 +345,11 @@ CASES: dict[str, Case] = {
     "layers.MMoE": Case(
         lambda: layers.MMoE(2, 3, [6, 5], kernel_initializer=GlorotUniform(seed=1)), (QUERIES,)
     ),
+    "layers.AttentionScores": Case(
+        lambda: layers.AttentionScores(2, "relative", 3),
+        (VECTORS.reshape(4, 5, 2, 4).swapaxes(1, 2),) * 2,
+        float32=True,
+    ),
     "layers.SelfAttention": Case(
         lambda: layers.SelfAttention(2, 0.1, seed=1),
         (VECTORS, VECTORS[::-1].copy(), MASK),

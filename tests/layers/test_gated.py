@@ -73,7 +73,7 @@ def test_attention_knows_positions(position):
         query, key = turned(query), turned(key)
     scores = query @ key.swapaxes(-1, -2) / 2  # Heads of width 4.
     if position == "relative":
-        scores = scores + bias_of(layer._bias, 5)
+        scores = scores + bias_of(layer._scores.position_bias, 5)
     weights = np.where(mask[:, np.newaxis], np.exp(scores), 0)
     weights /= weights.sum(axis=-1, keepdims=True)
     attended = np.concatenate(list((weights @ value).swapaxes(0, 1)), axis=-1)
@@ -147,7 +147,7 @@ def test_hstu_block(position):
         query, key = turned(query), turned(key)
     scores = query @ key.swapaxes(-1, -2)
     if position == "relative":
-        scores = scores + bias_of(block._bias, 5)
+        scores = scores + bias_of(block._scores.position_bias, 5)
     weights = np.where(mask[:, np.newaxis], scores * sigmoid(scores), 0) / 6
     attended = np.concatenate(list((weights @ value).swapaxes(0, 1)), axis=-1)
     kernel, bias = block._output.get_weights()

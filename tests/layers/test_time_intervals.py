@@ -65,7 +65,7 @@ def test_weights_of_attention_by_hand():
     layer(x, mask, times=(asked, times))
     attention = layer._attention
     table = np.random.default_rng(2).normal(size=[33, 1]).astype(np.float32)
-    attention._time_bias.table.assign(table)
+    attention._scores.time_bias.table.assign(table)
     query = (x @ attention._query.kernel + attention._query.bias)[0].numpy()
     both = (x @ attention._key_value.kernel + attention._key_value.bias)[0].numpy()
     key, value = both[:, :4], both[:, 4:]

@@ -174,11 +174,15 @@ def _model_of(argv: Sequence[str]) -> str:
     chosen = DEFAULT_MODEL
     words = [part for word in argv for part in word.split("=", 1)]
     for option, value in itertools.pairwise(words):
-        found: Any = value if option in ("--model", "--model.class_path") else None
-        if found is not None and not re.fullmatch(r"[\w.]+", value):
-            found = settings_of(value, option) if "{" in value else read_settings(Path(value))
+        found: Any = None
+        if option in ("--model", "--model.class_path"):
+            found = value
+            if Path(value).is_file():
+                found = read_settings(Path(value))
+            elif not re.fullmatch(r"[\w.]+", value):
+                found = settings_of(value, option)
         elif option == "--config":
-            found = (read_settings(Path(value)) or {}).get("model")
+            found = read_settings(Path(value)).get("model")
         if isinstance(found, dict):
             found = found.get("class_path")
         chosen = found if isinstance(found, str) and found not in ("null", "None") else chosen

@@ -1,6 +1,6 @@
 """Layers: tensors in, tensors out."""
 
-from tfrecs.layers.attention import SelfAttention, causal_mask, padding_mask
+from tfrecs.layers.attention import AttentionScores, SelfAttention, causal_mask, padding_mask
 from tfrecs.layers.convolution import HistoryConvolution
 from tfrecs.layers.cross import Cross, CrossNetwork
 from tfrecs.layers.cross_mixture import CrossMixture
@@ -26,6 +26,7 @@ from tfrecs.layers.tower import Tower
 from tfrecs.layers.transformer import SASRecBlock
 
 __all__ = [
+    "AttentionScores",
     "CausalFilter",
     "Cross",
     "CrossMixture",

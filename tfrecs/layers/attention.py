@@ -73,6 +73,67 @@ def check_position(position: str | None) -> None:
 
 
 @registered
+class AttentionScores(Configured, keras.layers.Layer):
+    """Products of queries and keys, with what attention knows of positions and times.
+
+    Args:
+        num_heads: Number of heads.
+        position: "relative", "rotary" or None; see `SelfAttention`.
+        max_distance: Distances that "relative" tells apart.
+        time_intervals: Whether a `TimeIntervalBias` is added.
+
+    Raises:
+        ValueError: If `position` is unknown.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> x = tf.ones([4, 2, 5, 8])  # Two heads of width 8.
+        >>> tfrecs.layers.AttentionScores(num_heads=2, position="rotary")(x, x).shape
+        TensorShape([4, 2, 5, 5])
+    """
+
+    def __init__(
+        self,
+        num_heads: int = 1,
+        position: str | None = None,
+        max_distance: int = 50,
+        time_intervals: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_position(position)
+        self.position_bias = self.time_bias = None
+        if position == "relative":
+            self.position_bias = RelativePositionBias(num_heads, max_distance, name="bias")
+        if time_intervals:
+            self.time_bias = TimeIntervalBias(num_heads, name="time_bias")
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        keys: tf.Tensor,
+        times: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Returns the scores `[batch, heads, queries, length]`, float32.
+
+        Args:
+            inputs: `[batch, heads, queries, width]`, those of the last positions.
+            keys: `[batch, heads, length, width]`.
+            times: As `SelfAttention` takes them.
+        """
+        keys = tf.cast(keys, inputs.dtype)  # Keras casts the first argument alone.
+        queries, length = tf.shape(inputs)[2], tf.shape(keys)[2]
+        if self.position == "rotary":
+            inputs, keys = rotated(inputs, length), rotated(keys, length)
+        scores = tf.cast(tf.matmul(inputs, keys, transpose_b=True), tf.float32)
+        if self.position_bias is not None:
+            scores += self.position_bias(queries, length)
+        if self.time_bias is not None:
+            scores += self.time_bias(*needed_times(times))
+        return scores
+
+
+@registered
 class SelfAttention(Configured, keras.layers.Layer):
     """Scaled dot-product attention with several heads (Vaswani et al., 2017, section 3.2).
 
@@ -142,12 +203,14 @@ class SelfAttention(Configured, keras.layers.Layer):
         # One product makes keys and values; scale 1.5 gives each half Glorot's limit.
         self._key_value = dense("key_value", 2 * dim, 1.5, 2)
         self._output = dense("output", dim, 1.0, 3)
-        self._bias = None
-        if self.position == "relative":
-            self._bias = RelativePositionBias(self.num_heads, self.max_distance, name="bias")
-        self._time_bias = None
-        if self.time_intervals:
-            self._time_bias = TimeIntervalBias(self.num_heads, name="time_bias")
+        self._scores = AttentionScores(
+            self.num_heads,
+            self.position,
+            self.max_distance,
+            self.time_intervals,
+            dtype=self.dtype_policy,
+            name="scores",
+        )
         self._filter = None
         if self.filter_size:
             self._filter = CausalFilter(self.filter_size, dtype=self.dtype_policy, name="filter")
@@ -208,15 +271,7 @@ class SelfAttention(Configured, keras.layers.Layer):
         mask: tf.Tensor,
         times: tuple[tf.Tensor, tf.Tensor] | None,
     ) -> tf.Tensor:
-        queries, length = tf.shape(query)[2], tf.shape(key)[2]
-        if self.position == "rotary":
-            query, key = rotated(query, length), rotated(key, length)
-        scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
-        scores = tf.cast(scores, tf.float32)
-        if self._bias is not None:
-            scores += self._bias(queries, length)
-        if self._time_bias is not None:
-            scores += self._time_bias(*needed_times(times))
+        scores = self._scores(query * query.shape[-1] ** -0.5, key, times)
         return tf.nn.softmax(tf.where(mask[:, tf.newaxis], scores, scores.dtype.min))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from tfrecs._keras import keras, tf
 from tfrecs.configured import Configured, part_seeds, registered
 from tfrecs.layers.attention import (
+    AttentionScores,
     SelfAttention,
     check_position,
     join_heads,
@@ -15,7 +16,6 @@ from tfrecs.layers.attention import (
 )
 from tfrecs.layers.dropout import Dropout
 from tfrecs.layers.normalization import LayerNormalization
-from tfrecs.layers.positions import RelativePositionBias, TimeIntervalBias, rotated
 
 
 @registered
@@ -198,12 +198,14 @@ class HSTUBlock(Configured, keras.layers.Layer):
         self._norm = LayerNormalization(dtype=policy, name="norm")
         self._attended_norm = LayerNormalization(dtype=policy, name="attended_norm")
         self._drop = Dropout(self.dropout, part_seed(3), dtype=policy)
-        self._bias = None
-        if self.position == "relative":
-            self._bias = RelativePositionBias(self.num_heads, self.max_distance, name="bias")
-        self._time_bias = None
-        if self.time_intervals:
-            self._time_bias = TimeIntervalBias(self.num_heads, name="time_bias")
+        self._scores = AttentionScores(
+            self.num_heads,
+            self.position,
+            self.max_distance,
+            self.time_intervals,
+            dtype=policy,
+            name="scores",
+        )
         super().build(input_shape)
 
     def call(
@@ -246,12 +248,5 @@ class HSTUBlock(Configured, keras.layers.Layer):
         mask: tf.Tensor,
         times: tuple[tf.Tensor, tf.Tensor] | None,
     ) -> tf.Tensor:
-        queries, length = tf.shape(query)[2], tf.shape(key)[2]
-        if self.position == "rotary":
-            query, key = rotated(query, length), rotated(key, length)
-        scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
-        if self._bias is not None:
-            scores += self._bias(queries, length)
-        if self._time_bias is not None:
-            scores += self._time_bias(*needed_times(times))
+        scores = self._scores(query, key, times)
         return tf.where(mask[:, tf.newaxis], tf.nn.silu(scores), 0.0) / self.max_distance
