@@ -182,6 +182,18 @@ def test_unknown_batch_size(case, eager):
     assert_same(function(*one), case.call(restart(instance), *one))
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("layers.", "models."))])
+def test_no_rows(name):
+    """What a replica may get of a short batch."""
+    case = CASES[name]
+    instance = case.make()
+    some = flat(case.call(instance, *case.tensors()))
+    none = [tf.constant(x if i in case.fixed else x[:0]) for i, x in enumerate(case.inputs)]
+    for got, want in zip(flat(case.call(instance, *none)), some, strict=True):
+        assert got.shape[1:] == want.shape[1:]
+        assert np.isfinite(got).all()
+
+
 @pytest.mark.parametrize("scale", [pytest.param(1e4, marks=pytest.mark.slow), np.inf])
 def test_gradients_of_extreme_inputs_are_finite(case, scale):
     scale = min(scale, case.growth)

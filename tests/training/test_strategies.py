@@ -44,7 +44,7 @@ def train(rated, folder, name, *flags, batch_size=16):
 def test_the_command_line_trains_every_model(name, rated, tmp_path):
     assert train(rated, tmp_path / "run", name) == 0
     run = Run(tmp_path / "run")
-    assert run.metrics["model"] == name
+    assert run.metrics["model"] == EXAMPLES[name].model.__name__
     assert run.metrics["finished"]
     settings = {key: run.config[key] for key in ("strategy", "precision", "jit")}
     assert settings == {"strategy": "none", "precision": "float32", "jit": False}

@@ -99,7 +99,8 @@ class HistoryConvolution(Configured, keras.layers.Layer):
         length = 1 if last_only else tf.shape(inputs)[1]
         # The window before each position, which zeros complete.
         missing = length + self.window - 1 - tf.shape(inputs)[1]
-        x = tf.pad(inputs, [[0, 0], [missing, 0], [0, 0]])
+        # And one more row: without any, TensorFlow's convolution gives back the inputs.
+        x = tf.pad(inputs, [[0, 1], [missing, 0], [0, 0]])
         outputs = []
         for kernel, bias in self._horizontal:
             answers = tf.nn.relu(
@@ -114,4 +115,4 @@ class HistoryConvolution(Configured, keras.layers.Layer):
             outputs.append(
                 tf.reshape(weighted, [-1, length, inputs.shape[-1] * self.vertical_filters])
             )
-        return tf.concat(outputs, axis=-1)
+        return tf.concat(outputs, axis=-1)[:-1]

@@ -43,7 +43,8 @@ class CausalFilter(Configured, keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the filtered `inputs`, `[batch, length, dim]`, zeros at padding."""
-        x = tf.pad(inputs, [[0, 0], [self.size - 1, 0], [0, 0]])[:, :, tf.newaxis]
+        # One row more: without any, TensorFlow's convolution gives back the padded inputs.
+        x = tf.pad(inputs, [[0, 1], [self.size - 1, 0], [0, 0]])[:, :, tf.newaxis]
         response = tf.reverse(tf.cast(self.response, x.dtype), [0])
         kernel = response[:, tf.newaxis, :, tf.newaxis]
-        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID")[:, :, 0]
+        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID")[:-1, :, 0]
