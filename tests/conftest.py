@@ -24,6 +24,21 @@ sys.dont_write_bytecode = False
 with quiet_import():
     from tfrecs._keras import tf
 
+
+def named_super(kind, args, scope):
+    """Stands for AutoGraph's `super()`, which keeps the frames of a trace in a cycle of references.
+
+    Models, graphs and tables then stay until garbage is collected; and where that takes apart a
+    chain of frames at whose end is a loaded export, Python 3.11 has crashed.
+    """
+    if not args:
+        raise TypeError("In traced code write Base.method(self, ...), not super().method(...).")
+    return kind(*args)
+
+
+AUTOGRAPH = sys.modules["tensorflow.python.autograph.operators.py_builtins"]
+AUTOGRAPH.super_in_original_context = named_super
+
 # Two logical devices on one processor, for the tests of `tf.distribute`.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

@@ -1,6 +1,5 @@
 """The figures of a run on a log with repeats are those that its export gives, for every model."""
 
-import gc
 import json
 
 import numpy as np
@@ -35,9 +34,6 @@ def shop(tmp_path_factory):
 @pytest.mark.parametrize("recommend_known", [False, True], ids=["left out", "ranked"])
 @pytest.mark.parametrize("name", MODELS)
 def test_reported_figures_are_those_of_the_export(name, recommend_known, shop, tmp_path, capsys):
-    # TensorFlow 2.21 has crashed where the collection of an earlier test's graphs began while this
-    # one was traced.
-    gc.collect()
     run, exports = tmp_path / "run", tmp_path / "exports"
     known = ["--recommend_known", str(recommend_known).lower()]
     fast = ["--epochs", "2", "--batch_size", "64", "--model", name, "--model.dim", "8"]

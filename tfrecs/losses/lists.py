@@ -149,7 +149,7 @@ class ListNet(ListLoss):
 
     def list_weight(self, y_true: tf.Tensor) -> tf.Tensor:
         """Returns 1 for each list that has something to order and 0 for others, `[batch]`."""
-        weight = super().list_weight(y_true)
+        weight = ListLoss.list_weight(self, y_true)
         if self.targets == "proportional":
             weight *= tf.cast(tf.reduce_any(tf.cast(y_true, tf.float32) > 0, axis=1), tf.float32)
         return weight

@@ -135,13 +135,16 @@ class Caser(SequenceModel):
 
     def query_states(self, features: Features) -> tf.Tensor:
         """Returns the states `[batch, dim + user_dim]` of users and their histories."""
-        return self._with_users(super().query_states(features)[:, tf.newaxis], features)[:, 0]
+        return self._with_users(
+            SequenceModel.query_states(self, features)[:, tf.newaxis], features
+        )[:, 0]
 
     def targets_loss(
         self, states: tf.Tensor, targets: tf.Tensor, inputs: Features, training: bool
     ) -> tf.Tensor:
         """Returns the mean loss of states, with their users; see `SequenceModel`."""
-        return super().targets_loss(self._with_users(states, inputs), targets, inputs, training)
+        states = self._with_users(states, inputs)
+        return SequenceModel.targets_loss(self, states, targets, inputs, training)
 
     def _with_users(self, states: tf.Tensor, features: Features) -> tf.Tensor:
         if self.user_embedding is None:
@@ -154,7 +157,7 @@ class Caser(SequenceModel):
         self, items: tf.Tensor | None, features: Mapping[str, tf.Tensor] | None
     ) -> tf.Tensor:
         """Returns the vectors `[.., dim + user_dim]` of items for states with their users."""
-        rows = super().item_rows(items, features)
+        rows = SequenceModel.item_rows(self, items, features)
         if self.user_embedding is None:
             return rows
         rows = tf.cast(rows, tf.float32)

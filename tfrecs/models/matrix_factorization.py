@@ -172,7 +172,7 @@ class GeneralizedMF(_Product):
 
     def user_rows(self, features: Features) -> tf.Tensor:
         """Returns h * p: large weights cannot make up for short vectors."""
-        return super().user_rows(features) * self.factor_weights
+        return _Product.user_rows(self, features) * self.factor_weights
 
     def _queries(self, users: tf.Tensor) -> tf.Tensor:
         return tf.concat([users, tf.zeros_like(users[..., :1]) + self.global_bias], axis=-1)

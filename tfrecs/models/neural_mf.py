@@ -234,7 +234,7 @@ class NeuralMF(PairModel):
 
     def user_rows(self, features: Features) -> tf.Tensor:
         """Returns h_1 * p beside p', as `GeneralizedMF` does."""
-        rows = super().user_rows(features)
+        rows = PairModel.user_rows(self, features)
         weighted = rows[:, : self.dim] * self.factor_weights
         return tf.concat([weighted, rows[:, self.dim :]], axis=-1)
 

@@ -192,7 +192,7 @@ class SASRec(SequenceModel):
         return None if self.user_tower is None else self.user_tower.lookup, items
 
     def _events(self, events: Features | None) -> dict[str, Features]:
-        given = super()._events(events)
+        given = SequenceModel._events(self, events)
         if self.user_tower is None or events is None:
             return given
         users = {n: x for n, x in events.items() if n == "user_id" or n.startswith("user.")}

@@ -80,7 +80,7 @@ class InBatch(Negatives):
         positive_ids, valid = (getattr(scores, name, None) for name in ("positive_ids", "valid"))
         if self.frequency is not None and training is not False:
             self.frequency.update(positives, *([] if valid is None else [valid]))
-        sample = super().call(positives, num_items, user_ids, scores)
+        sample = Negatives.call(self, positives, num_items, user_ids, scores)
         masks = [] if sample.allowed is None else [sample.allowed]
         if positive_ids is not None:
             masks.append(~contained(sample.ids, positive_ids))

@@ -107,7 +107,7 @@ class Mined(Negatives):
             raise ValueError(
                 f"{self.name} was made for {self.num_items} items and the model has {num_items}."
             )
-        super().check(num_items, user_ids)
+        Negatives.check(self, num_items, user_ids)
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None

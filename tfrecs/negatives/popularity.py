@@ -103,7 +103,7 @@ class Popularity(Negatives):
                 f"{self.name}: counts are of {self.num_items} items and the model has {num_items}: "
                 "make it by Popularity.from_split, of the split that the model is trained on."
             )
-        super().check(num_items, user_ids)
+        Negatives.check(self, num_items, user_ids)
 
     @classmethod
     def from_split(cls, split: Split, num_negatives: int, **kwargs: Any) -> Popularity:

@@ -135,7 +135,7 @@ class SameValue(Negatives):
                 f"{self.name} has the values of {self.num_items} items and the model has "
                 f"{num_items}."
             )
-        super().check(num_items, user_ids)
+        Negatives.check(self, num_items, user_ids)
 
     def draw(
         self, seed: tf.Tensor, positives: tf.Tensor, num_items: int, user_ids: tf.Tensor | None
