@@ -514,6 +514,7 @@ CASES: dict[str, Case] = {
     ),
     "losses.Margin": _loss_case(lambda: losses.Margin(3, 0.5, seed=1)),
     "losses.BPRMax": _loss_case(lambda: losses.BPRMax(3, elu=0.5, seed=1), growth=1e9),
+    "losses.NotToRecommend": _loss_case(lambda: losses.NotToRecommend(3, seed=1)),
     "losses.WARP": _loss_case(lambda: losses.WARP(5, seed=1)),
     "losses.WARP, known items": _loss_case(
         lambda: losses.WARP(

@@ -182,7 +182,9 @@ def test_unknown_batch_size(case, eager):
     assert_same(function(*one), case.call(restart(instance), *one))
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("layers.", "models."))])
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name.startswith(("layers.", "models."))]
+)
 def test_no_rows(name):
     """What a replica may get of a short batch."""
     case = CASES[name]

@@ -195,6 +195,20 @@ def test_rows_other_than_the_tested_ones_are_refused(sources):
         load("ml-100k", progress=False)
 
 
+def test_named_sets_take_conditions(sources):
+    sources()
+    whole = load("ml-100k", progress=False)
+    item = whole.frame["item_id"][0]
+    others = whole.frame["item_id"] != item
+    left = load("ml-100k", progress=False, where=f"item_id != {item}")
+    assert left.dropped["where"] == len(whole) - len(left) == (~others).sum()
+    told = load("ml-100k", progress=False, dislike=f"item_id == {item}")
+    assert told.disliked.tolist() == (~others).tolist()
+    assert not whole.has_dislikes
+    with pytest.raises(ValueError, match=r"dislike='rating < 9' fits every row"):
+        load("ml-100k", progress=False, dislike="rating < 9")
+
+
 def test_named_sets_take_no_columns_and_unknown_names_are_listed():
     with pytest.raises(ValueError, match=r"needs no user.*\./ml-100k"):
         load("ml-100k", user="u")
@@ -225,6 +239,15 @@ def test_ml_1m(tmp_path):
     assert log.frame["item_id"].tolist() == [8, 9]
     assert log.user_features.loc[2].tolist() == ["M", 56, "16", "70072-1"]
     assert log.item_features.loc[8].tolist() == ["Café", 2000, ["Comedy", "War"]]
+
+
+def test_a_folder_of_ml_1m_takes_conditions_alone(tmp_path):
+    (tmp_path / "ratings.dat").write_text("1::9::5::978300760\n2::8::3::978300750\n")
+    (tmp_path / "users.dat").write_text("1::F::1::10::48067\n2::M::56::16::70072-1\n")
+    (tmp_path / "movies.dat").write_text("8::Heat (1995)::Drama\n9::Dune (1984)::Drama\n")
+    assert load(tmp_path, dislike="rating <= 3").disliked.tolist() == [True, False]
+    with pytest.raises(ValueError, match="holds files of ML-1M and needs no user"):
+        load(tmp_path, user="u")
 
 
 @pytest.mark.parametrize("name", ["ml-20m", "ml-25m", "ml-latest-small"])

@@ -2,6 +2,7 @@
 
 from tfrecs.losses.base import Loss, global_sum
 from tfrecs.losses.bucketed import BucketedSoftmax
+from tfrecs.losses.dislikes import NotToRecommend
 from tfrecs.losses.lists import ListLoss, ListMLE, ListNet, PairwiseHinge, PairwiseLogistic
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.pairwise import BPR, WARP, BPRMax, Margin
@@ -25,6 +26,7 @@ __all__ = [
     "ListNet",
     "Loss",
     "Margin",
+    "NotToRecommend",
     "PairwiseHinge",
     "PairwiseLogistic",
     "SampledLoss",

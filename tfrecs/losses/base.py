@@ -32,6 +32,8 @@ class Loss(Configured, keras.layers.Layer):
 
     # Whether it needs scores that are products of vectors.
     needs_products = False
+    # Whether it trains a model to score targets high: the loss of a model does.
+    scores_high = True
 
     def call(
         self,

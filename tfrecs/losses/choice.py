@@ -41,6 +41,11 @@ def choose_loss(given: Any, model: str, *, products: bool = True) -> Any:
             f"{', '.join(kinds)}. For negatives from the batch, give "
             "SampledSoftmax(negatives=InBatch(...))."
         )
+    if not given.scores_high:
+        raise TypeError(
+            f"{model}: {type(given).__name__} trains scores to be low. It goes beside the loss of "
+            f"targets, where the log tells dislikes. {model} takes {', '.join(kinds)}."
+        )
     if not products and given.needs_products:
         raise TypeError(
             f"{model}: {type(given).__name__} needs scores that are products of vectors, and "
@@ -50,7 +55,7 @@ def choose_loss(given: Any, model: str, *, products: bool = True) -> Any:
 
 
 def loss_classes(products: bool = True) -> dict[str, Any]:
-    """The public losses that score items, by simplified name.
+    """The public losses that train a model to score targets high, by simplified name.
 
     Args:
         products: Whether to name those too that need scores to be products of vectors.
@@ -59,5 +64,7 @@ def loss_classes(products: bool = True) -> dict[str, Any]:
     return {
         name: cls
         for name, cls in found.items()
-        if cls.weighted_sum is not Loss.weighted_sum and (products or not cls.needs_products)
+        if cls.weighted_sum is not Loss.weighted_sum
+        and cls.scores_high
+        and (products or not cls.needs_products)
     }

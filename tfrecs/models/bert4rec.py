@@ -172,15 +172,17 @@ class BERT4Rec(SequenceModel):
 
         Returns:
             The batch with one more column: `"history"` has all items, `mask_id` where they are
-            masked, and `"target"` the masked items, 0 elsewhere.
+            masked, and `"target"` the masked items, 0 elsewhere; `"disliked"` likewise.
         """
         columns: Features = {
             name: tf.pad(inputs[name][:, -self.max_length :], [[0, 0], [1, 0]])
-            for name in ("target", "sample_weight")
+            for name in ("target", "disliked", "sample_weight")
             if name in inputs
         }
-        history, last = inputs["history"][:, -self.max_length :], columns["target"][:, -1:]
-        columns["history"] = tf.concat([history, last], axis=1)
+        # An item is a target, or disliked, or neither where nothing precedes it.
+        following = columns["target"] + columns.get("disliked", 0)
+        history = inputs["history"][:, -self.max_length :]
+        columns["history"] = tf.concat([history, following[:, -1:]], axis=1)
         columns |= self._before_mask(inputs)
         rows, length = tf.unstack(tf.shape(columns["history"]))
         chosen = tf.broadcast_to(tf.range(length) == length - 1, [rows, length])
@@ -188,14 +190,14 @@ class BERT4Rec(SequenceModel):
             cut = self.mask_counter.uniform([rows]) < self.prefixes
             drawn = self.mask_counter.uniform([rows, length]) < self.mask_probability
             chosen |= drawn & ~cut[:, tf.newaxis]
-            count = tf.math.count_nonzero(columns["target"], axis=1, dtype=tf.float32)
+            count = tf.math.count_nonzero(following, axis=1, dtype=tf.float32)
             behind = tf.cast(self.mask_counter.uniform([rows]) * count, tf.int32)
             behind = tf.where(cut, behind, 0)
             columns = {name: _shifted(column, behind) for name, column in columns.items()}
-        chosen &= columns["target"] > 0
+        chosen &= columns["target"] + columns.get("disliked", 0) > 0
         mask = tf.cast(self.mask_id, history.dtype)
         columns["history"] = tf.where(chosen, mask, columns["history"])
-        for name in ("target", "sample_weight"):
+        for name in ("target", "disliked", "sample_weight"):
             if name in columns:
                 columns[name] = tf.where(chosen, columns[name], tf.zeros_like(columns[name]))
         return {**inputs, **columns}

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecs._keras import tf
 from tfrecs.configured import check_integer
 from tfrecs.data import FeatureTable, Schema, Sequences, TrainSet, Vocabulary
-from tfrecs.layers import (
-    FeaturedItemEmbedding,
-    FeatureLookup,
-    ItemEmbedding,
-    QuantizedItemEmbedding,
-)
-from tfrecs.losses import DotProductScores, FullSoftmax, Loss
+from tfrecs.losses import DotProductScores, FullSoftmax, Loss, NotToRecommend, global_sum
 from tfrecs.losses.choice import choose_loss
 from tfrecs.models.base import Features
 from tfrecs.models.event_reading import EventReading
-from tfrecs.models.quantizing import quantized_copy
-from tfrecs.models.similarity import check_similarity, item_side, query_side
+from tfrecs.models.item_scoring import ItemScoring
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class SequenceModel(EventReading):
+class SequenceModel(EventReading, ItemScoring):
     """Scores items by the product of a state, read from the history, and an item's vector.
 
     A subclass makes an `embedding` of items by `make_embedding`, implements `encode`, and calls
@@ -54,6 +47,9 @@ class SequenceModel(EventReading):
         item_bias: Whether each item has a learned number that is added to its score; only with
             "dot".
         loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
+        dislike_weight: Weight of a disliked item in the loss, where a target has weight 1; the
+            loss of disliked items is `losses.NotToRecommend()`. None for 1 if the model is made
+            from the split of a log that tells dislikes, else 0: they are no targets, and no more.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Raises:
@@ -61,7 +57,6 @@ class SequenceModel(EventReading):
     """
 
     default_batch_size = 32  # Histories, each of many targets.
-    embedding: ItemEmbedding
 
     def __init__(
         self,
@@ -78,66 +73,36 @@ class SequenceModel(EventReading):
         event_dim: int = 16,
         item_bias: bool = False,
         loss: Loss | str | None = None,
+        dislike_weight: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(items, **kwargs)
         check_integer("max_length", max_length, least=1)
-        check_similarity(similarity, temperature)
-        check_integer("feature_dim", feature_dim, least=0)
-        check_integer("code_length", code_length, least=0)
-        if code_length and feature_dim:
-            raise ValueError(
-                "code_length quantises vectors of ids, and feature_dim adds features to them: "
-                "give one of the two."
-            )
-        if item_bias and similarity != "dot":
-            raise ValueError(f'item_bias needs similarity "dot", not {similarity!r}.')
         check_integer("event_dim", event_dim, least=1)
         self.read_events(event_features, event_schema)
         self.max_length = max_length
-        self.similarity = similarity
-        self.temperature = temperature
-        # Not of the class: Keras tracks no layer under a name that the class has.
-        self.output_embedding: ItemEmbedding | None = None
-        self.item_bias: ItemEmbedding | None = None
-        if item_bias:
-            self.item_bias = ItemEmbedding(self.num_items, 1, "zeros", name="item_bias")
+        self.score_items(similarity, temperature, item_bias)
         self.loss_function = choose_loss(loss, type(self).__name__) or FullSoftmax()
         self.remember(loss=self.loss_function)
+        if dislike_weight is not None and not dislike_weight >= 0:
+            raise ValueError(f"dislike_weight must not be negative, not {dislike_weight!r}.")
+        self.dislike_loss: Loss | None = None
+        if dislike_weight:
+            self.dislike_loss = NotToRecommend(seed=getattr(self, "seed", None))
 
     @classmethod
     def from_split(cls, split: Any, **kwargs: Any) -> Self:
-        """Returns a model of a split's items, of their features or codes, and of events.
+        """Returns a model of a split's items, of their features or codes, events and dislikes.
 
         Args:
             split: A `Split`.
             **kwargs: Other arguments of the model. `event_features` may name any columns of the
                 log's interactions.
         """
-        if not kwargs.get("feature_dim"):
-            kwargs.setdefault("item_features", None)  # Encoding them takes time.
-        elif getattr(split, "item_frame", None) is None and "item_features" not in kwargs:
-            raise ValueError(
-                f"{cls.__name__}: feature_dim is {kwargs['feature_dim']}, and the data have no "
-                "features of items."
-            )
-        model = super().from_split(split, **kwargs)
-        for embedding in (model.embedding, model.output_embedding):
-            if isinstance(embedding, QuantizedItemEmbedding):
-                embedding.adapt(split.train)
-        return model
-
-    def make_embedding(self, dim: int, seed: int | None, name: str) -> ItemEmbedding:
-        """Returns a new table of item vectors: plain, quantised, or with the items' features."""
-        if self.code_length:
-            return QuantizedItemEmbedding(
-                self.num_items, dim, self.code_length, self.num_centroids, seed, name=name
-            )
-        if self.item_features is None or not self.feature_dim:
-            return ItemEmbedding(self.num_items, dim, seed=seed, name=name)
-        return FeaturedItemEmbedding(
-            self.num_items, dim, self.item_features, self.feature_dim, seed, name=name
-        )
+        told = getattr(getattr(split, "train", None), "disliked", None) is not None
+        if told and kwargs.get("dislike_weight") is None:
+            kwargs["dislike_weight"] = 1.0
+        return super().from_split(split, **kwargs)
 
     def embed(self, history: tf.Tensor, known: tf.Tensor, events: Features | None) -> tf.Tensor:
         """Returns the vectors of a history's items, to which those of their events are added.
@@ -153,27 +118,6 @@ class SequenceModel(EventReading):
         columns = {n: events[f"history.{n}"] for n in self.event_embedding.schema}
         added = tf.cast(self.event_embedding(columns), x.dtype)
         return x + tf.where(known[..., tf.newaxis], added, tf.zeros([], x.dtype))
-
-    def quantized(self, code_length: int, num_centroids: int = 256) -> Self:
-        """Returns this trained model with its items product-quantised.
-
-        Codes and centroids are by k-means of the trained vectors, and lose less than codes of the
-        log (`from_split`). A few epochs of further training bring back a part of what is lost.
-
-        Args:
-            code_length: Codes of an item, see `layers.QuantizedItemEmbedding`.
-            num_centroids: Centroids of each sub-vector.
-
-        Raises:
-            ValueError: If the items' vectors are quantised already, or hold features.
-
-        Example:
-            >>> import tfrecs
-            >>> model = tfrecs.models.SASRec(items=100, dim=16, max_length=5, seed=1)
-            >>> model.quantized(code_length=8, num_centroids=16).embedding.codes().shape
-            (100, 8)
-        """
-        return quantized_copy(self, code_length, num_centroids)
 
     def encode(
         self,
@@ -246,54 +190,6 @@ class SequenceModel(EventReading):
         """
         return self._query(self.query_states(features))
 
-    @property
-    def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
-        """The features of users, of which the model reads none, and those of items or None."""
-        return None, getattr(self.output_embedding or self.embedding, "lookup", None)
-
-    @property
-    def has_item_codes(self) -> bool:
-        """Whether the vectors that items are scored by are product-quantised."""
-        return isinstance(self.output_embedding or self.embedding, QuantizedItemEmbedding)
-
-    @property
-    def read_tables(self) -> list[ItemEmbedding]:
-        """The table that histories are read by, where it is plain."""
-        return [self.embedding] if type(self.embedding) is ItemEmbedding else []
-
-    def item_vectors(
-        self, items: tf.Tensor | None = None, features: Mapping[str, tf.Tensor] | None = None
-    ) -> tf.Tensor:
-        """Returns the float32 vectors of items.
-
-        Args:
-            items: Ids 1..n, or n + 1 for an item that training did not see; None for all,
-                `[n, dim]`.
-            features: `[batch, ...]` encoded columns by name, for new items. They replace the
-                features that the model stores.
-        """
-        vectors = item_side(self.item_rows(items, features), self.similarity)
-        if self.item_bias is not None:
-            # The bias is one more coordinate, and the queries have a 1 there.
-            vectors = tf.concat([vectors, self.known_rows(self.item_bias, items)], axis=-1)
-        return vectors
-
-    def item_rows(
-        self, items: tf.Tensor | None, features: Mapping[str, tf.Tensor] | None
-    ) -> tf.Tensor:
-        """Returns the vectors that items are scored by, before similarity and bias."""
-        embedding = self.output_embedding or self.embedding
-        if isinstance(embedding, FeaturedItemEmbedding):
-            return embedding.rows(items, features)
-        return embedding.rows(items)
-
-    def known_rows(self, embedding: ItemEmbedding, items: tf.Tensor | None) -> tf.Tensor:
-        """Returns float32 rows of a table; zeros for an item that training did not see."""
-        if items is None:
-            return tf.cast(embedding.rows(), tf.float32)
-        rows = tf.cast(embedding.rows(tf.minimum(items, self.num_items)), tf.float32)
-        return tf.where((items <= self.num_items)[..., tf.newaxis], rows, 0.0)
-
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """Returns the mean loss over the targets of a batch from `Sequences`."""
         states = self.states(inputs["history"], training, events=inputs)
@@ -311,6 +207,25 @@ class SequenceModel(EventReading):
             inputs: The batch, whose users and weights of targets count if it has them.
             training: Passed on to the loss.
         """
+        loss = self._mean_loss_of(self.loss_function, states, targets, inputs, training)
+        if self.dislike_loss is None or "disliked" not in inputs:
+            return loss
+        disliked = inputs["disliked"]
+        bad = self._mean_loss_of(self.dislike_loss, states, disliked, inputs, training)
+        # Each mean is over its own items: as a sum over both, per target.
+        ratio = tf.math.divide_no_nan(
+            global_sum(_count(disliked, inputs)), global_sum(_count(targets, inputs))
+        )
+        return loss + self.dislike_weight * ratio * bad
+
+    def target_count(self, features: Features) -> tf.Tensor:
+        """Returns how many targets the batch has, or the sum of their weights."""
+        return _count(features["target"], features)
+
+    def _mean_loss_of(
+        self, loss: Loss, states: tf.Tensor, items: tf.Tensor, inputs: Features, training: bool
+    ) -> tf.Tensor:
+        """Returns the mean of a loss over the items of a batch; arguments as in `targets_loss`."""
         length = tf.shape(states)[1]
         users = inputs.get("user_id")
         if users is not None:
@@ -318,10 +233,10 @@ class SequenceModel(EventReading):
         weights = inputs.get("sample_weight")
         if weights is not None:
             weights = tf.reshape(weights[:, -length:], [-1])
-        targets = tf.reshape(targets[:, -length:], [-1])
-        valid = targets > 0 if self.static_shapes else None
-        states, targets, weights, users = self.valid_targets(
-            tf.reshape(states, [-1, states.shape[-1]]), targets, users, weights
+        items = tf.reshape(items[:, -length:], [-1])
+        valid = items > 0 if self.static_shapes else None
+        states, items, weights, users = self.valid_targets(
+            tf.reshape(states, [-1, states.shape[-1]]), items, users, weights
         )
         scores = DotProductScores(
             self._query(states),
@@ -331,16 +246,12 @@ class SequenceModel(EventReading):
             users,
             valid=valid,
         )
-        return self.loss_function(targets, scores, weights, training=training)
+        return loss(items, scores, weights, training=training)
 
-    def target_count(self, features: Features) -> tf.Tensor:
-        """Returns how many targets the batch has, or the sum of their weights."""
-        if "sample_weight" in features:
-            return super().target_count(features)
-        return tf.cast(tf.math.count_nonzero(features["target"]), tf.float32)
 
-    def _query(self, states: tf.Tensor) -> tf.Tensor:
-        queries = query_side(states, self.similarity, self.temperature)
-        if self.item_bias is not None:
-            queries = tf.concat([queries, tf.ones_like(queries[..., :1])], axis=-1)
-        return queries
+def _count(items: tf.Tensor, inputs: Features) -> tf.Tensor:
+    """Returns how many items that are not 0 a batch has, or the sum of their weights."""
+    weights = inputs.get("sample_weight")
+    if weights is None:
+        return tf.cast(tf.math.count_nonzero(items), tf.float32)
+    return tf.reduce_sum(tf.where(items > 0, tf.cast(weights, tf.float32), 0.0))

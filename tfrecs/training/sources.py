@@ -216,8 +216,9 @@ def fingerprint(parts: Split | RowSplit, *, events: bool = False) -> str:
         for name in ("histories", "history", "targets"):
             if (rows := getattr(part, name, None)) is not None:
                 arrays |= {f"{name} values": rows.values, f"{name} lengths": rows.lengths}
-        if (weights := getattr(part, "weights", None)) is not None:
-            arrays["weights"] = weights
+        for name in ("weights", "disliked"):
+            if (values := getattr(part, name, None)) is not None:
+                arrays[name] = values
         for name, array in arrays.items():
             digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)

@@ -31,6 +31,10 @@ class UserRows(Protocol):
     def weights(self) -> np.ndarray | None:
         """`[N]` float32, the weights of `histories.values`, or None."""
 
+    @property
+    def disliked(self) -> np.ndarray | None:
+        """`[N]` bool, which of `histories.values` are no targets, or None."""
+
     def event_columns(self, inputs: EventInputs) -> dict[str, np.ndarray]:
         """Returns what `inputs` ask for of the events of `histories.values`."""
 

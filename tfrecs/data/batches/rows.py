@@ -163,17 +163,24 @@ class Pairs:
     """
 
     def __init__(self, train: UserRows, max_history: int | None = None) -> None:
-        if not len(train.histories.values):
-            raise ValueError("Pairs: there is no interaction to learn from.")
         if max_history is not None and max_history < 1:
             raise ValueError(f"Pairs: max_history must be at least 1, not {max_history}.")
-        lengths = train.histories.lengths
-        self.item_id = train.histories.values
-        self.user_id = np.repeat(train.user_ids, lengths)
+        histories, disliked = train.histories, train.disliked
+        # The place of each pair among all values; None where every value is one.
+        self._places = None if disliked is None else np.flatnonzero(~disliked)
+
+        def of_pairs(x: np.ndarray) -> np.ndarray:
+            return x if self._places is None else x[self._places]
+
+        self.item_id = of_pairs(histories.values)
+        if not len(self.item_id):
+            raise ValueError("Pairs: there is no interaction to learn from.")
+        self.user_id = of_pairs(np.repeat(train.user_ids, histories.lengths))
         self.max_history = max_history
-        self.weights = train.weights
-        # The place among all values where the history of each interaction's user begins.
-        self._first = np.repeat(train.histories.offsets[:-1], lengths)
+        self.weights = None if train.weights is None else of_pairs(train.weights)
+        self._values = histories.values
+        # The place among all values where the history of each pair's user begins.
+        self._first = of_pairs(np.repeat(histories.offsets[:-1], histories.lengths))
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -195,6 +202,7 @@ class Pairs:
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "item_id": [B]}`, int32, of all pairs, shuffled.
 
+        Of dislikes there is no pair; they are part of histories.
         With `max_history` also `"history"` `[B, max_history]`, padded with 0 on the left, and if
         the log has weights `"sample_weight"` `[B]`, float32. Each iteration is another epoch, in an
         order that follows from `seed` and the epoch's number. The last batch holds the rest.
@@ -212,15 +220,19 @@ class Pairs:
         users, items = tf.constant(self.user_id), tf.constant(self.item_id)
         weights = None if self.weights is None else tf.constant(self.weights)
         first = tf.constant(self._first if self.max_history else [0], tf.int64)
+        values, places = items, None
+        if self._places is not None:
+            values, places = tf.constant(self._values), tf.constant(self._places, tf.int64)
 
         def gather(place: tf.Tensor) -> Features:
             batch = {"user_id": tf.gather(users, place), "item_id": tf.gather(items, place)}
             if weights is not None:
                 batch["sample_weight"] = tf.gather(weights, place)
             if self.max_history:
-                before = place[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
+                end = place if places is None else tf.gather(places, place)
+                before = end[:, tf.newaxis] - tf.range(self.max_history, 0, -1, tf.int64)
                 inside = before >= tf.gather(first, place)[:, tf.newaxis]
-                known = tf.gather(items, tf.where(inside, before, 0))
+                known = tf.gather(values, tf.where(inside, before, 0))
                 batch["history"] = tf.where(inside, known, 0)
             return batch
 

@@ -141,6 +141,7 @@ class Sequences:
         self._user = train.user_ids[row[order]]
         self._values = histories.values
         self._weights = train.weights
+        self._disliked = train.disliked
         self._events = events
         self._columns = {} if events is None else train.event_columns(events)
 
@@ -165,7 +166,8 @@ class Sequences:
     ) -> tf.data.Dataset:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
-        If the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights.
+        If the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights. If
+        it tells dislikes, a disliked item stands in `"disliked"` `[B, L]` in place of `"target"`.
         With events also `"history.<column>"` and `"history_time"` `[B, L, ..]`, missing at padding,
         and `"request_time"` `[B]`, the time of each row's last target.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that
@@ -215,6 +217,7 @@ class Sequences:
         lengths, users = tf.constant(self._length, tf.int64), tf.constant(self._user)
         widths = tf.constant(self.widths)
         weights = None if self._weights is None else tf.constant(self._weights)
+        disliked = None if self._disliked is None else tf.constant(self._disliked)
         columns = {name: tf.constant(column) for name, column in self._columns.items()}
 
         def make_batch(epoch: tf.Tensor, number: tf.Tensor) -> Features:
@@ -240,6 +243,10 @@ class Sequences:
                 "history": tf.where(valid, tf.gather(values, place), 0),
                 "target": tf.where(valid, tf.gather(values, place + 1), 0),
             }
+            if disliked is not None:
+                bad = tf.gather(disliked, place + 1)
+                batch["disliked"] = tf.where(bad, batch["target"], 0)
+                batch["target"] = tf.where(bad, 0, batch["target"])
             if weights is not None:
                 batch["sample_weight"] = tf.where(valid, tf.gather(weights, place + 1), 0.0)
             for name, column in columns.items():

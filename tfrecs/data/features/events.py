@@ -20,8 +20,6 @@ from tfrecs.data.log.times import in_seconds, parse_times
 
 # A missing time in seconds: the value of NaT in NumPy and pandas.
 MISSING_TIME = -(2**63)
-# The log's columns that are no event columns.
-_OTHERS = ("user_id", "item_id", "weight")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +109,7 @@ class Events:
 
     Args:
         frame: A row an interaction; the column "timestamp", if there is one, holds its time.
+        disliked: `[rows]` bool, which interactions tell a dislike; None where the log does not say.
 
     Example:
         >>> import pandas as pd
@@ -120,20 +119,25 @@ class Events:
         {'history.rating': [5.0, 3.0], 'history_time': [60, 90]}
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, frame: pd.DataFrame, disliked: np.ndarray | None = None) -> None:
         self.frame = frame
+        self.disliked = disliked
         self._encoded: tuple[Schema | None, dict[str, np.ndarray]] = (None, {})
 
     @classmethod
     def of(cls, log: Interactions, more: Interactions | None = None) -> Events | None:
         """Returns the events of a log, and of another one behind it; None if there is no column."""
-        frames = []
-        for each in (log,) if more is None else (log, more):
-            others = _OTHERS if each.has_weights else _OTHERS[:2]
-            without = [*others, *([] if each.has_times else ["timestamp"])]
+        logs = [log] if more is None else [log, more]
+        frames, disliked = [], []
+        for each in logs:
+            without = ["user_id", "item_id"]
+            without += ["weight"] * each.has_weights + ["timestamp"] * (not each.has_times)
             frames.append(each.frame.drop(columns=without))
+            disliked.append(each.disliked)
         frame = frames[0] if more is None else pd.concat(frames, ignore_index=True)
-        return cls(frame) if len(frame.columns) else None
+        if not len(frame.columns):
+            return None
+        return cls(frame, np.concatenate(disliked) if log.has_dislikes else None)
 
     def schema(self, names: Sequence[str]) -> Schema:
         """Returns a schema of some columns, read from their values; see `Schema.from_frame`.

@@ -46,6 +46,9 @@ class Interactions:
             column all rows weigh the same. None makes the column a feature like others.
         time_format: Form of times that are texts, as `datetime.strptime` has it.
         where: Condition on the rows to keep, such as "quantity > 0"; see `tfrecs.data.log.where`.
+        dislike: Condition on the rows that tell a dislike, such as "rating <= 2". A disliked item
+            stays in the user's history and is never a target, neither in training nor in a test.
+            Sequence models learn to score it low, see `losses.NotToRecommend`.
         duplicates: "drop" keeps one of the rows equal in user, item and time (all rows of a log
             without times, where a repeat is another interaction); "first" keeps the first row of
             each user and item; "keep" keeps all.
@@ -60,6 +63,7 @@ class Interactions:
             "_feature".
         has_times: Whether there was a time column.
         has_weights: Whether there was a column of weights: then `frame` has "weight", float32.
+        has_dislikes: Whether `dislike` was given: then `frame` has "disliked", bool.
         user_features: DataFrame indexed by raw user id, or None.
         item_features: DataFrame indexed by raw item id, or None.
         dropped: Rule to the number of rows it dropped. A user or item with several rows of features
@@ -85,6 +89,7 @@ class Interactions:
         weight: str | None = "weight",
         time_format: str | None = None,
         where: str | None = None,
+        dislike: str | None = None,
         duplicates: Duplicates = "drop",
         user_features: pd.DataFrame | None = None,
         item_features: pd.DataFrame | None = None,
@@ -123,6 +128,9 @@ class Interactions:
             self.dropped[rule] = int((keep & bad).sum())
             keep &= ~bad
         columns: dict[str, Any] = {"user_id": users, "item_id": items, "timestamp": times}
+        self.has_dislikes = dislike is not None
+        if dislike is not None:
+            columns["disliked"] = rows_where(frame, dislike, "dislike")
         for feature in frame.columns.drop([c for c in (user, item, timestamp) if c is not None]):
             columns[f"{feature}_feature" if feature in columns else feature] = frame[feature].array
         if weights is not None:
@@ -141,6 +149,7 @@ class Interactions:
         if checked.empty:
             raise ValueError(f"{name}: no row is left of {len(frame)}: {self._dropped_text()}.")
         self.frame = checked.reset_index(drop=True)
+        self._check_dislikes(dislike)
         self._known: tuple[Vocabulary, Vocabulary] | None = None
         self.user_features = self._feature_table(user_features, user, "user_id")
         self.item_features = self._feature_table(item_features, item, "item_id")
@@ -154,6 +163,13 @@ class Interactions:
     def num_items(self) -> int:
         """Distinct items."""
         return self.frame["item_id"].nunique()
+
+    @property
+    def disliked(self) -> np.ndarray:
+        """`[rows]` bool, which rows tell a dislike."""
+        if not self.has_dislikes:
+            return np.zeros(len(self.frame), bool)
+        return self.frame["disliked"].to_numpy()
 
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
         """Returns vocabularies of all users and of all items, sorted; see also `continuing`."""
@@ -218,6 +234,30 @@ class Interactions:
         log.dropped = self.dropped | {rule: self.dropped.get(rule, 0) + out}
         return log
 
+    def selected(self, where: str | None = None, dislike: str | None = None) -> Interactions:
+        """Returns the log of the rows that meet a condition, with other dislikes.
+
+        Args:
+            where: Condition on the rows to keep, of the columns of `frame`; None keeps all.
+            dislike: Condition on those that tell a dislike; None leaves them as they are.
+
+        Raises:
+            ValueError: If a condition cannot be read, or no row is left.
+
+        Example:
+            >>> log = Interactions({"user_id": [1, 1], "item_id": [1, 2], "rating": [5, 1]})
+            >>> log.selected(dislike="rating <= 2").disliked
+            array([False,  True])
+        """
+        log = self if where is None else self.take(rows_where(self.frame, where), "where")
+        if dislike is None:
+            return log
+        marked = copy.copy(log)
+        marked.frame = log.frame.assign(disliked=rows_where(log.frame, dislike, "dislike"))
+        marked.has_dislikes = True
+        marked._check_dislikes(dislike)
+        return marked
+
     def joined(self) -> pd.DataFrame:
         """Returns `frame` with the user and item features beside each row.
 
@@ -241,6 +281,10 @@ class Interactions:
             else:
                 digest.update("\n".join(map(str, column)).encode())
         return digest.hexdigest()
+
+    def _check_dislikes(self, condition: str | None) -> None:
+        if self.disliked.all():
+            raise ValueError(f"{self.name}: dislike={condition!r} fits every row.")
 
     def _feature_table(
         self, table: pd.DataFrame | None, key: str, index: str
@@ -272,6 +316,8 @@ class Interactions:
     def __repr__(self) -> str:
         order = "in time order" if self.has_times else "in file order"
         weighted = ", weighted" if self.has_weights else ""
+        if self.has_dislikes:
+            weighted += f", {self.disliked.sum()} disliked"
         return (
             f"Interactions({self.name}: {len(self)} rows, {self.num_users} users, "
             f"{self.num_items} items, {order}{weighted}, {self._dropped_text()})"

@@ -28,13 +28,18 @@ _LONGEST = 10_000
 _DEEPEST = 50
 
 
-def rows_where(frame: pd.DataFrame, condition: str) -> np.ndarray:
-    """Returns which rows of a table a condition keeps, bool `[rows]`.
+def rows_where(frame: pd.DataFrame, condition: str, argument: str = "where") -> np.ndarray:
+    """Returns which rows of a table meet a condition, bool `[rows]`.
 
     A comparison is a column, one of `== != < <= > >=`, and a number or a text in quotes; or
     `column in (value, value)`. Comparisons are joined by `and`, `or`, `not` and parentheses. A
     column whose name is no word stands in backticks. A text compared with a column of times is read
     as a time. A missing value fits no comparison.
+
+    Args:
+        frame: The table.
+        condition: The condition.
+        argument: The name of the argument that gave it, for errors.
 
     Raises:
         ValueError: If the condition cannot be read, with the place; if there is no such column; or
@@ -47,9 +52,9 @@ def rows_where(frame: pd.DataFrame, condition: str) -> np.ndarray:
     """
     if len(condition) > _LONGEST:
         raise ValueError(
-            f"where= has {len(condition):,} characters; at most {_LONGEST:,} are read."
+            f"{argument}= has {len(condition):,} characters; at most {_LONGEST:,} are read."
         )
-    parser = _Parser(frame, condition)
+    parser = _Parser(frame, condition, argument)
     kept = parser.any_of(0)
     if parser.kind is not None:
         raise parser.error("'and', 'or' or the end is expected")
@@ -59,10 +64,14 @@ def rows_where(frame: pd.DataFrame, condition: str) -> np.ndarray:
 class _Parser:
     """Reads a condition from left to right, and judges the rows as it goes."""
 
-    def __init__(self, frame: pd.DataFrame, condition: str) -> None:
-        self._frame, self._condition = frame, condition
+    def __init__(self, frame: pd.DataFrame, condition: str, argument: str) -> None:
+        self._frame, self._condition, self._argument = frame, condition, argument
         self._end = 0
         self.advance()
+
+    @property
+    def _given(self) -> str:
+        return f"{self._argument}={self._condition[:200]!r}"
 
     def advance(self) -> None:
         """Reads the next token."""
@@ -85,7 +94,7 @@ class _Parser:
         rest = self._condition[self._start :].strip()[:40]
         place = f"at {rest!r}" if rest else "at its end"
         return ValueError(
-            f"where={self._condition[:200]!r}: {what} {place} (character {self._start + 1}). "
+            f"{self._given}: {what} {place} (character {self._start + 1}). "
             "A condition reads: quantity > 0 and kind in ('buy', 'cart')."
         )
 
@@ -129,9 +138,7 @@ class _Parser:
             raise self.error("a column is expected")
         if self.value not in self._frame.columns:
             known = ", ".join(map(repr, map(str, self._frame.columns)))
-            raise ValueError(
-                f"where={self._condition[:200]!r}: there is no column {self.value!r}, only {known}."
-            )
+            raise ValueError(f"{self._given}: there is no column {self.value!r}, only {known}.")
         column = self._frame[self.value]
         self.advance()
         negated = self.take("not")

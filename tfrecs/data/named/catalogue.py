@@ -93,7 +93,8 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
             folder may also hold ML-1M's unpacked files, `ratings.dat` (or a `ratings.parquet`),
             `users.dat` and `movies.dat`.
         progress: Whether to show downloads on the standard error.
-        **options: Column names and other options of `read`, for paths only.
+        **options: Options of `read`. A named data set, or such a folder, takes `where` and
+            `dislike` alone: its columns are known.
 
     Raises:
         OSError: If no source gives a named data set, naming each and why, or there is no such file.
@@ -106,17 +107,21 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
         ```
     """
     known = CATALOGUE.get(str(source))
+    conditions = {name: options[name] for name in ("where", "dislike") if name in options}
+    others = ", ".join(options.keys() - conditions.keys())
     if known is None:
         try:
-            if is_ml_folder(resolve(source)):
-                return ml_folder(resolve(source))
-            return read(source, **options)
+            if not is_ml_folder(resolve(source)):
+                return read(source, **options)
+            if others:
+                raise ValueError(f"{source} holds files of ML-1M and needs no {others}.")
+            return ml_folder(resolve(source)).selected(**conditions)
         except FileNotFoundError as error:
             names = ", ".join(CATALOGUE)
             raise FileNotFoundError(f"{error} Data sets known by name: {names}.") from None
-    if options:
+    if others:
         raise ValueError(
-            f"{source} is known by name and needs no {', '.join(options)}. For a file of that "
+            f"{source} is known by name and needs no {others}. For a file of that "
             f'name write "./{source}".'
         )
     log = _load_named(str(source), known, progress)
@@ -125,7 +130,7 @@ def load(source: str | Path, *, progress: bool = True, **options: Any) -> Intera
             f"{source}: its rows are not those that this version of tfrecs was tested with "
             f"(fingerprint {log.fingerprint()}, not {known.fingerprint}). Please report it."
         )
-    return log
+    return log.selected(**conditions)
 
 
 def _load_named(name: str, dataset: NamedDataset, progress: bool) -> Interactions:

@@ -44,6 +44,7 @@ def read(
     decimal: Literal[".", ","] | None = None,
     multiline: bool = False,
     where: str | None = None,
+    dislike: str | None = None,
     duplicates: Duplicates = "drop",
     user_features: str | Path | None = None,
     item_features: str | Path | None = None,
@@ -80,6 +81,7 @@ def read(
         multiline: Whether a quoted field may hold line breaks.
         where: Condition on the rows to keep, such as "quantity > 0 and rating >= 4"; see
             `tfrecs.data.log.where.rows_where`.
+        dislike: Condition on the rows that tell a dislike, likewise; see `Interactions`.
         duplicates: Treatment of repeated rows, see `Interactions`.
         user_features: A file with a row for each user, with the column `user`: a table, or JSON
             with lists of attributes by id, `{"7": [3, 12], ...}`.
@@ -121,6 +123,7 @@ def read(
         weight=weight,
         time_format=time_format,
         where=where,
+        dislike=dislike,
         duplicates=duplicates,
         user_features=users,
         item_features=items,

@@ -164,6 +164,9 @@ def split_of_sessions(
         ValueError: If nothing is left to train on, to validate or to test.
     """
     trains = part == TRAIN
+    disliked = None if events is None else events.disliked
+    if disliked is not None:
+        protocol += ", no disliked targets"
     if train_on_validation:
         trains |= part == VALIDATION
         protocol += ", trained on validation sessions"
@@ -187,6 +190,10 @@ def split_of_sessions(
         whole = rows.take(part == number)
         kept = whole.keep(known[whole.values])
         row, history, targets = _histories_and_targets(kept, every)
+        if disliked is not None:
+            liked = ~disliked[targets.places]
+            counts[f"{what}_targets_disliked"] = int((~liked).sum())
+            row, history, targets = row[liked], history.take(liked), targets.take(liked)
         counts |= {
             f"{what}_sessions": int((kept.lengths > 1).sum()),
             f"{what}_sessions_too_short": int((kept.lengths < 2).sum()),

@@ -55,6 +55,13 @@ class TrainSet:
             )
 
     @property
+    def disliked(self) -> np.ndarray | None:
+        """`[N]` bool, which of `histories.values` the user disliked; None if the log has none."""
+        if self.events is None or self.events.disliked is None:
+            return None
+        return self.events.disliked[self.histories.places]
+
+    @property
     def item_counts(self) -> np.ndarray:
         """`[n + 2]` int64, the number of training interactions of each item id."""
         return np.bincount(self.histories.values, minlength=self.num_items + 2)

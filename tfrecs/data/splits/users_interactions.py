@@ -44,6 +44,7 @@ class UsersInteractions:
         self.user = user[order]
         self.item = self.items.encode(log.frame["item_id"])[order]
         self.moments = log.frame["timestamp"].to_numpy()[order] if log.has_times else None
+        self.disliked = log.disliked[order]
         self.weight = log.frame["weight"].to_numpy()[order] if log.has_weights else None
         self.lengths = np.bincount(user, minlength=len(self.users))
         self.offsets = offsets_of(self.lengths)
@@ -90,6 +91,8 @@ class UsersInteractions:
         } | counts
         weights = None if self.weight is None else self.weight[trains]
         # Users without a training row have no values, so each weight stays beside its value.
+        if self.log.has_dislikes:
+            protocol += ", no disliked targets"
         train_set = TrainSet(
             train.take(trained), trained + 1, len(self.items), weights, self.events
         )
@@ -104,7 +107,10 @@ class UsersInteractions:
                     "interaction: choose another protocol or other shares."
                 )
             rows = np.unique(user)
-            left_out = np.setdiff1d(self.user[part == number], rows)
+            left_out = np.setdiff1d(self.user[(part == number) & ~self.disliked], rows)
+            if self.log.has_dislikes:
+                disliked = (part == number) & self.disliked
+                counts[f"{name}_targets_disliked"] = int(disliked.sum())
             counts[f"{name}_users"] = len(rows)
             if len(user) > len(rows):
                 counts[f"{name}_targets"] = len(user)
@@ -150,7 +156,7 @@ class UsersInteractions:
         self, part: np.ndarray, number: int, targets: Targets
     ) -> tuple[np.ndarray, np.ndarray, Histories, Histories]:
         """Returns which interactions are targets, and each row's user, history and targets."""
-        whole, within = self.histories, part == number
+        whole, within = self.histories, (part == number) & ~self.disliked
         if targets == "all":
             known = whole.keep(part < number)
             at = within & (known.lengths > 0)[self.user]

@@ -1,0 +1,62 @@
+"""The loss of items that a user disliked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfrecs._keras import keras, tf
+from tfrecs.configured import registered
+from tfrecs.losses.scores import Scores
+from tfrecs.losses.softmax import SampledLoss
+
+
+@registered
+class NotToRecommend(SampledLoss):
+    """Teaches that items are not to be recommended: those that a user disliked.
+
+        loss = -log(1 - p),  p = exp(s) / (exp(s) + Z),  Z = sum_j exp(s_j) / (k q_j)
+
+    where s is the score of the disliked item and j are k sampled items, drawn with probabilities
+    q_j: Z estimates the sum over all other items, so p estimates the softmax's probability of the
+    disliked one. A sequence model adds this loss to that of its targets where the log tells
+    dislikes (`Interactions(dislike=...)`), see `models.SequenceModel`.
+
+    Source: Yueqi Wang et al. 2023. Learning from Negative User Feedback and Measuring
+    Responsiveness for Sequential Recommenders. RecSys '23.
+
+    Args:
+        num_negatives: Items to draw, k; default 256, or as `negatives` says.
+        shared: Whether the disliked items of a batch share them; default True, or as `negatives`
+            says.
+        negatives: Draws them; default `Uniform(num_negatives, shared, seed)`.
+        seed: Seed of the default `negatives`.
+
+    Example:
+        >>> import tensorflow as tf, tfrecs
+        >>> items = tf.zeros([1000, 2])
+        >>> scores = tfrecs.losses.DotProductScores(
+        ...     tf.ones([3, 2]), 1000, lambda ids: tf.gather(items, ids - 1), lambda: items
+        ... )
+        >>> loss = tfrecs.losses.NotToRecommend(seed=1)(tf.constant([1, 2, 4]), scores)
+        >>> round(float(loss), 4)  # -log(1 - 1/1000)
+        0.001
+    """
+
+    scores_high = False
+
+    def __init__(
+        self,
+        num_negatives: int | None = None,
+        shared: bool | None = None,
+        negatives: keras.layers.Layer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_negatives, shared, negatives, seed, **kwargs)
+
+    def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the sum of the disliked items' losses times `weights`, both `[num_queries]`."""
+        others, valid, sample = self.negative_scores(targets, scores)
+        others -= sample.log_probability + tf.math.log(sample.num_others)
+        others = tf.reduce_logsumexp(tf.where(valid, others, others.dtype.min), axis=1)
+        return tf.reduce_sum(weights * tf.nn.softplus(scores.of(targets) - others))
