@@ -6,8 +6,10 @@ import pytest
 import tfrecs
 from tests.distribution.public_models import frame
 from tfrecs._keras import keras, tf
-from tfrecs.data import Interactions, leave_last_out
+from tfrecs.cli import main
+from tfrecs.data import Interactions, click_through, leave_last_out
 from tfrecs.losses import DotProductScores, NotToRecommend, SampledSoftmax
+from tfrecs.training import Run
 
 HISTORY = np.array([[0, 0, 4, 7, 2], [1, 2, 3, 4, 5], [0, 3, 1, 8, 6]], np.int32)
 FOLLOWING = np.array([[0, 0, 7, 2, 1], [2, 3, 4, 5, 6], [0, 1, 8, 6, 7]], np.int32)
@@ -179,3 +181,24 @@ def test_other_models_leave_dislikes_out():
     rows = sum(len(b["item_id"]) for b in model.examples(split.train).batch(5).take(20))
     assert len(model.examples(split.train)) == (~split.train.disliked).sum()
     assert rows >= len(model.examples(split.train))
+
+
+@pytest.mark.slow
+def test_the_command_line(tmp_path):
+    frame().to_csv(tmp_path / "rated.csv", index=False)
+    run, exports = str(tmp_path / "run"), str(tmp_path / "exports")
+    flags = ["--model.dim", "8", "--model.max_length", "6", "--epochs", "1", "--batch_size", "8"]
+    told = ["--data", str(tmp_path / "rated.csv"), "--data_args.dislike", "rating <= 2"]
+    assert main(["train", *told, *flags, "--output", run]) == 0
+    saved = Run(run)
+    assert saved.load_model().dislike_weight == 1.0
+    assert saved.metrics["finished"]
+    assert "no disliked targets" in saved.load_split().protocol
+    assert main(["evaluate", run]) == 0
+    assert main(["export", run, "--output", exports]) == 0
+    assert main(["verify", exports]) == 0
+
+
+def test_rows_with_labels_have_no_dislikes():
+    with pytest.raises(ValueError, match="leave dislike out"):
+        click_through(Interactions(frame(), dislike="rating <= 2"))
