@@ -64,6 +64,7 @@ def sequence_model(
     resumed: Callable[[], Mapping[str, Any]] = dict,
     settings: Mapping[str, Any] | None = None,
     conforming: Mapping[str, Any] | None = None,
+    withheld: Mapping[str, Any] | None = None,
     **small: Any,
 ) -> PublicModel:
     """A model that reads a history.
@@ -74,13 +75,15 @@ def sequence_model(
         resumed: Makes arguments of the run that is resumed, beside `max_length`.
         settings: Its settings, beside the batch size.
         conforming: Arguments of the conformance suite alone.
+        withheld: Arguments of the model that must find the withheld item alone.
         **small: Arguments that keep the model small, beside `dim`, `max_length` and `seed`.
     """
     return PublicModel(
         model,
         served=lambda: model(ITEMS, dim=4, max_length=5, seed=2, **small),
         withheld=lambda split: model(
-            split.items, dim=32, max_length=12, dropout=0.2, seed=1, **small
+            split.items,
+            **{"dim": 32, "max_length": 12, "dropout": 0.2, "seed": 1, **small, **(withheld or {})},
         ),
         replicas=lambda: {"dim": 8, "max_length": 6, "dropout": 0.0, "seed": 1, **small},
         batch_size=WINDOWS_A_BATCH,
@@ -182,6 +185,8 @@ MODELS: dict[str, PublicModel] = {
         "--model bert4rec --model.dim 8 --model.num_blocks 1 --model.max_length 6",
         resumed=lambda: {"mask_probability": 0.3, "prefixes": 0.5},
         settings={"schedule": "linear"},
+        # A mask is one target where other models have a target at every position.
+        withheld={"dropout": 0.0, "mask_probability": 0.4, "prefixes": 0.5},
         num_blocks=1,
         # Masks differ between replicas; the last item is always masked.
         mask_probability=0.0,
