@@ -1,4 +1,4 @@
-"""Speed of GRU4Rec, BERT4Rec and Caser beside the same models of RecBole and RecTools."""
+"""Speed of GRU4Rec, BERT4Rec and Caser beside those of RecBole, RecTools and RePlay."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from benchmarks.worker import TENSORFLOW, Worker, WorkerSettings
 TFRECS = "benchmarks.sequence_models:train"
 RECBOLE = "benchmarks.peers.recbole:train_sequence_model"
 RECTOOLS = "benchmarks.peers.rectools:train_bert4rec"
+REPLAY = "benchmarks.peers.replay:train_bert4rec"
 AIM = 3.0  # Times the targets a second of each peer.
 
 
@@ -56,6 +57,7 @@ def plan(folder: Path, threads: int, only: str | None = None) -> dict[str, list[
         "BERT4Rec": [
             *group("BERT4Rec"),
             record("BERT4Rec", "rectools", "RecTools", RECTOOLS),
+            record("BERT4Rec", "replay", "RePlay", REPLAY),
         ],
     }
     return select(groups, only)

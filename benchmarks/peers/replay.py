@@ -1,15 +1,24 @@
-"""SASRec of RePlay (replay-rec 0.22), for `benchmarks.sequential`."""
+"""SASRec and BERT4Rec of RePlay 0.22, for `benchmarks.sequential` and `.sequence_models`."""
 
 import tempfile
 from typing import Any
 
 import lightning
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from replay.data import FeatureHint, FeatureSource, FeatureType
-from replay.data.nn import ParquetModule, TensorFeatureInfo, TensorFeatureSource, TensorSchema
+from replay.data.nn import (
+    PandasSequentialDataset,
+    ParquetModule,
+    TensorFeatureInfo,
+    TensorFeatureSource,
+    TensorSchema,
+)
+from replay.models.nn.optimizer_utils import FatOptimizerFactory
+from replay.models.nn.sequential.bert4rec import Bert4Rec, Bert4RecTrainingDataset
 from replay.nn.agg import SumAggregator
 from replay.nn.embedding import SequenceEmbedding
 from replay.nn.lightning import LightningModule
@@ -26,7 +35,7 @@ from replay.nn.sequential import (
 from replay.nn.transform import UniformNegativeSamplingTransform
 from replay.nn.transform.template import make_default_sasrec_transforms
 
-from benchmarks import protocol
+from benchmarks import protocol, sequence_models
 from benchmarks.peers.torch_common import BARE, LightningTurns, encode_in_batches
 from benchmarks.sequential import Settings
 from benchmarks.worker import Worker
@@ -38,20 +47,25 @@ class Turns(LightningTurns, lightning.Callback):
     """Tells the worker about Lightning's loop."""
 
 
-def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
-    """Returns the model and the schema of its input: items 0..num_items - 1, padding num_items."""
-    schema = TensorSchema(
+def schema_of(dim: int, num_items: int, padding: int) -> TensorSchema:
+    """Returns the schema of a model's input: items 0..num_items - 1, and what stands for none."""
+    return TensorSchema(
         TensorFeatureInfo(
             "item_id",
             is_seq=True,
             feature_type=FeatureType.CATEGORICAL,
-            embedding_dim=settings.dim,
-            padding_value=num_items,
+            embedding_dim=dim,
+            padding_value=padding,
             cardinality=num_items,
             feature_hint=FeatureHint.ITEM_ID,
             feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
         )
     )
+
+
+def build(settings: Settings, num_items: int) -> tuple[SasRec, TensorSchema]:
+    """Returns the model and the schema of its input."""
+    schema = schema_of(settings.dim, num_items, padding=num_items)
     given = settings.take("num_heads", "num_blocks", "dropout")
     encoder = SasRecTransformerLayer(embedding_dim=settings.dim, activation="relu", **given)
     if settings.bucketed:
@@ -114,3 +128,37 @@ def train(settings: Settings, worker: Worker) -> None:
         data = data_module(settings, split, schema, f"{folder}/train.parquet")
         worker.ready(["replay-rec", "lightning", "torch"], split.num_targets(settings.max_length))
         worker.run(lambda: trainer.fit(module, datamodule=data))
+
+
+def train_bert4rec(settings: sequence_models.Settings, worker: Worker) -> None:
+    """Trains BERT4Rec, to measure its speed; the feed-forward layers are four times as wide."""
+    split = protocol.read(settings.data)
+    torch.set_num_threads(settings.threads)
+    lightning.seed_everything(settings.seed, verbose=False)
+    # Its table has no row for padding; a mask tells it from the item of that number.
+    schema = schema_of(settings.dim, split.num_items, padding=0)
+    rows = [row - 1 for row in split.train]
+    frame = pd.DataFrame({"user_id": np.arange(len(rows)), "item_id": rows})
+    log = PandasSequentialDataset(schema, "user_id", "item_id", frame)
+    data = Bert4RecTrainingDataset(
+        log,
+        settings.max_length,
+        mask_prob=settings.mask_probability,
+        padding_value=0,
+    )
+    loader = torch.utils.data.DataLoader(data, settings.batch_size, shuffle=True)
+    model = Bert4Rec(
+        schema,
+        block_count=settings.num_blocks,
+        head_count=settings.num_heads,
+        hidden_size=settings.dim,
+        max_seq_len=settings.max_length,
+        dropout_rate=settings.dropout,
+        optimizer_factory=FatOptimizerFactory(learning_rate=settings.learning_rate),
+    )
+    turns = Turns(worker, lambda batch: int((batch["pad_mask"] & ~batch["token_mask"]).sum()))
+    trainer = lightning.Trainer(**BARE, limit_val_batches=0, callbacks=[turns])
+    lengths = sum(min(len(row), settings.max_length) for row in rows)
+    targets = round(settings.mask_probability * lengths)
+    worker.ready(["replay-rec", "lightning", "torch"], targets)
+    worker.run(lambda: trainer.fit(model, loader))
