@@ -21,6 +21,7 @@ from tfrecs.negatives import (
     Mixed,
     Popularity,
     SameValue,
+    StreamingFrequency,
     Uniform,
 )
 from tfrecs.training import Run
@@ -114,6 +115,24 @@ def test_the_command_line_from_its_own_config(tmp_path, log_file, capsys):
         np.testing.assert_array_equal(one, other)
     assert main(["train", "--resume", str(first)]) == 0  # It is finished: the test alone.
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("sampler", ["in_batch", "cross_batch"])
+def test_the_command_line_builds_what_tells_frequencies(sampler, tmp_path, log_file):
+    flags = [
+        "--model.loss=sampled_softmax",
+        "--model.loss.logq=corrected",
+        f"--model.loss.negatives={sampler}",
+        "--model.loss.negatives.num_negatives=8",
+        "--model.loss.negatives.frequency=streaming_frequency",
+        "--model.loss.negatives.frequency.num_buckets=20",
+        "--model.dim=4",
+        "--epochs=1",
+    ]
+    run = tmp_path / "run"
+    assert main(["train", f"--data={log_file}", f"--output={run}", *flags]) == 0
+    (frequency,) = parts(StreamingFrequency, Run(run).load_model())
+    assert frequency.num_buckets == 20
 
 
 @pytest.mark.slow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfrecs._keras import tf
+from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
-from tfrecs.negatives.frequency import ItemFrequency
 from tfrecs.negatives.in_batch import check_frequency, contained
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.replicas import all_gather
@@ -50,7 +49,7 @@ class CrossBatch(Negatives):
     def __init__(
         self,
         num_negatives: int,
-        frequency: ItemFrequency | Any = None,
+        frequency: keras.layers.Layer | None = None,
         known: KnownItems | None = None,
         **kwargs: Any,
     ) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from tfrecs._keras import tf
+from tfrecs._keras import keras, tf
 from tfrecs.configured import registered
-from tfrecs.negatives.frequency import ItemFrequency
 from tfrecs.negatives.known import KnownItems
 from tfrecs.negatives.replicas import all_gather
 from tfrecs.negatives.sample import Negatives, Sample, ScoresOf
@@ -51,7 +50,7 @@ class InBatch(Negatives):
     def __init__(
         self,
         num_negatives: int | None = None,
-        frequency: ItemFrequency | Any = None,
+        frequency: keras.layers.Layer | None = None,
         seed: int | None = None,
         known: KnownItems | None = None,
         **kwargs: Any,

@@ -89,7 +89,7 @@ class Retrieval(Configured, keras.layers.Layer, tfrs.tasks.Task):
         remove_accidental_hits: bool = False,
         name: str | None = None,
         learn_temperature: bool = False,
-        frequency: Any = None,
+        frequency: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
         moved = sorted({"negatives", "extra_frequency", "known"} & set(kwargs))
