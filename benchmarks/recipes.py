@@ -32,6 +32,8 @@ AIMS = {
     "mlp-ml-1m-ncf": "NeuMF's: HR@10 .7093, NDCG@10 .4349",
     "neumf-ml-1m-ncf": "HR@10 .7093, NDCG@10 .4349, as published",
     "bert4rec-beauty": "HR@10 .0800, NDCG@10 .0470 (published: .0692/.0400)",
+    "caser-beauty-attributes": "HR@10 .0930, NDCG@10 .0570 (published: .0347/.0176)",
+    "gru4rec-beauty-attributes": "HR@10 .0985, NDCG@10 .0600 (published: .0638/.0356)",
     "sasrec-beauty-attributes": "HR@10 .1045, NDCG@10 .0625 (published: .1041/.0614)",
     "sasrec-beauty": "HR@10 .0990, NDCG@10 .0600, a run under 6 minutes (published: .0974/.0588)",
 }
