@@ -112,6 +112,11 @@ def test_sequences_tell_dislikes_apart():
         seen += np.count_nonzero(got[user]["disliked"])
         assert "disliked" not in row
     assert seen == 2  # 2 of user 1, 3 of user 2; what comes last trains nobody.
+    for length in (1, 2, 5):
+        for windows in ("last", "all"):
+            sequences = train.sequences(length, windows)
+            epoch = [np.count_nonzero(batch["target"]) for batch in sequences.batch(2)]
+            assert sequences.num_targets == sum(epoch)
 
 
 def test_pairs_have_no_dislikes_but_histories_do():

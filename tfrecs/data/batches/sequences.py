@@ -151,8 +151,13 @@ class Sequences:
 
     @property
     def num_targets(self) -> int:
-        """Number of targets of an epoch."""
-        return int(self._length.sum())
+        """Number of targets of an epoch; disliked items are none."""
+        places = int(self._length.sum())
+        if self._disliked is None:
+            return places
+        before = np.concatenate([[0], np.cumsum(self._disliked)])
+        end = self._last + 2  # Behind the place of a window's last target.
+        return places - int((before[end] - before[end - self._length]).sum())
 
     def batch(
         self,
@@ -276,7 +281,7 @@ class Sequences:
             starts = np.arange(0, len(self), batch_size)
             stops = starts + batch_size
             return starts, (stops if static else np.minimum(stops, len(self))) - starts
-        wanted = batch_size * self.num_targets / len(self)
+        wanted = batch_size * self._length.mean()
         bounds: list[int] = [0]
         rows_of: list[int] = []
         for width in np.unique(width_of)[::-1]:
