@@ -95,7 +95,7 @@ def test_no_target_of_a_test_is_disliked(name):
         known = split.items.decode(part.history.values)
         owners = split.users.decode(part.user_ids[part.history.rows])
         assert (ratings.loc[list(zip(owners, known, strict=True))] <= 2).any()
-    assert any("disliked" in name for name in split.counts)
+    assert any("disliked" in name and count for name, count in split.counts.items())
 
 
 def test_sequences_tell_dislikes_apart():
@@ -133,6 +133,48 @@ def test_pairs_have_no_dislikes_but_histories_do():
             before = items[max(0, place - 3) : place].tolist()
             everything[int(user), int(item)] = [0] * (3 - len(before)) + before
     assert rows == {pair: h for pair, h in everything.items() if all(liked(log, [pair]))}
+
+
+def test_frequencies_of_rows_count_targets_alone():
+    split = leave_last_out(rated())
+    train = split.train
+    assert train.target_counts.sum() == (~train.disliked).sum() < train.item_counts.sum()
+    shares = np.exp(tfrecs.negatives.ItemFrequency.from_split(split)(np.arange(1, 6)))
+    counts = train.target_counts[1:-1]
+    np.testing.assert_allclose(shares[counts > 0], (counts / counts.sum())[counts > 0], rtol=1e-5)
+
+
+def test_nothing_to_learn_is_an_error():
+    frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 1], "rating": [5, 1, 5]})
+    histories = tfrecs.data.Histories.from_lists([[1, 2]])
+    events = tfrecs.data.Events(frame[["rating"]], np.array([False, True, False]))
+    histories = tfrecs.data.Histories(histories.values, histories.offsets, np.array([0, 1]))
+    train = tfrecs.data.TrainSet(histories, np.array([1]), 2, events=events)
+    with pytest.raises(ValueError, match="No user has an item to learn"):
+        train.sequences(3)
+
+
+def test_two_logs_of_sessions_both_have_dislikes():
+    later = RATED.assign(user_id=RATED["user_id"] + 10, timestamp=RATED["timestamp"] + 100)
+    with pytest.raises(ValueError, match="for both logs, or for neither"):
+        sessions(Interactions(RATED), test=Interactions(later, dislike="rating <= 2"))
+
+
+@pytest.mark.parametrize("column", ["user_id", "item_id", "timestamp"])
+def test_a_column_of_ids_or_times_is_no_weight(column):
+    with pytest.raises(ValueError, match="that of ids or times already"):
+        Interactions(RATED, weight=column)
+
+
+def test_columns_of_reserved_names_stay_features():
+    frame = RATED.assign(weight="heavy", w=2.0, disliked=7)
+    log = Interactions(frame, weight="w", dislike="rating <= 2")
+    assert log.frame["weight"].tolist() == [2.0] * 13
+    assert log.frame["weight_feature"].tolist() == ["heavy"] * 13
+    assert log.disliked.sum() == 4
+    marked = Interactions(frame, weight="w").selected(dislike="rating <= 2")
+    assert marked.frame["disliked_feature"].tolist() == [7] * 13
+    assert marked.disliked.sum() == 4
 
 
 def test_a_file_is_read_with_dislikes(tmp_path):

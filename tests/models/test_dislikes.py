@@ -49,15 +49,18 @@ def test_the_loss_estimates_the_softmax():
     assert float(got) == pytest.approx(want, rel=0.02)
 
 
-def test_a_model_adds_it_per_target():
-    """Targets and disliked items each count once, times the weight, over the number of targets."""
+def test_a_model_has_the_mean_of_both_losses():
+    """The mean over targets, of weight 1, and disliked items, of the model's weight."""
     plain, weighted = sasrec(), sasrec(dislike_weight=0.5)
     weighted.dislike_loss.negatives.num_negatives = 20_000
     states = plain.states(tf.constant(HISTORY)).numpy()[BAD]
-    term = exact(plain, FOLLOWING[BAD], states).sum() / np.count_nonzero(BATCH["target"])
+    of_disliked = exact(plain, FOLLOWING[BAD], states).sum()
     batch = {name: tf.constant(column) for name, column in BATCH.items()}
-    difference = float(weighted.compute_loss(batch) - plain.compute_loss(batch))
-    assert difference == pytest.approx(0.5 * term, rel=0.02)
+    targets = np.count_nonzero(BATCH["target"])
+    total = float(plain.compute_loss(batch)) * targets + 0.5 * of_disliked
+    want = total / (targets + 0.5 * BAD.sum())
+    assert float(weighted.compute_loss(batch)) == pytest.approx(want, rel=1e-3)
+    assert float(weighted.target_count(batch)) == targets + 0.5 * BAD.sum()
 
 
 def test_weights_of_rows_weigh_dislikes_too():
@@ -67,12 +70,34 @@ def test_weights_of_rows_weigh_dislikes_too():
     batch = {name: tf.constant(column) for name, column in BATCH.items()}
     batch["sample_weight"] = tf.constant(weights, tf.float32)
     states = model.states(tf.constant(HISTORY)).numpy()[BAD]
-    term = 3 * exact(model, FOLLOWING[BAD], states).sum()
-    count = weights[BATCH["target"] > 0].sum()
-    assert float(model.target_count(batch)) == count
     without = {name: column for name, column in batch.items() if name != "disliked"}
-    difference = float(model.compute_loss(batch) - model.compute_loss(without))
-    assert difference == pytest.approx(term / count, rel=0.02)
+    count = weights[BATCH["target"] > 0].sum()
+    assert float(model.target_count(without)) == count
+    of_disliked = 3 * exact(model, FOLLOWING[BAD], states).sum()
+    want = (float(model.compute_loss(without)) * count + of_disliked) / (count + 3 * BAD.sum())
+    assert float(model.compute_loss(batch)) == pytest.approx(want, rel=1e-3)
+    assert float(model.target_count(batch)) == count + 3 * BAD.sum()
+
+
+def test_no_valid_draw_and_no_target():
+    table = tf.ones([1, 2])
+    scores = DotProductScores(table, 1, lambda ids: tf.gather(table, ids - 1), lambda: table)
+    assert float(NotToRecommend(3, seed=1)(tf.constant([1]), scores)) == 0
+    batch = {name: tf.constant(column) for name, column in BATCH.items()}
+    batch["target"] = tf.zeros_like(batch["target"])
+    negatives = tfrecs.negatives.InBatch(4, tfrecs.negatives.StreamingFrequency(20), seed=1)
+    loss = SampledSoftmax(negatives=negatives)
+    alone = sasrec(dislike_weight=0.5, loss=loss).compute_loss(batch, training=True)
+    assert 0 < float(alone) < 10
+    assert float(sasrec(loss=loss).compute_loss(batch, training=True)) == 0
+
+
+def test_a_grown_model_stays_without_dislikes():
+    plain = leave_last_out(Interactions(frame()))
+    log = Interactions(frame(), dislike="rating <= 2").continuing(plain.users, plain.items)
+    arguments = {"dim": 8, "num_blocks": 1, "max_length": 6}
+    model = tfrecs.models.SASRec.from_split(plain, **arguments)
+    assert model.grown(leave_last_out(log)).dislike_loss is None
 
 
 @pytest.mark.slow
@@ -116,8 +141,13 @@ def test_static_shapes_give_the_same_loss():
 
 
 def test_bert4rec_masks_disliked_items_too():
-    model = tfrecs.models.BERT4Rec(9, dim=8, num_blocks=1, max_length=5, seed=1)
     batch = {name: tf.constant(column) for name, column in BATCH.items()}
+    plain = tfrecs.models.BERT4Rec(9, dim=8, num_blocks=1, max_length=5, seed=1)
+    for training in (False, True):
+        columns = plain.masked(batch, training=training)
+        masks = columns["history"].numpy() == plain.mask_id
+        np.testing.assert_array_equal(masks, columns["target"].numpy() > 0)
+    model = tfrecs.models.BERT4Rec(9, dim=8, num_blocks=1, max_length=5, seed=1, dislike_weight=1.0)
     masked = model.masked(batch, training=False)
     last = masked["history"].numpy()[:, -1]
     assert (last == model.mask_id).all()

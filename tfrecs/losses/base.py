@@ -45,7 +45,8 @@ class Loss(Configured, keras.layers.Layer):
         """Returns the mean loss, a float32 scalar.
 
         Args:
-            targets: `[num_queries]` int32, the item that each query should score highest.
+            targets: `[num_queries]` int32, the item that each query should score highest; for a
+                loss without `scores_high`, lowest.
             scores: Gives each query's scores, and tells whose queries they are.
             sample_weight: `[num_queries]` weights of the targets, 0 for none; default all 1.
             training: Whether frequencies learn from the targets, see `negatives.InBatch`; Keras

@@ -44,7 +44,7 @@ def choose_loss(given: Any, model: str, *, products: bool = True) -> Any:
     if not given.scores_high:
         raise TypeError(
             f"{model}: {type(given).__name__} trains scores to be low. It goes beside the loss of "
-            f"targets, where the log tells dislikes. {model} takes {', '.join(kinds)}."
+            f"targets, where the log has dislikes. {model} takes {', '.join(kinds)}."
         )
     if not products and given.needs_products:
         raise TypeError(

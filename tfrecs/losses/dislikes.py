@@ -12,22 +12,22 @@ from tfrecs.losses.softmax import SampledLoss
 
 @registered
 class NotToRecommend(SampledLoss):
-    """Teaches that items are not to be recommended: those that a user disliked.
+    """Loss of items that a user disliked: it lowers their scores.
 
         loss = -log(1 - p),  p = exp(s) / (exp(s) + Z),  Z = sum_j exp(s_j) / (k q_j)
 
-    where s is the score of the disliked item and j are k sampled items, drawn with probabilities
-    q_j: Z estimates the sum over all other items, so p estimates the softmax's probability of the
-    disliked one. A sequence model adds this loss to that of its targets where the log tells
-    dislikes (`Interactions(dislike=...)`), see `models.SequenceModel`.
+    where s is the score of the disliked item, and the k items j are drawn with probabilities q_j. Z
+    estimates the sum of exp(score) over all other items, so p estimates the disliked item's
+    probability in the softmax. Without a valid draw the loss is 0. A sequence model has this loss
+    beside that of its targets if the log has dislikes (`Interactions(dislike=...)`).
 
     Source: Yueqi Wang et al. 2023. Learning from Negative User Feedback and Measuring
     Responsiveness for Sequential Recommenders. RecSys '23.
 
     Args:
         num_negatives: Items to draw, k; default 256, or as `negatives` says.
-        shared: Whether the disliked items of a batch share them; default True, or as `negatives`
-            says.
+        shared: Whether the disliked items of a batch share the draws; default True, or as
+            `negatives` says.
         negatives: Draws them; default `Uniform(num_negatives, shared, seed)`.
         seed: Seed of the default `negatives`.
 
@@ -59,4 +59,5 @@ class NotToRecommend(SampledLoss):
         others, valid, sample = self.negative_scores(targets, scores)
         others -= sample.log_probability + tf.math.log(sample.num_others)
         others = tf.reduce_logsumexp(tf.where(valid, others, others.dtype.min), axis=1)
-        return tf.reduce_sum(weights * tf.nn.softplus(scores.of(targets) - others))
+        losses = tf.nn.softplus(scores.of(targets) - others)
+        return tf.reduce_sum(weights * tf.where(tf.reduce_any(valid, axis=1), losses, 0.0))

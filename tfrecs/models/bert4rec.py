@@ -194,7 +194,11 @@ class BERT4Rec(SequenceModel):
             behind = tf.cast(self.mask_counter.uniform([rows]) * count, tf.int32)
             behind = tf.where(cut, behind, 0)
             columns = {name: _shifted(column, behind) for name, column in columns.items()}
-        chosen &= columns["target"] + columns.get("disliked", 0) > 0
+        # Without a loss of their own, disliked items are read and not masked.
+        learned = columns["target"] > 0
+        if self.dislike_loss is not None and "disliked" in columns:
+            learned |= columns["disliked"] > 0
+        chosen &= learned
         mask = tf.cast(self.mask_id, history.dtype)
         columns["history"] = tf.where(chosen, mask, columns["history"])
         for name in ("target", "disliked", "sample_weight"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecs._keras import tf
-from tfrecs.configured import check_integer
+from tfrecs.configured import check_integer, part_seeds
 from tfrecs.data import FeatureTable, Schema, Sequences, TrainSet, Vocabulary
 from tfrecs.losses import DotProductScores, FullSoftmax, Loss, NotToRecommend, global_sum
 from tfrecs.losses.choice import choose_loss
@@ -47,9 +47,9 @@ class SequenceModel(EventReading, ItemScoring):
         item_bias: Whether each item has a learned number that is added to its score; only with
             "dot".
         loss: What the model is trained to minimise, or its name; default `losses.FullSoftmax()`.
-        dislike_weight: Weight of a disliked item in the loss, where a target has weight 1; the
-            loss of disliked items is `losses.NotToRecommend()`. None for 1 if the model is made
-            from the split of a log that tells dislikes, else 0: they are no targets, and no more.
+        dislike_weight: Weight of a disliked item in the loss, where a target has weight 1. Its loss
+            is `losses.NotToRecommend()`. With 0, disliked items are only left out of the targets.
+            Default: 1 for a model that `from_split` makes from a log with dislikes, else 0.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Raises:
@@ -88,7 +88,8 @@ class SequenceModel(EventReading, ItemScoring):
             raise ValueError(f"dislike_weight must not be negative, not {dislike_weight!r}.")
         self.dislike_loss: Loss | None = None
         if dislike_weight:
-            self.dislike_loss = NotToRecommend(seed=getattr(self, "seed", None))
+            seed = part_seeds(getattr(self, "seed", None), step=100)(95)
+            self.dislike_loss = NotToRecommend(seed=seed)
 
     @classmethod
     def from_split(cls, split: Any, **kwargs: Any) -> Self:
@@ -99,9 +100,9 @@ class SequenceModel(EventReading, ItemScoring):
             **kwargs: Other arguments of the model. `event_features` may name any columns of the
                 log's interactions.
         """
-        told = getattr(getattr(split, "train", None), "disliked", None) is not None
-        if told and kwargs.get("dislike_weight") is None:
-            kwargs["dislike_weight"] = 1.0
+        if kwargs.get("dislike_weight") is None:
+            has_dislikes = getattr(getattr(split, "train", None), "disliked", None) is not None
+            kwargs["dislike_weight"] = 1.0 if has_dislikes else 0.0
         return super().from_split(split, **kwargs)
 
     def embed(self, history: tf.Tensor, known: tf.Tensor, events: Features | None) -> tf.Tensor:
@@ -191,36 +192,43 @@ class SequenceModel(EventReading, ItemScoring):
         return self._query(self.query_states(features))
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """Returns the mean loss over the targets of a batch from `Sequences`."""
+        """Returns the mean loss over targets and disliked items of a batch from `Sequences`."""
         states = self.states(inputs["history"], training, events=inputs)
         return self.targets_loss(states, inputs["target"], inputs, training)
 
     def targets_loss(
         self, states: tf.Tensor, targets: tf.Tensor, inputs: Features, training: bool
     ) -> tf.Tensor:
-        """Returns the mean loss of states that should score their targets highest.
+        """Returns the mean loss of states that should score targets high, and disliked items low.
 
         Args:
             states: `[batch, length, dim]`.
             targets: `[batch, length or more]` item ids, 0 where there is no target. The last
                 columns are those of `states`.
-            inputs: The batch, whose users and weights of targets count if it has them.
+            inputs: The batch, of which "user_id", "sample_weight" and "disliked" are read if it has
+                them.
             training: Passed on to the loss.
         """
         loss = self._mean_loss_of(self.loss_function, states, targets, inputs, training)
         if self.dislike_loss is None or "disliked" not in inputs:
             return loss
         disliked = inputs["disliked"]
-        bad = self._mean_loss_of(self.dislike_loss, states, disliked, inputs, training)
-        # Each mean is over its own items: as a sum over both, per target.
-        ratio = tf.math.divide_no_nan(
-            global_sum(_count(disliked, inputs)), global_sum(_count(targets, inputs))
-        )
-        return loss + self.dislike_weight * ratio * bad
+        of_disliked = self._mean_loss_of(self.dislike_loss, states, disliked, inputs, training)
+        # Each is a mean over its own items; together they are one over both.
+        length = tf.shape(states)[1]
+        weight = global_sum(_count(targets, inputs, length))
+        more = self.dislike_weight * global_sum(_count(disliked, inputs, length))
+        return tf.math.divide_no_nan(weight * loss + more * of_disliked, weight + more)
 
     def target_count(self, features: Features) -> tf.Tensor:
-        """Returns how many targets the batch has, or the sum of their weights."""
-        return _count(features["target"], features)
+        """Returns how many targets and disliked items the batch has, or the sum of their weights.
+
+        A disliked item counts `dislike_weight` times.
+        """
+        count = _count(features["target"], features)
+        if self.dislike_loss is None or "disliked" not in features:
+            return count
+        return count + self.dislike_weight * _count(features["disliked"], features)
 
     def _mean_loss_of(
         self, loss: Loss, states: tf.Tensor, items: tf.Tensor, inputs: Features, training: bool
@@ -249,9 +257,16 @@ class SequenceModel(EventReading, ItemScoring):
         return loss(items, scores, weights, training=training)
 
 
-def _count(items: tf.Tensor, inputs: Features) -> tf.Tensor:
-    """Returns how many items that are not 0 a batch has, or the sum of their weights."""
+def _count(items: tf.Tensor, inputs: Features, length: tf.Tensor | int = 0) -> tf.Tensor:
+    """Returns how many items that are not 0 a batch has, or the sum of their weights.
+
+    Args:
+        items: `[batch, columns]`.
+        inputs: The batch, with the weights if there are some.
+        length: How many of the last columns count; 0 for all.
+    """
     weights = inputs.get("sample_weight")
     if weights is None:
-        return tf.cast(tf.math.count_nonzero(items), tf.float32)
-    return tf.reduce_sum(tf.where(items > 0, tf.cast(weights, tf.float32), 0.0))
+        return tf.cast(tf.math.count_nonzero(items[:, -length:]), tf.float32)
+    weights = tf.where(items > 0, tf.cast(weights, tf.float32), 0.0)
+    return tf.reduce_sum(weights[:, -length:])

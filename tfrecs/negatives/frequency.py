@@ -66,13 +66,13 @@ class ItemFrequency(Configured, keras.layers.Layer):
 
     @classmethod
     def from_split(cls, split: Split, **kwargs: Any) -> ItemFrequency:
-        """Returns the frequencies of a split's training part.
+        """Returns how often each item is a target of a split's training part.
 
         Args:
             split: What the model is trained on.
             **kwargs: As every Keras layer.
         """
-        return cls(split.train.item_counts[1:-1], **kwargs)
+        return cls(split.train.target_counts[1:-1], **kwargs)
 
     def grow_from(self, smaller: ItemFrequency) -> None:
         """Does nothing: items are counted in the new split, not the old one."""

@@ -112,7 +112,8 @@ class InBatch(Negatives):
             rows = tf.random.stateless_uniform(
                 [self.num_negatives], seed, 0, tf.maximum(tf.size(ids), 1), dtype=tf.int32
             )
-            ids = tf.gather(ids, rows)
+            # A batch without targets has no row; any item is drawn, for no target.
+            ids = tf.gather(tf.pad(ids, [[0, 1]], constant_values=1), rows)
         return ids, self.unknown(user_ids, ids)
 
     def log_probability(

@@ -90,8 +90,8 @@ class Sequences:
         events: What the batches have of the events beside their items; None for nothing.
 
     Raises:
-        ValueError: If `max_length` is less than 1, `windows` is unknown, no user has two items, or
-            the log has no such events.
+        ValueError: If `max_length` is less than 1, `windows` is unknown, no user has two items, all
+            that could be targets are disliked, or the log has no such events.
 
     Example:
         >>> import numpy as np, tfrecs
@@ -144,6 +144,8 @@ class Sequences:
         self._disliked = train.disliked
         self._events = events
         self._columns = {} if events is None else train.event_columns(events)
+        if not self.num_targets:
+            raise ValueError("No user has an item to learn: all but their first ones are disliked.")
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -151,7 +153,7 @@ class Sequences:
 
     @property
     def num_targets(self) -> int:
-        """Number of targets of an epoch; disliked items are none."""
+        """Number of targets of an epoch, without disliked items."""
         places = int(self._length.sum())
         if self._disliked is None:
             return places
@@ -172,7 +174,7 @@ class Sequences:
         """Returns batches `{"user_id": [B], "history": [B, L], "target": [B, L]}`, all int32.
 
         If the log has weights, `"sample_weight"` `[B, L]` float32 holds the targets' weights. If
-        it tells dislikes, a disliked item stands in `"disliked"` `[B, L]` in place of `"target"`.
+        it has dislikes, `"disliked"` `[B, L]` holds the disliked items, and `"target"` is 0 there.
         With events also `"history.<column>"` and `"history_time"` `[B, L, ..]`, missing at padding,
         and `"request_time"` `[B]`, the time of each row's last target.
         Histories are padded with 0 on the left. Each iteration is another epoch, in an order that

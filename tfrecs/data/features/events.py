@@ -109,7 +109,7 @@ class Events:
 
     Args:
         frame: A row an interaction; the column "timestamp", if there is one, holds its time.
-        disliked: `[rows]` bool, which interactions tell a dislike; None where the log does not say.
+        disliked: `[rows]` bool, which interactions are dislikes; None where the log has none.
 
     Example:
         >>> import pandas as pd
@@ -128,6 +128,10 @@ class Events:
     def of(cls, log: Interactions, more: Interactions | None = None) -> Events | None:
         """Returns the events of a log, and of another one behind it; None if there is no column."""
         logs = [log] if more is None else [log, more]
+        if more is not None and log.has_dislikes != more.has_dislikes:
+            raise ValueError(
+                f"{log.name} and {more.name}: give dislike=... for both logs, or for neither."
+            )
         frames, disliked = [], []
         for each in logs:
             without = ["user_id", "item_id"]

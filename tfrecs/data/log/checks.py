@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,17 @@ def check_breaks(ids: Any, column: str, name: str) -> None:
         )
 
 
-def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray | None:
-    """Returns the float32 weights of a log's rows, or None if all weigh the same."""
+def weights_of(
+    frame: pd.DataFrame, weight: str | None, taken: Collection[str | None], name: str
+) -> np.ndarray | None:
+    """Returns the float32 weights of a log's rows, or None if all weigh the same.
+
+    Args:
+        frame: The log.
+        weight: The column of the weights, or None.
+        taken: The columns of ids and times.
+        name: The log's name, for errors.
+    """
     if weight is None or (weight == "weight" and weight not in frame.columns):
         return None
     if weight not in frame.columns:
@@ -70,6 +80,8 @@ def weights_of(frame: pd.DataFrame, weight: str | None, name: str) -> np.ndarray
             f"{name}: no column {weight!r}. The columns are {', '.join(map(repr, frame.columns))}. "
             'Say which to use with weight="...".'
         )
+    if weight in taken:
+        raise ValueError(f"{name}: column {weight!r} is that of ids or times already, no weight.")
     weights = read_weights(frame[weight], f"{name}, column {weight!r}")
     if not weights.any():
         raise ValueError(

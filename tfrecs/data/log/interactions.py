@@ -46,9 +46,9 @@ class Interactions:
             column all rows weigh the same. None makes the column a feature like others.
         time_format: Form of times that are texts, as `datetime.strptime` has it.
         where: Condition on the rows to keep, such as "quantity > 0"; see `tfrecs.data.log.where`.
-        dislike: Condition on the rows that tell a dislike, such as "rating <= 2". A disliked item
-            stays in the user's history and is never a target, neither in training nor in a test.
-            Sequence models learn to score it low, see `losses.NotToRecommend`.
+        dislike: Condition on the rows that are dislikes, such as "rating <= 2". A disliked
+            interaction stays in the user's history and is never a target, in training, validation
+            or test. Sequence models learn to score it low, see `losses.NotToRecommend`.
         duplicates: "drop" keeps one of the rows equal in user, item and time (all rows of a log
             without times, where a repeat is another interaction); "first" keeps the first row of
             each user and item; "keep" keeps all.
@@ -71,7 +71,8 @@ class Interactions:
 
     Raises:
         ValueError: If a named column is missing, a time column is not named, no row is left, an id
-            is a fraction, a weight is no number of 0 or more, or times are unreadable or ambiguous.
+            is a fraction, a weight is no number of 0 or more, every row is a dislike, or times are
+            unreadable or ambiguous.
 
     Example:
         >>> log = Interactions({"user_id": ["a", "a", None], "item_id": [1, 2, 3]})
@@ -106,7 +107,7 @@ class Interactions:
         if frame.empty:
             raise ValueError(f"{name}: the log has no rows.")
 
-        weights = weights_of(frame, weight, name)
+        weights = weights_of(frame, weight, (user, item, timestamp), name)
         fits = np.ones(len(frame), bool) if where is None else rows_where(frame, where)
         users, no_user = id_column(frame[user], user)
         items, no_item = id_column(frame[item], item)
@@ -128,15 +129,15 @@ class Interactions:
             self.dropped[rule] = int((keep & bad).sum())
             keep &= ~bad
         columns: dict[str, Any] = {"user_id": users, "item_id": items, "timestamp": times}
-        self.has_dislikes = dislike is not None
+        used = [user, item, timestamp]
+        self.has_weights, self.has_dislikes = weights is not None, dislike is not None
+        if weights is not None:
+            columns["weight"] = weights
+            used.append(weight)
         if dislike is not None:
             columns["disliked"] = rows_where(frame, dislike, "dislike")
-        for feature in frame.columns.drop([c for c in (user, item, timestamp) if c is not None]):
+        for feature in frame.columns.drop([c for c in used if c is not None]):
             columns[f"{feature}_feature" if feature in columns else feature] = frame[feature].array
-        if weights is not None:
-            columns.pop(str(weight), None)
-            columns["weight"] = weights
-        self.has_weights = weights is not None
         checked = pd.DataFrame(columns, copy=False)
         if not keep.all():
             checked, times = checked[keep], times[keep]
@@ -166,7 +167,7 @@ class Interactions:
 
     @property
     def disliked(self) -> np.ndarray:
-        """`[rows]` bool, which rows tell a dislike."""
+        """`[rows]` bool, which rows are dislikes."""
         if not self.has_dislikes:
             return np.zeros(len(self.frame), bool)
         return self.frame["disliked"].to_numpy()
@@ -235,11 +236,13 @@ class Interactions:
         return log
 
     def selected(self, where: str | None = None, dislike: str | None = None) -> Interactions:
-        """Returns the log of the rows that meet a condition, with other dislikes.
+        """Returns the rows that meet `where`, with dislikes marked by `dislike`.
+
+        Both conditions read the columns of `frame`.
 
         Args:
-            where: Condition on the rows to keep, of the columns of `frame`; None keeps all.
-            dislike: Condition on those that tell a dislike; None leaves them as they are.
+            where: Condition on the rows to keep; None keeps all.
+            dislike: Condition on the rows that are dislikes; None leaves the marks as they are.
 
         Raises:
             ValueError: If a condition cannot be read, or no row is left.
@@ -252,8 +255,11 @@ class Interactions:
         log = self if where is None else self.take(rows_where(self.frame, where), "where")
         if dislike is None:
             return log
-        marked = copy.copy(log)
-        marked.frame = log.frame.assign(disliked=rows_where(log.frame, dislike, "dislike"))
+        marked, frame = copy.copy(log), log.frame
+        disliked = rows_where(frame, dislike, "dislike")
+        if not log.has_dislikes and "disliked" in frame:
+            frame = frame.rename(columns={"disliked": "disliked_feature"})
+        marked.frame = frame.assign(disliked=disliked)
         marked.has_dislikes = True
         marked._check_dislikes(dislike)
         return marked
@@ -284,7 +290,10 @@ class Interactions:
 
     def _check_dislikes(self, condition: str | None) -> None:
         if self.disliked.all():
-            raise ValueError(f"{self.name}: dislike={condition!r} fits every row.")
+            raise ValueError(
+                f"{self.name}: dislike={condition!r} fits every row: nothing is left to recommend. "
+                "Narrow the condition."
+            )
 
     def _feature_table(
         self, table: pd.DataFrame | None, key: str, index: str

@@ -93,12 +93,12 @@ def click_through(
         The split. Its counts hold "rows", "rows_left_out" and "positives".
 
     Raises:
-        ValueError: If the log has no such column or tells dislikes, shares leave nothing to train
+        ValueError: If the log has no such column or has dislikes, shares leave nothing to train
             on, or all rows have one label.
     """
     if log.has_dislikes:
         raise ValueError(
-            f"{log.name} tells dislikes, and a row that was disliked is one with label 0: leave "
+            f"{log.name} has dislikes, and a row that was disliked is one with label 0: leave "
             "dislike out, and say with positive_from and negative_to what the labels are."
         )
     context = _with_label(context, label, Label(positive_from))

@@ -2,7 +2,8 @@
 
 Every protocol keeps a user's interactions in time order, with ties in file order.
 The vocabularies cover the whole log, as in the published protocols. A user is evaluated if there is
-both a target and an earlier interaction to recommend from.
+both a target and an earlier interaction to recommend from. A disliked interaction is no target, so
+leave-last-out does not test a user whose last item is disliked.
 """
 
 from __future__ import annotations

@@ -66,6 +66,13 @@ class TrainSet:
         """`[n + 2]` int64, the number of training interactions of each item id."""
         return np.bincount(self.histories.values, minlength=self.num_items + 2)
 
+    @property
+    def target_counts(self) -> np.ndarray:
+        """`[n + 2]` int64, the number of those that are not disliked."""
+        if self.disliked is None:
+            return self.item_counts
+        return np.bincount(self.histories.values[~self.disliked], minlength=self.num_items + 2)
+
     def sequences(
         self,
         max_length: int,

@@ -30,6 +30,7 @@ class UsersInteractions:
         user: `[N]`, the user of each interaction, from 0.
         item: `[N]`, its item id.
         moments: `[N]`, its time; None where the log has none.
+        disliked: `[N]` bool, whether it is a dislike.
         lengths: `[U]`, the number of each user's interactions.
         offsets: `[U + 1]`, where each user's begin.
         events: The log's other columns; None where there are none.
@@ -89,10 +90,10 @@ class UsersInteractions:
             "users": len(self.users),
             "users_one_interaction": int((self.lengths == 1).sum()),
         } | counts
-        weights = None if self.weight is None else self.weight[trains]
-        # Users without a training row have no values, so each weight stays beside its value.
         if self.log.has_dislikes:
             protocol += ", no disliked targets"
+        # Users without a training row have no values, so each weight stays beside its value.
+        weights = None if self.weight is None else self.weight[trains]
         train_set = TrainSet(
             train.take(trained), trained + 1, len(self.items), weights, self.events
         )
@@ -109,8 +110,10 @@ class UsersInteractions:
             rows = np.unique(user)
             left_out = np.setdiff1d(self.user[(part == number) & ~self.disliked], rows)
             if self.log.has_dislikes:
-                disliked = (part == number) & self.disliked
-                counts[f"{name}_targets_disliked"] = int(disliked.sum())
+                within = self.user[part == number]
+                liked = self.user[(part == number) & ~self.disliked]
+                counts[f"{name}_interactions_disliked"] = len(within) - len(liked)
+                counts[f"{name}_users_only_disliked"] = len(np.setdiff1d(within, liked))
             counts[f"{name}_users"] = len(rows)
             if len(user) > len(rows):
                 counts[f"{name}_targets"] = len(user)
