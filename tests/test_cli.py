@@ -371,7 +371,38 @@ def error_of(capsys, argv):
         ("train --output OUT --model sasrek", "no model 'sasrek'"),
         ("train --output OUT --model.loss softmaxx", "no loss 'softmaxx'. Did you mean"),
         ("train --output OUT --optimizer adamm", "no optimizer 'adamm'"),
-        ("train --output OUT --model.dimm 3", "'dimm' is not accepted"),
+        (
+            "train --output OUT --model.dimm 3",
+            "'dimm' is not accepted by SASRec. Did you mean 'dim'?",
+        ),
+        (
+            "train --output OUT --model.loss sampled_softmax --model.loss.negatives popularity",
+            "missing, for Popularity: --model.loss.negatives.num_negatives",
+        ),
+        (
+            "train --output OUT --model.loss sampled_softmax --model.loss.negatives popularity "
+            "--model.loss.negatives.num_negatives 8 --model.loss.negatives.power 3",
+            "--model.loss.negatives: 'power' is not accepted by Popularity. Choose from: alpha,",
+        ),
+        (
+            "train --output OUT --model.loss.negatives in_batch",
+            "--model.loss: name a loss that takes 'negatives'",
+        ),
+        (
+            "train --output OUT --data LOG --model.loss sampled_softmax "
+            "--model.loss.negatives item_frequency",
+            "negatives is a sampler such as Uniform(256), not ItemFrequency",
+        ),
+        (
+            "train --output OUT --data LOG --model.loss sampled_softmax "
+            "--model.loss.negatives in_batch --model.loss.negatives.frequency uniform "
+            "--model.loss.negatives.frequency.num_negatives 4",
+            "frequency is ItemFrequency, StreamingFrequency or a layer like them",
+        ),
+        (
+            "train --output OUT --data LOG --data_args.dislike [rating,1]",
+            'dislike is a condition in a text, such as "rating <= 2", not list',
+        ),
         ("train --output OUT --model.dim x", "dim: expected int. Got value: x"),
         ("train --output OUT --model.dropout 3 --data LOG", "rate must be in [0, 1)"),
         ("train --output OUT --split randomly", "split: expected Literal"),

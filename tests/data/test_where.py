@@ -24,7 +24,9 @@ FRAME = pd.DataFrame(
         ("quantity>=0and rating>=4", [1, 0, 0, 1]),
         ("quantity == -1 or rating != 3", [1, 1, 0, 1]),
         ("not quantity > 0", [0, 1, 0, 1]),
-        ("not (quantity > 0 or rating > 4) and quantity < 1e3", [0, 1, 0, 0]),
+        ("not (quantity > 2 or rating > 4.8) and quantity < 1e3", [1, 0, 0, 0]),
+        ("not rating > 4", [0, 0, 1, 0]),
+        ("not (rating > 4 and quantity > 0)", [0, 1, 1, 1]),
         ("kind == 'buy'", [1, 0, 0, 0]),
         ("kind != 'buy'", [0, 1, 0, 1]),
         ('kind == "it\'s"', [0, 0, 0, 1]),
@@ -82,3 +84,17 @@ def test_whole_numbers_of_64_bits_are_compared_exactly():
         assert kept.tolist() == [False, True, False]
     frame = pd.DataFrame({"sku": columns[0]})
     assert rows_where(frame, f"sku < {10**30}").all()
+
+
+def test_numbers_that_cannot_be_read_are_told():
+    stars = pd.DataFrame({"rating": [*["3"] * 197, "1/5", "2/5", None]})
+    with pytest.raises(ValueError, match="has 2 values that are no numbers, such as '1/5'"):
+        rows_where(stars, "rating <= 2", "dislike")
+    few = pd.DataFrame({"rating": [*["1"] * 197, "1/5"]})  # Under a hundredth: missing values.
+    assert rows_where(few, "rating <= 2").sum() == 197
+
+
+@pytest.mark.parametrize("condition", [True, ["rating", 1], pd.Series([True]), len])
+def test_a_condition_is_a_text(condition):
+    with pytest.raises(ValueError, match=r"^dislike is a condition in a text"):
+        rows_where(FRAME, condition, "dislike")

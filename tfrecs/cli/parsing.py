@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import re
 import sys
 import textwrap
@@ -18,6 +19,10 @@ from tfrecs.cli.errors import UserError
 
 if TYPE_CHECKING:
     from tfrecs.training import Run
+
+
+# Arguments of every layer and model, which say nothing of what a class does.
+_OF_KERAS = {"name", "dtype", "trainable", "dynamic", "autocast", "activity_regularizer"}
 
 
 class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -111,6 +116,9 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
         close = difflib.get_close_matches(option, options, n=1)
         hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
         return f"there is no option {option}: {hint}"
+    nested = re.findall(r"class_path '([\w.]+)':\s*(Option|the following arguments)", message)
+    if nested:
+        return _of_class(nested[-1][0], message)
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
         names = {action.dest: action.option_strings[-1:] or [action.dest] for action in actions}
@@ -140,3 +148,23 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
     if flag and any(f"--{flag[0]}" in action.option_strings for action in actions):
         message = f"--{message}"
     return " ".join(message.split())
+
+
+def _of_class(path: str, message: str) -> str:
+    """Returns an error about the arguments of a class that flags or a file describe."""
+    keys = re.findall(r"Parser key \"([\w.]+)\"", message.split("Given value")[0])
+    flag, name = "--" + ".".join(keys), path.rpartition(".")[2]
+    missing = re.search(r"arguments are required: ([^\n]*)", message)
+    if missing:
+        absent = ", ".join(f"{flag}.{argument}" for argument in missing[1].split(", "))
+        return f"missing, for {name}: {absent}"
+    option = re.search(r"Option '([\w.]+)' is not accepted", message)
+    wrong = option[1] if option else ""
+    from tfrecs.configured import constructor_arguments
+
+    module, _, cls = path.rpartition(".")
+    known = sorted(constructor_arguments(getattr(importlib.import_module(module), cls)) - _OF_KERAS)
+    text = f"{flag}: '{wrong}' is not accepted by {name}. {choose(wrong, known)}"
+    if name == "Loss":
+        text = f"{flag}: name a loss that takes {wrong!r}, such as {flag} sampled_softmax"
+    return text

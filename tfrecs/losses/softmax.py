@@ -9,7 +9,7 @@ from tfrecs.configured import check_integer, registered
 from tfrecs.losses.base import Loss
 from tfrecs.losses.logsumexp import weighted_logsumexp
 from tfrecs.losses.scores import Scores
-from tfrecs.negatives import ItemFrequency, Sample, Uniform
+from tfrecs.negatives import ItemFrequency, KnownItems, Sample, Uniform
 
 
 @registered
@@ -115,6 +115,11 @@ class SampledLoss(Loss):
     ) -> None:
         super().__init__(**kwargs)
         given = negatives is not None
+        if hasattr(negatives, "update") or isinstance(negatives, KnownItems):
+            raise TypeError(
+                f"{type(self).__name__}: negatives is a sampler such as Uniform(256), not "
+                f"{type(negatives).__name__}, which a sampler may be given."
+            )
         if negatives is None:
             if num_negatives is None:
                 num_negatives = self.default_num_negatives

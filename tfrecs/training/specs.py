@@ -21,7 +21,7 @@ from tfrecs._keras import keras
 from tfrecs.configured import bind, constructor_arguments, made
 from tfrecs.data import RowSplit, Split
 from tfrecs.models import Model
-from tfrecs.training.allowed import class_path, find_class
+from tfrecs.training.allowed import ConfigError, class_path, find_class
 
 Spec = dict[str, Any]
 
@@ -62,7 +62,8 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
         **more: Further arguments by name.
 
     Raises:
-        ConfigError: If there is no such class, or none that a config may name; see `allowed`.
+        ConfigError: If there is no such class, or none that a config may name; see `allowed`. Or if
+            its constructor refuses the type of an argument.
 
     Example:
         >>> loss = build({"class_path": "tfrecs.losses.SampledSoftmax"}, num_negatives=8)
@@ -71,7 +72,10 @@ def build(spec: Spec, *arguments: Any, split: Split | None = None, **more: Any) 
     """
     found = built_arguments(spec, split) | more
     cls = find_class(spec["class_path"])
-    return cls(*arguments, **found) if arguments else made(cls, found, split)
+    try:
+        return cls(*arguments, **found) if arguments else made(cls, found, split)
+    except TypeError as error:
+        raise ConfigError(f"{spec['class_path']}: {error}") from error
 
 
 def build_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ _COMPARISONS = {
 _WORDS = ("and", "or", "not", "in")
 _LONGEST = 10_000
 _DEEPEST = 50
+# Share of a column compared with a number that may be no number: such values are missing.
+_MOST_UNREADABLE = 0.01
 
 
 def rows_where(frame: pd.DataFrame, condition: str, argument: str = "where") -> np.ndarray:
@@ -34,7 +36,7 @@ def rows_where(frame: pd.DataFrame, condition: str, argument: str = "where") -> 
     A comparison is a column, one of `== != < <= > >=`, and a number or a text in quotes; or
     `column in (value, value)`. Comparisons are joined by `and`, `or`, `not` and parentheses. A
     column whose name is no word stands in backticks. A text compared with a column of times is read
-    as a time. A missing value fits no comparison.
+    as a time. A missing value fits no comparison, nor what `not` makes of it, as in SQL.
 
     Args:
         frame: The table.
@@ -50,15 +52,36 @@ def rows_where(frame: pd.DataFrame, condition: str, argument: str = "where") -> 
         >>> rows_where(frame, "quantity > 0 and kind == 'buy'").tolist()
         [True, False, False]
     """
+    if not isinstance(condition, str):
+        raise ValueError(
+            f'{argument} is a condition in a text, such as "rating <= 2", not '
+            f"{type(condition).__name__}."
+        )
     if len(condition) > _LONGEST:
         raise ValueError(
             f"{argument}= has {len(condition):,} characters; at most {_LONGEST:,} are read."
         )
     parser = _Parser(frame, condition, argument)
-    kept = parser.any_of(0)
+    fits = parser.any_of(0).true
     if parser.kind is not None:
         raise parser.error("'and', 'or' or the end is expected")
-    return kept
+    return fits
+
+
+class _Judged(NamedTuple):
+    """Which rows fit and which do not, bool `[rows]` each; a missing value does neither."""
+
+    true: np.ndarray
+    false: np.ndarray
+
+    def __or__(self, other: _Judged) -> _Judged:
+        return _Judged(self.true | other.true, self.false & other.false)
+
+    def __and__(self, other: _Judged) -> _Judged:
+        return _Judged(self.true & other.true, self.false | other.false)
+
+    def __invert__(self) -> _Judged:
+        return _Judged(self.false, self.true)
 
 
 class _Parser:
@@ -105,21 +128,21 @@ class _Parser:
             return True
         return False
 
-    def any_of(self, depth: int) -> np.ndarray:
+    def any_of(self, depth: int) -> _Judged:
         """Reads parts joined by `or`."""
         kept = self.all_of(depth)
         while self.take("or"):
             kept = kept | self.all_of(depth)
         return kept
 
-    def all_of(self, depth: int) -> np.ndarray:
+    def all_of(self, depth: int) -> _Judged:
         """Reads parts joined by `and`."""
         kept = self.one(depth)
         while self.take("and"):
             kept = kept & self.one(depth)
         return kept
 
-    def one(self, depth: int) -> np.ndarray:
+    def one(self, depth: int) -> _Judged:
         """Reads a comparison, or a condition in parentheses or after `not`."""
         if depth > _DEEPEST:
             raise self.error(f"more than {_DEEPEST} levels of parentheses are not read,")
@@ -132,7 +155,7 @@ class _Parser:
             return kept
         return self.comparison()
 
-    def comparison(self) -> np.ndarray:
+    def comparison(self) -> _Judged:
         """Reads a column and the value or values to compare it with."""
         if self.kind not in ("word", "quoted"):
             raise self.error("a column is expected")
@@ -150,14 +173,14 @@ class _Parser:
                 kept = kept | self.compare(column, "==")
             if not self.take(")"):
                 raise self.error("',' or ')' is expected")
-            return ~kept & column.notna().to_numpy(bool) if negated else kept
+            return ~kept if negated else kept
         if negated or self.kind != "mark" or self.value not in _COMPARISONS:
             raise self.error(f"{', '.join(_COMPARISONS)} or 'in' is expected")
         mark = self.value
         self.advance()
         return self.compare(column, mark)
 
-    def compare(self, column: pd.Series, mark: str) -> np.ndarray:
+    def compare(self, column: pd.Series, mark: str) -> _Judged:
         """Reads a value and returns which rows of a column compare with it so."""
         if self.kind not in ("number", "text"):
             raise self.error("a number, or a text in quotes, is expected")
@@ -169,7 +192,8 @@ class _Parser:
         self.advance()
         with np.errstate(invalid="ignore"):
             kept = _COMPARISONS[mark](values, wanted)
-        return np.asarray(kept, bool) & fits
+        kept = np.asarray(kept, bool)
+        return _Judged(kept & fits, ~kept & fits)
 
     def _comparable(self, column: pd.Series, value: Any, is_number: bool) -> Any:
         """Returns a column and a value of one kind, and where the column has one."""
@@ -179,8 +203,16 @@ class _Parser:
             if given.dtype.kind not in "iu":  # A float64 cannot hold whole numbers of 64 bits.
                 given = given.astype(np.float64)
             read = ~np.isnan(given)
-            if len(read) and not read.any():
-                raise self.error(f"column {column.name!r} holds texts: put the value in quotes,")
+            if len(read) and (~read).mean() > _MOST_UNREADABLE:
+                if not read.any():
+                    raise self.error(
+                        f"column {column.name!r} holds texts: put the value in quotes,"
+                    )
+                text = str(column[present].array[int((~read).argmax())])[:40]
+                raise self.error(
+                    f"column {column.name!r} has {(~read).sum():,} values that are no numbers, "
+                    f"such as {text!r}: mend them,"
+                )
             numbers = np.zeros(len(column), given.dtype)
             numbers[present] = given
             fits = present.copy()

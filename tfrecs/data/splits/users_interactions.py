@@ -102,10 +102,12 @@ class UsersInteractions:
         for number, name, cut in zip((VALIDATION, TEST), ("validation", "test"), cuts, strict=True):
             at, user, history, withheld = self._evaluated(part, number, targets)
             if not at.any():
+                unliked = int((self.disliked & (part == number)).sum())
+                disliked = f"{unliked} of its interactions are dislikes. " if unliked else ""
                 raise ValueError(
-                    f"{self.log.name}, {protocol}: no user is left for {name}. The log has "
-                    f"{len(self.users)} users, {counts['users_one_interaction']} with a single "
-                    "interaction: choose another protocol or other shares."
+                    f"{self.log.name}, {protocol}: no user is left for {name}. {disliked}"
+                    f"The log has {len(self.users)} users, {counts['users_one_interaction']} with a "
+                    "single interaction: choose another protocol or other shares."
                 )
             rows = np.unique(user)
             left_out = np.setdiff1d(self.user[(part == number) & ~self.disliked], rows)
