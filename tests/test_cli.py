@@ -397,7 +397,7 @@ def error_of(capsys, argv):
             "train --output OUT --data LOG --model.loss sampled_softmax "
             "--model.loss.negatives in_batch --model.loss.negatives.frequency uniform "
             "--model.loss.negatives.frequency.num_negatives 4",
-            "frequency is ItemFrequency, StreamingFrequency or a layer like them",
+            "frequency must be ItemFrequency, StreamingFrequency or a layer like them",
         ),
         (
             "train --output OUT --data LOG --data_args.dislike [rating,1]",

@@ -133,7 +133,7 @@ def check_frequency(frequency: Any) -> Any:
     """
     if frequency is not None and not hasattr(frequency, "update"):
         raise TypeError(
-            "frequency is ItemFrequency, StreamingFrequency or a layer like them, not "
+            "frequency must be ItemFrequency, StreamingFrequency or a layer like them, not "
             f"{frequency!r}."
         )
     return frequency

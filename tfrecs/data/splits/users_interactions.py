@@ -106,8 +106,8 @@ class UsersInteractions:
                 disliked = f"{unliked} of its interactions are dislikes. " if unliked else ""
                 raise ValueError(
                     f"{self.log.name}, {protocol}: no user is left for {name}. {disliked}"
-                    f"The log has {len(self.users)} users, {counts['users_one_interaction']} with a "
-                    "single interaction: choose another protocol or other shares."
+                    f"The log has {len(self.users)} users, {counts['users_one_interaction']} with "
+                    "a single interaction: choose another protocol or other shares."
                 )
             rows = np.unique(user)
             left_out = np.setdiff1d(self.user[(part == number) & ~self.disliked], rows)
