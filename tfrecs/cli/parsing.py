@@ -116,9 +116,11 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
         close = difflib.get_close_matches(option, options, n=1)
         hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
         return f"there is no option {option}: {hint}"
-    nested = re.findall(r"class_path '([\w.]+)':\s*(Option|the following arguments)", message)
+    # Behind "Given value" stands what the user wrote, which may be anything.
+    faults = message.split("Given value")[0]
+    nested = re.findall(r"class_path '(tfrecs\.[\w.]+)':\s*(?:Option|the following)", faults)
     if nested:
-        return _of_class(nested[-1][0], message)
+        return _of_class(nested[-1], faults)
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
         names = {action.dest: action.option_strings[-1:] or [action.dest] for action in actions}
@@ -151,8 +153,8 @@ def _one_line(parser: ArgumentParser, message: str) -> str:
 
 
 def _of_class(path: str, message: str) -> str:
-    """Returns an error about the arguments of a class that flags or a file describe."""
-    keys = re.findall(r"Parser key \"([\w.]+)\"", message.split("Given value")[0])
+    """Returns an error about the arguments of a class of the package that flags or a file name."""
+    keys = re.findall(r"Parser key \"([\w.]+)\"", message)
     flag, name = "--" + ".".join(keys), path.rpartition(".")[2]
     missing = re.search(r"arguments are required: ([^\n]*)", message)
     if missing:

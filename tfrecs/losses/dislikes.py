@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tfrecs._keras import keras, tf
+from tfrecs._keras import tf
 from tfrecs.configured import registered
 from tfrecs.losses.scores import Scores
 from tfrecs.losses.softmax import SampledLoss
@@ -43,16 +41,6 @@ class NotToRecommend(SampledLoss):
     """
 
     scores_high = False
-
-    def __init__(
-        self,
-        num_negatives: int | None = None,
-        shared: bool | None = None,
-        negatives: keras.layers.Layer | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_negatives, shared, negatives, seed, **kwargs)
 
     def weighted_sum(self, targets: tf.Tensor, scores: Scores, weights: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the disliked items' losses times `weights`, both `[num_queries]`."""

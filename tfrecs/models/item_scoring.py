@@ -113,7 +113,7 @@ class ItemScoring(Model):
 
     @property
     def feature_lookups(self) -> tuple[FeatureLookup | None, FeatureLookup | None]:
-        """The features of users, of which the model reads none, and those of items or None."""
+        """None for the users, whose features are not read, and the features of items or None."""
         return None, getattr(self.output_embedding or self.embedding, "lookup", None)
 
     @property

@@ -205,8 +205,7 @@ class SequenceModel(EventReading, ItemScoring):
             states: `[batch, length, dim]`.
             targets: `[batch, length or more]` item ids, 0 where there is no target. The last
                 columns are those of `states`.
-            inputs: The batch, of which "user_id", "sample_weight" and "disliked" are read if it has
-                them.
+            inputs: The batch. Its "user_id", "sample_weight" and "disliked" count, if it has them.
             training: Passed on to the loss.
         """
         loss = self._mean_loss_of(self.loss_function, states, targets, inputs, training)

@@ -68,7 +68,7 @@ class TrainSet:
 
     @property
     def target_counts(self) -> np.ndarray:
-        """`[n + 2]` int64, the number of those that are not disliked."""
+        """`[n + 2]` int64, the number of training interactions of each item id, less dislikes."""
         if self.disliked is None:
             return self.item_counts
         return np.bincount(self.histories.values[~self.disliked], minlength=self.num_items + 2)
