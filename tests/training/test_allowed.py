@@ -216,6 +216,16 @@ def test_flags_import_nothing(flags, tmp_path, capsys, monkeypatch):
     assert not canary.exists()
 
 
+def test_an_error_imports_nothing_that_a_value_names(tmp_path, capsys, monkeypatch):
+    canary = tmp_path / "canary"
+    (tmp_path / "canary_module.py").write_text(f"open({str(canary)!r}, 'w')\nclass Loss: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    value = "class_path 'canary_module.Loss': Option 'a' is not accepted"
+    refused(["train", "--model.dim", value, "--output", "run"], capsys, "expected int")
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
